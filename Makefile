@@ -1,0 +1,34 @@
+# What people type. The work is done by the scripts in lab/ and by cargo.
+
+# A cargo that is new enough, wherever it is; lab/rust.sh says so if there is none.
+CARGO = PATH="$$(lab/rust.sh):$$PATH" cargo
+
+.PHONY: help demo demo-down test lint bench-bringup clean
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: ## three container hosts become a cluster; installs what that needs
+	@lab/demo.sh
+
+demo-down: ## take the demo away
+	@lab/demo.sh down
+
+test: ## all tests, the end-to-end ones on container hosts included
+	@lab/test.sh
+
+lint: ## formatting, clippy, shellcheck and the documentation's links
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test e2e -- -D warnings # --all-targets leaves out what `cargo test` does
+	shellcheck .ci/run lab/*.sh lab/image/*
+	find src -name '*.sh' -exec shellcheck --shell=sh {} +
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+
+bench-bringup: ## apply against kubeadm init; wants real components in CLUSTERCTL_ARTIFACTS
+	@lab/artifacts.sh --real
+	$(CARGO) build --locked --release --bin clusterctl-rs
+	@lab/bench-bringup.sh
+
+clean: ## remove what building and testing wrote; the demo stays
+	$(CARGO) clean

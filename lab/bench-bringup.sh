@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# How long from a bare host to an API that answers, against kubeadm on the same
+# host; and how long for five workers against one.
+#
+#   bench-bringup.sh [control-plane|workers]...     (both)
+#
+# Control plane: `kubeadm init` on the host, over ssh, and `clusterctl-rs apply
+# --yes` with an inventory of that one host, in turns, each on a fresh host. Both
+# have the binaries and images in place. kubeadm finds containerd and the kubelet's
+# unit configured as well; what apply does about them, its checks over SSH and the
+# pod network, which kubeadm leaves to others, is part of its time.
+#
+# Workers: `apply` once more, after one or five hosts were added to the inventory
+# of a running control plane.
+#
+# Environment:
+#   CLUSTERCTL_ARTIFACTS  real components; without them there is nothing to measure
+#   CLUSTERCTL            the program (target/release/clusterctl-rs)
+#   BENCH_ROUNDS          how often each (3)
+#   BENCH_WORKERS         how many workers are many (5)
+#   BENCH_ONLY            kubeadm: of the control plane only kubeadm's half
+set -euo pipefail
+shopt -s inherit_errexit
+
+here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+export LAB_PREFIX=bench
+lab=$here/lab.sh
+clusterctl=$(realpath -m -- "${CLUSTERCTL:-${CARGO_TARGET_DIR:-$here/../target}/release/clusterctl-rs}")
+rounds=${BENCH_ROUNDS:-3}
+many=${BENCH_WORKERS:-5}
+patience=600 # seconds until one bring-up counts as failed
+
+die() { printf 'bench: %s\n' "$*" >&2; exit 1; }
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; }
+
+parts=("$@")
+[[ $# -gt 0 ]] || parts=(control-plane workers)
+for part in "${parts[@]}"; do
+  case $part in
+    control-plane | workers) ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+components=$("$here/artifacts.sh" --real)
+read -r _ version artifacts <<<"$components"
+contenders=(kubeadm apply)
+[[ ${BENCH_ONLY:-} != kubeadm ]] || contenders=(kubeadm)
+[[ ${BENCH_ONLY:-} = kubeadm || -x $clusterctl ]] ||
+  die "there is no $clusterctl: cargo build --release, or set CLUSTERCTL"
+compgen -G "$artifacts/linux-*/kubeadm" >/dev/null || die "$artifacts holds no kubeadm to compare with"
+compgen -G "$artifacts/linux-*/images/*.tar" >/dev/null ||
+  die "$artifacts holds no images: pulling them would be most of what is measured"
+
+work=$(mktemp -d)
+trap '"$lab" down; rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+### measuring ################################################################
+
+now() { echo $(($(date +%s%N) / 1000000)); }
+
+# What a load balancer would ask, and without credentials.
+answers() {
+  [[ $(curl -sk -m 2 -o /dev/null -w '%{http_code}' "https://$1:6443/readyz") = 200 ]]
+}
+
+# measure ADDRESS CMD...: sets $ready and $returned, milliseconds from the start
+# until /readyz said 200 and until the command was done
+measure() {
+  local address=$1 log=$work/log begin pid
+  shift
+  begin=$(now)
+  timeout "$patience" "$@" >"$log" 2>&1 </dev/null &
+  pid=$!
+  ready=
+  while kill -0 $pid 2>/dev/null; do
+    if answers "$address"; then
+      ready=$(($(now) - begin))
+      break
+    fi
+    sleep 0.05
+  done
+  wait $pid || { tail -n 40 "$log" >&2; die "failed after $(($(now) - begin)) ms: $*"; }
+  returned=$(($(now) - begin))
+  [[ -n $ready ]] || die "it returned, and $address:6443/readyz does not answer: $*"
+}
+
+seconds() { awk -v ms="$1" 'BEGIN {printf "%.2f s", ms / 1000}'; }
+median() { sort -n | awk '{v[NR] = $1} END {m = int((NR + 1) / 2); print NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2}'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
+
+# column FILE CONTENDER NUMBER: the median of a column of CONTENDER's lines
+column() { awk -v who="$2" -v n="$3" '$1 == who {print $n}' "$1" | median; }
+
+### hosts ####################################################################
+
+# fresh N [--files-only]: N new hosts with Kubernetes' files in place
+fresh() {
+  local n=$1 names
+  shift
+  "$lab" down
+  "$lab" up "$n"
+  mapfile -t names < <("$lab" list | cut -f1)
+  "$here/kubeadm-host.sh" "$@" "$artifacts" "${names[@]}"
+  rm -rf "$work/run"
+  mkdir "$work/run" # the operator's state lies beside the inventory
+  # What preparing wrote must not be flushed while the clock runs.
+  sync
+  sleep 2
+}
+
+address_of() { "$lab" list | awk -v name="$1" '$1 == name {print $2}'; }
+inventory() { "$lab" inventory --kubernetes-version "$version" --artifacts "$artifacts"; }
+
+### control plane ############################################################
+
+run_kubeadm() {
+  local address ssh
+  fresh 1
+  address=$(address_of bench1)
+  "$lab" known-hosts >"$work/known_hosts"
+  # Not through lab.sh, which asks docker things first.
+  ssh=(ssh -F /dev/null -i "$("$lab" key)" -o IdentitiesOnly=yes -o BatchMode=yes
+    -o "UserKnownHostsFile=$work/known_hosts" "root@$address")
+  measure "$address" "${ssh[@]}" kubeadm init --config kubeadm.yaml
+}
+
+run_apply() {
+  fresh 1 --files-only
+  inventory >"$work/run/inventory.yaml"
+  measure "$(address_of bench1)" "$clusterctl" apply -i "$work/run/inventory.yaml" --yes
+}
+
+control_plane() {
+  local round order who results=$work/control-plane
+  echo
+  echo "Control plane, from the command's start"
+  printf '%-7s %-13s %12s %12s\n' round what "/readyz 200" "returned"
+  for ((round = 1; round <= rounds; round++)); do
+    order=("${contenders[@]}")
+    # In turns, so that neither always has the warmer machine.
+    ((round % 2)) || mapfile -t order < <(printf '%s\n' "${contenders[@]}" | tac)
+    for who in "${order[@]}"; do
+      "run_$who"
+      printf '%s %s %s\n' "$who" "$ready" "$returned" >>"$results"
+      printf '%-7s %-13s %12s %12s\n' "$round" "$who" "$(seconds "$ready")" "$(seconds "$returned")"
+    done
+  done
+  for who in "${contenders[@]}"; do
+    printf '%-7s %-13s %12s %12s\n' median "$who" \
+      "$(seconds "$(column "$results" "$who" 2)")" "$(seconds "$(column "$results" "$who" 3)")"
+  done
+  [[ ${#contenders[@]} = 2 ]] || return 0
+  printf '%-7s %-13s %12s %12s\n' ratio apply/kubeadm \
+    "$(ratio "$(column "$results" apply 2)" "$(column "$results" kubeadm 2)")" \
+    "$(ratio "$(column "$results" apply 3)" "$(column "$results" kubeadm 3)")"
+}
+
+### workers ##################################################################
+
+# run_workers N: sets $returned of an apply that adds N workers
+run_workers() {
+  local file=$work/run/inventory.yaml
+  fresh $(($1 + 1)) --files-only
+  inventory >"$work/whole.yaml"
+  grep -v 'roles: \[worker\]' "$work/whole.yaml" >"$file"
+  measure "$(address_of bench1)" "$clusterctl" apply -i "$file" --yes
+  cp "$work/whole.yaml" "$file"
+  measure "$(address_of bench1)" "$clusterctl" apply -i "$file" --yes
+}
+
+workers() {
+  local round count counts results=$work/workers
+  echo
+  echo "Workers added to a running control plane by one apply"
+  printf '%-7s %-13s %12s\n' round workers returned
+  for ((round = 1; round <= rounds; round++)); do
+    counts=(1 "$many")
+    ((round % 2)) || counts=("$many" 1)
+    for count in "${counts[@]}"; do
+      run_workers "$count"
+      printf '%s %s\n' "$count" "$returned" >>"$results"
+      printf '%-7s %-13s %12s\n' "$round" "$count" "$(seconds "$returned")"
+    done
+  done
+  for count in 1 "$many"; do
+    printf '%-7s %-13s %12s\n' median "$count" "$(seconds "$(column "$results" "$count" 2)")"
+  done
+  printf '%-7s %-13s %12s\n' ratio "$many/1" \
+    "$(ratio "$(column "$results" "$many" 2)" "$(column "$results" 1 2)")"
+}
+
+echo "Kubernetes $version, real, from $artifacts"
+echo "$(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1-3 /proc/loadavg), $(date -u +%F)"
+for part in "${parts[@]}"; do
+  case $part in
+    control-plane) control_plane ;;
+    workers) workers ;;
+  esac
+done

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# A Kubernetes cluster of three container hosts, from nothing: installs what it
+# needs, builds, starts the hosts and runs `clusterctl-rs apply` on them.
+#
+#   demo.sh         bring it up, or put right the one that is up
+#   demo.sh down    take it away again
+#
+# Everything it writes is in demo/, in target/ and in the lab's own state.
+# lab/artifacts.sh says which Kubernetes components it takes.
+set -euo pipefail
+shopt -s inherit_errexit
+
+top=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$top"
+export LAB_PREFIX=demo
+inventory=demo/inventory.yaml
+
+say() { printf '\ndemo: %s\n' "$*"; }
+die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
+
+down() {
+  if [[ -e demo ]] || command -v docker >/dev/null; then lab/lab.sh down; fi
+  rm -rf demo
+  echo "demo: the hosts and demo/ are gone; target/ and the hosts' image stay"
+}
+
+case ${1:-up} in
+  up) ;;
+  down) down; exit ;;
+  *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" >&2; exit 2 ;;
+esac
+
+components=$(lab/artifacts.sh --kind)
+read -r kind version artifacts <<<"$components"
+if [[ $kind = real ]]; then
+  echo "demo: real Kubernetes $version, from $artifacts"
+else
+  echo "demo: STAND-INS for Kubernetes $version: they speak its protocols and run no workload."
+  echo "demo: for real Kubernetes set CLUSTERCTL_ARTIFACTS to a directory of its components."
+fi
+# Half a cluster of each kind would be neither.
+[[ ! -s demo/components || $(<demo/components) = "$components" ]] ||
+  die "the demo that is there has other components ($(<demo/components)): make demo-down first"
+
+lab/packages.sh
+rust=$(lab/rust.sh)
+PATH=$rust:$PATH
+
+say "building clusterctl-rs and the stand-ins"
+cargo build --locked --workspace --bins
+clusterctl=${CARGO_TARGET_DIR:-target}/debug/clusterctl-rs
+
+say "starting three hosts"
+LAB_IMAGE=$(lab/image.sh)
+export LAB_IMAGE
+lab/lab.sh up 3
+lab/lab.sh list
+
+lab/artifacts.sh >/dev/null # makes the stand-ins, if they are what is used
+mkdir -p demo
+echo "$components" >demo/components
+if [[ -s $inventory ]]; then
+  say "the inventory is there: $inventory"
+else
+  say "writing the inventory: $inventory"
+  lab/lab.sh inventory --kubernetes-version "$version" --artifacts "$artifacts" >"$inventory.new"
+  mv "$inventory.new" "$inventory"
+fi
+
+say "$clusterctl apply -i $inventory --yes"
+"$clusterctl" apply -i "$inventory" --yes </dev/null || {
+  status=$?
+  cat >&2 <<TEXT
+
+demo: apply ended with status $status; what it said above tells why. Then:
+  lab/lab.sh, with LAB_PREFIX=demo, reaches the hosts: LAB_PREFIX=demo lab/lab.sh ssh demo1
+  make demo         goes on where it stopped
+  make demo-down    takes everything away
+TEXT
+  exit $status
+}
+
+kubeconfig=demo/.clusterctl/demo/kubeconfig
+kubectl=$(compgen -G "$artifacts/linux-*/kubectl" | head -n 1)
+say "kubectl get nodes"
+"$kubectl" --kubeconfig "$kubeconfig" get nodes -o wide
+say "kubectl get pods"
+"$kubectl" --kubeconfig "$kubeconfig" get pods --all-namespaces
+
+cat <<TEXT
+
+demo: done. It is yours, after this in your shell:
+
+  export KUBECONFIG=$top/$kubeconfig
+  export CLUSTERCTL_INVENTORY=$top/$inventory
+  export PATH=$(realpath -- "$(dirname -- "$clusterctl")"):$(dirname -- "$kubectl"):\$PATH
+
+  kubectl get nodes
+  clusterctl-rs apply                     once more: there is nothing to change
+  \$EDITOR $inventory            change something
+  clusterctl-rs plan                      see what that would do
+  LAB_PREFIX=demo lab/lab.sh ssh demo2    look at a host
+  make demo-down                          take everything away
+TEXT

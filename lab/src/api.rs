@@ -1,0 +1,390 @@
+//! What clients and servers of the API share: errors as Status objects, names, selectors, taints.
+
+use serde_json::{Map, Value, json};
+
+/// A refused request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Error {
+    /// The HTTP status; 0 if the server could not be reached at all.
+    pub code: u16,
+    /// The machine's word: `NotFound`, `Conflict`, …
+    pub reason: &'static str,
+    /// The human's sentence.
+    pub message: String,
+}
+
+/// The result of a request.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Error {
+    /// An error of that code, whose reason follows from it.
+    pub fn new(code: u16, message: impl Into<String>) -> Self {
+        let reason = match code {
+            400 => "BadRequest",
+            401 => "Unauthorized",
+            403 => "Forbidden",
+            404 => "NotFound",
+            405 => "MethodNotAllowed",
+            406 => "NotAcceptable",
+            409 => "Conflict",
+            410 => "Expired",
+            415 => "UnsupportedMediaType",
+            422 => "Invalid",
+            429 => "TooManyRequests",
+            500 => "InternalError",
+            503 => "ServiceUnavailable",
+            504 => "Timeout",
+            _ => "",
+        };
+        Self {
+            code,
+            reason,
+            message: message.into(),
+        }
+    }
+
+    /// `nodes "a" not found`.
+    pub fn not_found(resource: &str, name: &str) -> Self {
+        Self::new(404, format!("{resource} {name:?} not found"))
+    }
+
+    /// `secrets "a" already exists`.
+    pub fn exists(resource: &str, name: &str) -> Self {
+        Self {
+            reason: "AlreadyExists",
+            ..Self::new(409, format!("{resource} {name:?} already exists"))
+        }
+    }
+
+    /// The object that the server sends.
+    pub fn status(&self) -> Value {
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+               "message": self.message, "reason": self.reason, "code": self.code})
+    }
+
+    /// Reads such an object.
+    pub fn from_status(code: u16, body: &[u8]) -> Self {
+        let value: Value = serde_json::from_slice(body).unwrap_or_default();
+        let message = value["message"]
+            .as_str()
+            .map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
+        let error = Self::new(code, message);
+        if value["reason"] == "AlreadyExists" {
+            Self {
+                reason: "AlreadyExists",
+                ..error
+            }
+        } else {
+            error
+        }
+    }
+}
+
+/// Now, as objects spell it.
+pub fn now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
+}
+
+/// Now, to the microsecond, as leases spell it.
+pub fn micro_now() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S.%6fZ")
+        .to_string()
+}
+
+/// Seconds since that moment; None if it is not one.
+pub fn age(time: &Value) -> Option<f64> {
+    let then: jiff::Timestamp = time.as_str()?.parse().ok()?;
+    Some(jiff::Timestamp::now().duration_since(then).as_secs_f64())
+}
+
+/// A random version-4 UUID.
+pub fn uid() -> String {
+    let mut bytes: [u8; 16] = rand::random();
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}
+
+/// `count` characters of the alphabet that generated names are made of.
+pub fn suffix(count: usize) -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    (0..count)
+        .map(|_| ALPHABET[rand::random::<u32>() as usize % ALPHABET.len()] as char)
+        .collect()
+}
+
+/// SHA-256 in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
+}
+
+/// Standard base64.
+pub fn base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Reads standard base64, line breaks forgiven; empty if it is none.
+pub fn unbase64(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    let text: String = text.split_whitespace().collect();
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap_or_default()
+}
+
+/// A Secret's value as text.
+pub fn secret_text(secret: &Value, key: &str) -> String {
+    let data = secret["data"][key].as_str().unwrap_or_default();
+    String::from_utf8_lossy(&unbase64(data)).into_owned()
+}
+
+/// The name of an object.
+pub fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// The namespace of an object.
+pub fn namespace(object: &Value) -> &str {
+    object["metadata"]["namespace"].as_str().unwrap_or_default()
+}
+
+/// The items of a list in a field; empty if there is none.
+pub fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+/// Whether `text` is a DNS-1123 subdomain.
+pub fn is_subdomain(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        })
+}
+
+/// Whether `text` may be the key of a label, annotation or taint.
+pub fn is_qualified_name(text: &str) -> bool {
+    let (prefix, name) = text
+        .rsplit_once('/')
+        .map_or((None, text), |(p, n)| (Some(p), n));
+    prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
+}
+
+/// Whether `text` may be the value of a label.
+pub fn is_label_value(text: &str) -> bool {
+    let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && edge(text.chars().next())
+        && edge(text.chars().last())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+/// Reads `key=value:Effect`.
+pub fn parse_taint(text: &str) -> std::result::Result<Value, String> {
+    let wrong = || format!("invalid taint spec: {text}");
+    let (rest, effect) = text.split_once(':').ok_or_else(wrong)?;
+    let (key, value) = rest.split_once('=').unwrap_or((rest, ""));
+    if !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
+        return Err(format!(
+            "invalid taint effect: {effect}, unsupported taint effect"
+        ));
+    }
+    if !is_qualified_name(key) || !is_label_value(value) {
+        return Err(wrong());
+    }
+    let mut taint = Map::new();
+    taint.insert("key".into(), key.into());
+    if !value.is_empty() {
+        taint.insert("value".into(), value.into());
+    }
+    taint.insert("effect".into(), effect.into());
+    Ok(Value::Object(taint))
+}
+
+/// Whether labels match a selector's text: `a=b,c!=d,e,!f,g in (h,i)`.
+pub fn label_selector(selector: &str, labels: &Value) -> bool {
+    let mut rest = selector.trim();
+    while !rest.is_empty() {
+        // A comma inside parentheses belongs to the requirement.
+        let mut depth = 0;
+        let end = rest
+            .char_indices()
+            .find(|(_, c)| {
+                depth += i32::from(*c == '(') - i32::from(*c == ')');
+                *c == ',' && depth == 0
+            })
+            .map_or(rest.len(), |(i, _)| i);
+        if !requirement(rest[..end].trim(), labels) {
+            return false;
+        }
+        rest = rest.get(end + 1..).unwrap_or("").trim();
+    }
+    true
+}
+
+fn requirement(text: &str, labels: &Value) -> bool {
+    let value = |key: &str| labels.get(key.trim()).and_then(Value::as_str);
+    if let Some(open) = text.find('(') {
+        let mut head = text[..open].split_whitespace();
+        let (key, operator) = (head.next().unwrap_or(""), head.next().unwrap_or(""));
+        let listed = value(key).is_some_and(|v| {
+            text[open + 1..]
+                .trim_end_matches(')')
+                .split(',')
+                .any(|s| s.trim() == v)
+        });
+        return if operator == "notin" { !listed } else { listed };
+    }
+    if let Some((key, wanted)) = text.split_once("!=") {
+        return value(key) != Some(wanted.trim());
+    }
+    if let Some((key, wanted)) = text.split_once("==").or_else(|| text.split_once('=')) {
+        return value(key) == Some(wanted.trim());
+    }
+    match text.strip_prefix('!') {
+        Some(key) => value(key).is_none(),
+        None => value(text).is_some(),
+    }
+}
+
+/// Whether labels match a LabelSelector object.
+pub fn object_selector(selector: &Value, labels: &Value) -> bool {
+    let exact = selector["matchLabels"].as_object();
+    exact
+        .into_iter()
+        .flatten()
+        .all(|(k, v)| labels.get(k) == Some(v))
+        && items(selector, "/matchExpressions").all(|e| {
+            let value = labels.get(e["key"].as_str().unwrap_or_default());
+            let listed = value.is_some_and(|v| items(e, "/values").any(|w| w == v));
+            match e["operator"].as_str() {
+                Some("In") => listed,
+                Some("NotIn") => !listed,
+                Some("Exists") => value.is_some(),
+                _ => value.is_none(),
+            }
+        })
+}
+
+/// Whether an object matches a field selector: `metadata.name=a,spec.nodeName!=b`.
+pub fn field_selector(selector: &str, object: &Value) -> bool {
+    selector.split(',').filter(|s| !s.is_empty()).all(|part| {
+        let (path, wanted, equal) = match part.split_once("!=") {
+            Some((path, wanted)) => (path, wanted, false),
+            None => match part.split_once("==").or_else(|| part.split_once('=')) {
+                Some((path, wanted)) => (path, wanted, true),
+                None => return false,
+            },
+        };
+        let value = object.pointer(&format!("/{}", path.trim().replace('.', "/")));
+        let text = match value {
+            Some(Value::String(s)) => s.clone(),
+            Some(Value::Null) | None => String::new(),
+            Some(other) => other.to_string(),
+        };
+        (text == wanted.trim()) == equal
+    })
+}
+
+/// Sets or replaces the condition of that type in `status.conditions`.
+pub fn set_condition(object: &mut Value, kind: &str, status: &str, reason: &str, message: &str) {
+    let old = items(object, "/status/conditions")
+        .find(|c| c["type"] == kind)
+        .cloned();
+    let since = old
+        .filter(|c| c["status"] == status)
+        .and_then(|c| c["lastTransitionTime"].as_str().map(str::to_owned))
+        .unwrap_or_else(now);
+    let condition = json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since});
+    if !object["status"].is_object() {
+        object["status"] = json!({});
+    }
+    let conditions = &mut object["status"]["conditions"];
+    if !conditions.is_array() {
+        *conditions = json!([]);
+    }
+    if let Some(list) = conditions.as_array_mut() {
+        match list.iter_mut().find(|c| c["type"] == kind) {
+            Some(slot) => *slot = condition,
+            None => list.push(condition),
+        }
+    }
+}
+
+/// Whether a condition is True.
+pub fn is_condition(object: &Value, kind: &str) -> bool {
+    items(object, "/status/conditions").any(|c| c["type"] == kind && c["status"] == "True")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_select() {
+        let labels = json!({"a": "b", "e": ""});
+        for good in [
+            "",
+            "a=b",
+            "a==b,e",
+            "c!=d",
+            "!f",
+            "a in (x,b),e",
+            "a notin (c)",
+        ] {
+            assert!(label_selector(good, &labels), "{good}");
+        }
+        for bad in ["a=c", "f", "!a", "a in (c,d)"] {
+            assert!(!label_selector(bad, &labels), "{bad}");
+        }
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n"}});
+        assert!(field_selector("metadata.name=p,spec.nodeName!=m", &pod));
+        assert!(!field_selector("spec.nodeName=", &pod));
+    }
+
+    #[test]
+    fn taints_parse() {
+        assert_eq!(
+            parse_taint("a/b=c:NoSchedule").unwrap(),
+            json!({"key": "a/b", "value": "c", "effect": "NoSchedule"})
+        );
+        assert!(parse_taint("a=b").is_err());
+        assert!(parse_taint("a:Never").is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! The data directory: `member/snap.json` holds a snapshot, `member/wal.jsonl` the
+//! entries after it, `member/meta.json` identity, term and vote. Everything is on
+//! disk before it is answered for.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::kv::number;
+use super::raft::{Entry, Raft, Snapshot};
+
+/// An open data directory.
+pub struct Disk {
+    dir: PathBuf,
+    wal: File,
+    entries: usize,
+}
+
+/// What a data directory held.
+pub struct Loaded {
+    /// The member's id.
+    pub id: u64,
+    /// The cluster's id.
+    pub cluster: u64,
+    /// The term.
+    pub term: u64,
+    /// The vote in it.
+    pub vote: u64,
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// The entries after it.
+    pub log: Vec<Entry>,
+}
+
+/// Whether a member lives there already.
+pub fn exists(data_dir: &Path) -> bool {
+    data_dir.join("member/snap.json").exists()
+}
+
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)
+}
+
+fn append(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Makes sure of the directory and its mode, as etcd does: a data directory that
+/// others may read is only warned about.
+pub fn prepare(data_dir: &Path) -> anyhow::Result<()> {
+    let member = data_dir.join("member");
+    let failed = || format!("cannot access data directory: {}", data_dir.display());
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&member)
+        .with_context(failed)?;
+    let mode = std::fs::metadata(data_dir)
+        .with_context(failed)?
+        .permissions()
+        .mode()
+        & 0o777;
+    if mode != 0o700 {
+        crate::klog!(
+            warn,
+            "check file permission: directory {:?} exist, but the permission is \"{mode:o}\". The recommended permission is \"drwx------\" to prevent possible unprivileged access to the data",
+            data_dir.display()
+        );
+    }
+    Ok(())
+}
+
+/// Starts a new member's directory.
+pub fn create(data_dir: &Path, id: u64, cluster: u64, snapshot: &Value) -> anyhow::Result<()> {
+    let member = data_dir.join("member");
+    let meta = json!({"id": id, "cluster": cluster, "term": 0, "vote": 0});
+    replace(&member.join("meta.json"), &meta.to_string())?;
+    replace(&member.join("wal.jsonl"), "")?;
+    replace(&member.join("snap.json"), &snapshot.to_string())?;
+    Ok(())
+}
+
+/// Loads a member's directory.
+pub fn load(data_dir: &Path) -> anyhow::Result<Loaded> {
+    let member = data_dir.join("member");
+    let text = |name: &str| {
+        std::fs::read_to_string(member.join(name)).with_context(|| format!("cannot read {name}"))
+    };
+    let meta: Value = serde_json::from_str(&text("meta.json")?)?;
+    let snapshot: Snapshot = serde_json::from_str(&text("snap.json")?)?;
+    let mut log: Vec<Entry> = vec![];
+    // A line cut off by a crash was never answered for.
+    for entry in text("wal.jsonl")?
+        .lines()
+        .map_while(|l| serde_json::from_str::<Entry>(l).ok())
+    {
+        log.retain(|e| e.index < entry.index);
+        log.push(entry);
+    }
+    log.retain(|e| e.index > snapshot.index);
+    Ok(Loaded {
+        id: number(&meta["id"]),
+        cluster: number(&meta["cluster"]),
+        term: number(&meta["term"]),
+        vote: number(&meta["vote"]),
+        snapshot,
+        log,
+    })
+}
+
+impl Disk {
+    /// Opens a loaded directory for writing.
+    pub fn open(data_dir: &Path, loaded: &Loaded) -> anyhow::Result<Self> {
+        let dir = data_dir.join("member");
+        let mut disk = Self {
+            wal: append(&dir.join("wal.jsonl"))?,
+            dir,
+            entries: 0,
+        };
+        // What a crash cut off must not stand before new lines.
+        disk.rewrite(&loaded.log)?;
+        Ok(disk)
+    }
+
+    /// Appends entries.
+    pub fn append(&mut self, entries: &[Entry]) -> std::io::Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        for entry in entries {
+            text.push_str(&serde_json::to_string(entry).map_err(std::io::Error::other)?);
+            text.push('\n');
+        }
+        self.entries += entries.len();
+        self.wal.write_all(text.as_bytes())?;
+        self.wal.sync_data()
+    }
+
+    /// Writes term and vote.
+    pub fn meta(&self, raft: &Raft, cluster: u64) -> std::io::Result<()> {
+        let meta = json!({"id": raft.id, "cluster": cluster, "term": raft.term, "vote": raft.vote});
+        replace(&self.dir.join("meta.json"), &meta.to_string())
+    }
+
+    /// How many entries the log file has.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Writes a snapshot, then the entries that are still in memory.
+    pub fn snapshot(&mut self, raft: &Raft) -> std::io::Result<()> {
+        replace(&self.dir.join("snap.json"), &raft.snapshot().to_string())?;
+        self.rewrite(&raft.log)
+    }
+
+    /// Replaces the log file in one step: a crash leaves the old one or the new one.
+    fn rewrite(&mut self, log: &[Entry]) -> std::io::Result<()> {
+        let lines: Result<Vec<String>, _> = log.iter().map(serde_json::to_string).collect();
+        let text: String = lines
+            .map_err(std::io::Error::other)?
+            .into_iter()
+            .map(|l| l + "\n")
+            .collect();
+        replace(&self.dir.join("wal.jsonl"), &text)?;
+        self.wal = append(&self.dir.join("wal.jsonl"))?;
+        self.entries = log.len();
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! HTTP servers: one handler per listener, HTTP/1.1 or HTTP/2 as the client likes.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::net::{TcpListener, TcpStream};
+
+/// The largest request: etcd's limit of 1.5 MiB, doubled as the API server does.
+const MAX_BODY: usize = 3 << 20;
+
+/// What goes back.
+pub type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The chain it showed, leaf first; empty without TLS or certificate.
+    pub certs: Vec<CertificateDer<'static>>,
+}
+
+/// One request, its body read.
+#[derive(Debug)]
+pub struct Request {
+    /// Who asks.
+    pub peer: Peer,
+    /// `GET`, `POST`, …
+    pub method: http::Method,
+    /// The path, percent-decoded.
+    pub path: String,
+    /// The query, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// The first value of a query parameter; empty if it is not there.
+    pub fn param(&self, name: &str) -> &str {
+        self.query
+            .iter()
+            .find(|(k, _)| k == name)
+            .map_or("", |(_, v)| v.as_str())
+    }
+
+    /// A header's value; empty if it is not there or not text.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("")
+    }
+}
+
+/// A response with a body of that type.
+pub fn respond(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response {
+    build(status, content_type, Full::new(body.into()).boxed_unsync())
+}
+
+/// A JSON response.
+pub fn json(status: u16, body: &serde_json::Value) -> Response {
+    respond(status, "application/json", body.to_string())
+}
+
+/// A plain-text response.
+pub fn text(status: u16, body: &str) -> Response {
+    respond(status, "text/plain; charset=utf-8", body.to_owned())
+}
+
+/// A response that goes on as long as the stream does.
+pub fn stream(content_type: &str, chunks: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    build(
+        200,
+        content_type,
+        BodyExt::boxed_unsync(StreamBody::new(chunks.map(|c| Ok(Frame::data(c))))),
+    )
+}
+
+fn build(status: u16, content_type: &str, body: UnsyncBoxBody<Bytes, Infallible>) -> Response {
+    let mut response = http::Response::new(body);
+    *response.status_mut() =
+        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    if let Ok(value) = http::HeaderValue::from_str(content_type) {
+        response
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, value);
+    }
+    response
+}
+
+/// Decodes `%41` and, in a query, `+`.
+pub fn decode(text: &str, plus: bool) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let hex = (bytes[i] == b'%')
+            .then(|| {
+                text.get(i + 1..i + 3)
+                    .and_then(|h| u8::from_str_radix(h, 16).ok())
+            })
+            .flatten();
+        match hex {
+            Some(byte) => {
+                out.push(byte);
+                i += 3;
+            }
+            None => {
+                out.push(if plus && bytes[i] == b'+' {
+                    b' '
+                } else {
+                    bytes[i]
+                });
+                i += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Encodes what may not stand in a query.
+pub fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                (b as char).to_string()
+            }
+            _ => format!("%{b:02X}"),
+        })
+        .collect()
+}
+
+/// Serves until the process ends.
+pub async fn serve<H, F>(listener: TcpListener, tls: Option<Arc<ServerConfig>>, handler: H)
+where
+    H: Fn(Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    loop {
+        let Ok((socket, address)) = listener.accept().await else {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let (tls, handler) = (tls.clone(), handler.clone());
+        tokio::spawn(async move {
+            if let Err(e) = connection(socket, address, tls, handler).await {
+                crate::klog!(info, "http: TLS handshake error from {address}: {e}");
+            }
+        });
+    }
+}
+
+async fn connection<H, F>(
+    socket: TcpStream,
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    handler: H,
+) -> anyhow::Result<()>
+where
+    H: Fn(Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    // Or each answer waits 40 ms for the peer's delayed acknowledgement.
+    let _ = socket.set_nodelay(true);
+    match tls {
+        None => {
+            http(
+                TokioIo::new(socket),
+                Peer {
+                    address,
+                    certs: vec![],
+                },
+                handler,
+            )
+            .await
+        }
+        Some(config) => {
+            let handshake = tokio_rustls::TlsAcceptor::from(config).accept(socket);
+            let stream =
+                tokio::time::timeout(std::time::Duration::from_secs(10), handshake).await??;
+            let certs = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let certs = certs.iter().map(|c| c.clone().into_owned()).collect();
+            http(TokioIo::new(stream), Peer { address, certs }, handler).await;
+        }
+    }
+    Ok(())
+}
+
+async fn http<I, H, F>(io: I, peer: Peer, handler: H)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    H: Fn(Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let (peer, handler) = (peer.clone(), handler.clone());
+        async move {
+            let (parts, body) = request.into_parts();
+            let response = match Limited::new(body, MAX_BODY).collect().await {
+                Err(_) => text(413, "Request entity too large"),
+                Ok(body) => {
+                    let query = parts.uri.query().unwrap_or_default();
+                    let query = query
+                        .split('&')
+                        .filter(|p| !p.is_empty())
+                        .map(|p| p.split_once('=').unwrap_or((p, "")))
+                        .map(|(k, v)| (decode(k, true), decode(v, true)))
+                        .collect();
+                    handler(Request {
+                        peer,
+                        method: parts.method,
+                        path: decode(parts.uri.path(), false),
+                        query,
+                        headers: parts.headers,
+                        body: body.to_bytes(),
+                    })
+                    .await
+                }
+            };
+            Ok::<_, Infallible>(response)
+        }
+    });
+    // A client that goes away is no news.
+    let _ = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new())
+        .serve_connection(io, service)
+        .await;
+}

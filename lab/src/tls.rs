@@ -1,0 +1,327 @@
+//! Certificates: loading, verifying, and the TLS endpoints made of them. Chains,
+//! dates, key usages and names are checked as Go's crypto/x509 checks them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// A chain, leaf first, and its key.
+pub type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// How a server treats client certificates.
+pub enum ClientAuth {
+    /// Doesn't ask for one.
+    None,
+    /// Asks; whether it is any good is decided per request, as the API server does.
+    Ask,
+    /// The handshake fails without a good one, as etcd's does.
+    Require(Arc<dyn ClientCertVerifier>),
+}
+
+fn read(path: &str) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(Path::new(path)).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => anyhow::anyhow!("open {path}: no such file or directory"),
+        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!("open {path}: permission denied"),
+        _ => anyhow::anyhow!("open {path}: {e}"),
+    })
+}
+
+/// All certificates of a PEM text; none at all is an error.
+pub fn certs(pem: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let certs = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .context("data does not contain any valid RSA or ECDSA certificates")?;
+    ensure!(
+        !certs.is_empty(),
+        "data does not contain any valid RSA or ECDSA certificates"
+    );
+    for cert in &certs {
+        X509Certificate::from_der(cert)
+            .map_err(|e| anyhow::anyhow!("x509: malformed certificate: {e}"))?;
+    }
+    Ok(certs)
+}
+
+/// The private key of a PEM text, in any of the three encodings.
+pub fn key(pem: &[u8]) -> anyhow::Result<PrivateKeyDer<'static>> {
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|e| anyhow::anyhow!("data does not contain a valid private key: {e}"))
+}
+
+/// A certificate file and its key file, which must belong together.
+pub fn pair(cert_file: &str, key_file: &str) -> anyhow::Result<Pair> {
+    let certs = certs(&read(cert_file)?).with_context(|| format!("failed to load {cert_file}"))?;
+    let key = key(&read(key_file)?).with_context(|| format!("failed to load {key_file}"))?;
+    let pair = (certs, key);
+    check_pair(&pair).with_context(|| format!("{cert_file}, {key_file}"))?;
+    Ok(pair)
+}
+
+fn check_pair(pair: &Pair) -> anyhow::Result<()> {
+    let key = rustls::crypto::ring::sign::any_supported_type(&pair.1)
+        .map_err(|e| anyhow::anyhow!("tls: {e}"))?;
+    rustls::sign::CertifiedKey::new(pair.0.clone(), key)
+        .keys_match()
+        .map_err(|_| anyhow::anyhow!("tls: private key does not match public key"))
+}
+
+/// The trust anchors of a PEM bundle. Go refuses a chain whose root is no CA, may
+/// not sign, or is out of date; webpki does not look, so such roots are left out.
+pub fn roots(pem: &[u8]) -> anyhow::Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    for der in certs(pem)? {
+        let (_, cert) = X509Certificate::from_der(&der)?;
+        let is_ca = cert
+            .basic_constraints()
+            .ok()
+            .flatten()
+            .is_some_and(|b| b.value.ca);
+        let may_sign = cert
+            .key_usage()
+            .ok()
+            .flatten()
+            .is_none_or(|u| u.value.key_cert_sign());
+        if is_ca && may_sign && cert.validity().is_valid() {
+            store.add(der)?;
+        } else {
+            crate::klog!(
+                warn,
+                "x509: {} cannot sign certificates (CA: {is_ca}, keyCertSign: {may_sign}, valid: {})",
+                cert.subject(),
+                cert.validity().is_valid()
+            );
+        }
+    }
+    Ok(store)
+}
+
+/// The trust anchors of a file.
+pub fn roots_file(path: &str) -> anyhow::Result<RootCertStore> {
+    roots(&read(path)?).with_context(|| format!("unable to load client CA provider: {path}"))
+}
+
+/// Verifies client certificates against `roots`. With no usable root nothing verifies.
+pub fn client_verifier(roots: RootCertStore) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
+    ensure!(!roots.is_empty(), "no usable certificate authority");
+    Ok(WebPkiClientVerifier::builder(Arc::new(roots)).build()?)
+}
+
+/// Checks a chain that a client has shown; the error says why not.
+pub fn verify_client(
+    verifier: &dyn ClientCertVerifier,
+    chain: &[CertificateDer<'_>],
+) -> Result<(), String> {
+    let Some((leaf, rest)) = chain.split_first() else {
+        return Err("no certificate".to_owned());
+    };
+    verifier
+        .verify_client_cert(leaf, rest, UnixTime::now())
+        .map(|_| ())
+        .map_err(|e| format!("x509: {e}"))
+}
+
+/// A server's configuration, offering HTTP/2 and HTTP/1.1.
+pub fn server(pair: Pair, auth: ClientAuth) -> anyhow::Result<Arc<ServerConfig>> {
+    let builder = ServerConfig::builder();
+    let builder = match auth {
+        ClientAuth::None => builder.with_no_client_auth(),
+        ClientAuth::Ask => builder.with_client_cert_verifier(Arc::new(AnyClient)),
+        ClientAuth::Require(verifier) => builder.with_client_cert_verifier(verifier),
+    };
+    let mut config = builder.with_single_cert(pair.0, pair.1)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A client's configuration; `roots` of None takes any server, as probes do.
+pub fn client(roots: Option<RootCertStore>, pair: Option<Pair>) -> anyhow::Result<ClientConfig> {
+    let builder = match roots {
+        Some(roots) => ClientConfig::builder().with_root_certificates(roots),
+        None => ClientConfig::builder()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyServer)),
+    };
+    Ok(match pair {
+        Some((certs, key)) => builder.with_client_auth_cert(certs, key)?,
+        None => builder.with_no_client_auth(),
+    })
+}
+
+/// A self-signed serving certificate, as components make when they are given none.
+pub fn self_signed(name: &str, alternatives: Vec<String>) -> anyhow::Result<Pair> {
+    let key = rcgen::KeyPair::generate()?;
+    let mut params = rcgen::CertificateParams::new(alternatives)?;
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let cert = params.self_signed(&key)?;
+    Ok((
+        vec![cert.der().clone()],
+        PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+    ))
+}
+
+/// Common name and organisations: user and groups to Kubernetes.
+pub fn subject(cert: &[u8]) -> anyhow::Result<(String, Vec<String>)> {
+    let (_, cert) = X509Certificate::from_der(cert)?;
+    let text = |a: &x509_parser::x509::AttributeTypeAndValue<'_>| {
+        a.as_str().map(str::to_owned).unwrap_or_default()
+    };
+    let name = cert
+        .subject()
+        .iter_common_name()
+        .next()
+        .map(text)
+        .unwrap_or_default();
+    Ok((name, cert.subject().iter_organization().map(text).collect()))
+}
+
+/// A signing key out of any PEM that kubeadm writes. ring takes PKCS#8 only, so
+/// the two older encodings are wrapped.
+pub fn signing_key(pem: &[u8]) -> anyhow::Result<rcgen::KeyPair> {
+    let der = pkcs8(&key(pem)?)?;
+    rcgen::KeyPair::try_from(der.as_slice()).context("unsupported private key")
+}
+
+/// The PKCS#8 form of a private key.
+pub fn pkcs8(key: &PrivateKeyDer<'_>) -> anyhow::Result<Vec<u8>> {
+    const RSA: &[u8] = &[
+        0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
+    ];
+    const P256: &[u8] = &[
+        0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+        0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+    ];
+    const P384: &[u8] = &[
+        0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
+        0x04, 0x00, 0x22,
+    ];
+    let (algorithm, inner) = match key {
+        PrivateKeyDer::Pkcs8(key) => return Ok(key.secret_pkcs8_der().to_vec()),
+        PrivateKeyDer::Pkcs1(key) => (RSA, key.secret_pkcs1_der()),
+        // The curve shows in the length: 121 bytes against 167.
+        PrivateKeyDer::Sec1(key) if key.secret_sec1_der().len() < 140 => {
+            (P256, key.secret_sec1_der())
+        }
+        PrivateKeyDer::Sec1(key) => (P384, key.secret_sec1_der()),
+        _ => bail!("unsupported private key"),
+    };
+    let mut body = vec![0x02, 0x01, 0x00];
+    body.extend_from_slice(algorithm);
+    body.extend(der(0x04, inner));
+    Ok(der(0x30, &body))
+}
+
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![tag];
+    let length = content.len();
+    if length < 0x80 {
+        out.push(length as u8);
+    } else {
+        let bytes: Vec<u8> = length
+            .to_be_bytes()
+            .into_iter()
+            .skip_while(|b| *b == 0)
+            .collect();
+        out.push(0x80 | bytes.len() as u8);
+        out.extend(bytes);
+    }
+    out.extend_from_slice(content);
+    out
+}
+
+fn algorithms() -> rustls::crypto::WebPkiSupportedAlgorithms {
+    CryptoProvider::get_default().map_or_else(
+        || rustls::crypto::ring::default_provider().signature_verification_algorithms,
+        |p| p.signature_verification_algorithms,
+    )
+}
+
+/// Takes any client certificate whose key the client holds.
+#[derive(Debug)]
+struct AnyClient;
+
+impl ClientCertVerifier for AnyClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &algorithms())
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms())
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        algorithms().supported_schemes()
+    }
+}
+
+/// Takes any server certificate.
+#[derive(Debug)]
+struct AnyServer;
+
+impl ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &algorithms())
+    }
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms())
+    }
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        algorithms().supported_schemes()
+    }
+}

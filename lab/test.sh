@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Every test: installs what the tests need, builds, runs the tests of both
+# packages, then the end-to-end tests on lab hosts. E2E_THREADS says how many of
+# those run at once (2): each starts hosts of its own.
+set -euo pipefail
+shopt -s inherit_errexit
+
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+components=$(lab/artifacts.sh --kind)
+read -r kind version artifacts <<<"$components"
+echo "End-to-end tests run on: $kind Kubernetes components, $version, $artifacts"
+
+lab/packages.sh --test
+rust=$(lab/rust.sh)
+PATH=$rust:$PATH:/usr/sbin # sshd
+export PATH
+
+cargo build --locked --workspace --bins
+LAB_IMAGE=$(lab/image.sh)
+export LAB_IMAGE
+cargo test --locked --workspace
+
+# From here on stand-ins are a directory like any other.
+components=$(lab/artifacts.sh)
+read -r kind version artifacts <<<"$components"
+export CLUSTERCTL_ARTIFACTS=$artifacts
+echo "End-to-end tests, on: $kind Kubernetes components, $version, $artifacts"
+cargo test --locked --test e2e -- --test-threads="${E2E_THREADS:-2}"

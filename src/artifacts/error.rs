@@ -1,0 +1,145 @@
+//! Why there are no artifacts.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why there are no artifacts.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactsError {
+    /// A file or directory can't be read.
+    #[error("can't read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file or directory can't be written.
+    #[error("can't write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no SHA256SUMS.
+    #[error("{} has no SHA256SUMS", .0.display())]
+    NoSums(PathBuf),
+    /// A line of SHA256SUMS makes no sense.
+    #[error("{}, line {line}: {why}", path.display())]
+    BadSums {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Files that must not be used.
+    #[error("{} can't be used:{}", dir.display(), listed(problems))]
+    Refused {
+        /// The directory.
+        dir: PathBuf,
+        /// Files, relative to it, and what is wrong with each.
+        problems: Vec<(String, String)>,
+    },
+    /// There is nothing for an architecture that a host has.
+    #[error("{} has no kubelet for {arch} (linux-{arch}/kubelet)", dir.display())]
+    NoArchitecture {
+        /// The directory.
+        dir: PathBuf,
+        /// The architecture.
+        arch: String,
+    },
+    /// A server said no.
+    #[error("can't download {url}: the server says {status}")]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// Its answer, such as `404 Not Found`.
+        status: String,
+    },
+    /// A server can't be reached, or the connection broke.
+    #[error("can't download {url}: {why}")]
+    Http {
+        /// What was asked for.
+        url: String,
+        /// Why, with its causes.
+        why: String,
+    },
+    /// What came is not what was published.
+    #[error("{url} has the SHA-256 {found}, but {wanted} was published")]
+    Checksum {
+        /// What was asked for.
+        url: String,
+        /// Of what came.
+        found: String,
+        /// What was published.
+        wanted: String,
+    },
+    /// A published checksum is none.
+    #[error("{url} holds no SHA-256")]
+    NoChecksum {
+        /// What was asked for.
+        url: String,
+    },
+    /// An archive can't be unpacked.
+    #[error("can't unpack {}: {source}", path.display())]
+    Unpack {
+        /// The archive.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A task was cancelled, or panicked.
+    #[error("a task did not end well: {0}")]
+    Task(String),
+}
+
+fn listed(problems: &[(String, String)]) -> String {
+    /// More would only push the first ones off the screen.
+    const SHOWN: usize = 20;
+    let mut text = String::new();
+    for (file, why) in problems.iter().take(SHOWN) {
+        text += &format!("\n  {}: {why}", file.escape_debug());
+    }
+    if problems.len() > SHOWN {
+        text += &format!("\n  and {} more", problems.len() - SHOWN);
+    }
+    text
+}
+
+impl ArtifactsError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ArtifactsError::NoSums(dir) => Some(format!(
+                "if you trust what is there: cd {} && find . -type f ! -name SHA256SUMS \
+                 -exec sha256sum {{}} + > SHA256SUMS",
+                dir.display()
+            )),
+            ArtifactsError::Refused { .. } => Some(
+                "fetch the files again from where they came from; write SHA256SUMS anew only \
+                 if you know why they changed"
+                    .into(),
+            ),
+            ArtifactsError::Status { .. } | ArtifactsError::Http { .. } => Some(
+                "check the version and `artifacts.mirrors`; behind a proxy, set HTTPS_PROXY; \
+                 without internet, use `artifacts.source: directory`"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// Whether trying again may help.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            ArtifactsError::Http { .. } => true,
+            ArtifactsError::Status { status, .. } => {
+                ["5", "408", "429"].iter().any(|s| status.starts_with(s))
+            }
+            _ => false,
+        }
+    }
+}

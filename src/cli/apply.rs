@@ -1,0 +1,112 @@
+//! `apply`: makes hosts and cluster what the inventory says.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use zeroize::Zeroizing;
+
+use super::Global;
+use super::prompt::confirm;
+use super::session::{Access, Part, Session};
+use crate::kubernetes::upload_certs::CertificateKey;
+use crate::phases::{self, Draft};
+use crate::report::count;
+use crate::{Error, ExitStatus};
+
+/// Bring the cluster up, or put right what differs from the inventory
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  clusterctl-rs apply inventory.yaml
+  clusterctl-rs apply --yes --hosts 'worker*' --phases hosts
+A run that was interrupted is taken up by the same command.")]
+pub(super) struct Apply {
+    /// The inventory
+    file: Option<PathBuf>,
+    /// Don't ask before changing things
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    part: Part,
+    /// Store the shared certificates, encrypted, in the cluster for two hours, for
+    /// `kubeadm join --control-plane`
+    #[arg(long)]
+    upload_certs: bool,
+    /// Fail if anything at all would be changed, and change nothing
+    #[arg(long)]
+    assert_noop: bool,
+}
+
+/// The key of uploaded certificates, and what it is good for.
+fn certificate_key(key: &CertificateKey) -> Zeroizing<String> {
+    Zeroizing::new(format!(
+        "\ncertificate key: {}\n\
+         It opens the cluster's CA keys: keep it secret. The upload is gone in two hours; until\n\
+         then a control plane joins with what `kubeadm token create --print-join-command` says and\n\
+         --control-plane --certificate-key KEY",
+        *key.expose()
+    ))
+}
+
+impl Apply {
+    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+        let session = Session::open(
+            global,
+            "apply",
+            self.file.as_ref(),
+            &self.part,
+            Access::Write,
+            self.upload_certs,
+        )?;
+        tokio::select! {
+            result = self.go(global, &session) => result,
+            // Whatever is under way dies with its channel, on the hosts too.
+            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        }
+    }
+
+    async fn go(&self, global: &Global, session: &Session) -> Result<ExitStatus, Error> {
+        let run = &session.run;
+        let printer = global.printer();
+        let mut draft = Draft::new(run).await?;
+        let mut plan = draft.plan(run).await?;
+        if self.assert_noop && !plan.is_empty() {
+            printer.out(&plan.render(printer.color_out));
+            return Err(Error::NotNoop {
+                changes: plan.count(),
+            });
+        }
+        let mut aside = std::mem::take(&mut draft.aside);
+        if !plan.is_empty() {
+            if !self.yes {
+                printer.err(&plan.render(printer.color_err));
+                let question = format!("Make {}?", count(plan.count(), "change"));
+                confirm(&question)?;
+            }
+            if plan.changes_certs() {
+                draft.ensure_certs(run)?;
+                plan = draft.plan(run).await?;
+            }
+            aside.extend(phases::execute(run, &plan).await?);
+        }
+        printer.out(&session.summary.render());
+        if let Some(key) = &plan.certificate_key {
+            printer.out(&certificate_key(key));
+        }
+        for one in &aside {
+            // Some errors name their host by themselves.
+            let text = one.error.to_string();
+            let named = text.starts_with(&format!("{}:", one.host));
+            printer.err(&if named {
+                text
+            } else {
+                format!("{}: {text}", one.host)
+            });
+        }
+        Ok(if aside.is_empty() {
+            ExitStatus::Done
+        } else {
+            ExitStatus::SetAside
+        })
+    }
+}

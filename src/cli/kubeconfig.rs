@@ -1,0 +1,91 @@
+//! `kubeconfig`: the admin kubeconfig, to a file, to stdout or into
+//! `~/.kube/config`.
+
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Global;
+use super::load::load;
+use crate::engine::{State, write_private};
+use crate::{Error, ExitStatus, kubernetes};
+
+/// Print the admin kubeconfig, or merge it into ~/.kube/config
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  clusterctl-rs kubeconfig --merge && kubectl get nodes
+  clusterctl-rs kubeconfig > admin.conf")]
+pub(super) struct Kubeconfig {
+    /// The inventory
+    file: Option<PathBuf>,
+    /// Merge it into $KUBECONFIG's first file, or ~/.kube/config; whatever else
+    /// stands there stays
+    #[arg(long)]
+    merge: bool,
+    /// With --merge: merge into this file instead
+    #[arg(long, requires = "merge", value_name = "FILE")]
+    into: Option<PathBuf>,
+}
+
+impl Kubeconfig {
+    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+        let printer = global.printer();
+        let cluster = load(&global.inventory(self.file.as_ref()), printer)?;
+        let path = State::peek(cluster.state_dir()).kubeconfig();
+        let ours = std::fs::read_to_string(&path).map_err(|source| Error::NoKubeconfig {
+            path: path.clone(),
+            source,
+        })?;
+        if !self.merge {
+            printer.out(ours.trim_end());
+            return Ok(ExitStatus::Done);
+        }
+        let target = self.into.map_or_else(default_target, Ok)?;
+        let existing = match std::fs::read_to_string(&target) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => {
+                return Err(Error::File {
+                    what: "read",
+                    path: target,
+                    source,
+                });
+            }
+        };
+        let merged = kubernetes::merge_into(&existing, &ours)?;
+        if *merged == existing {
+            printer.err(&format!("{} has it already", target.display()));
+            return Ok(ExitStatus::Done);
+        }
+        if let Some(dir) = target.parent() {
+            std::fs::create_dir_all(dir).map_err(|source| Error::File {
+                what: "create",
+                path: dir.into(),
+                source,
+            })?;
+        }
+        write_private(&target, merged.as_bytes()).map_err(|source| Error::File {
+            what: "write",
+            path: target.clone(),
+            source,
+        })?;
+        printer.err(&format!("merged into {}", target.display()));
+        Ok(ExitStatus::Done)
+    }
+}
+
+/// Where kubectl would look: `$KUBECONFIG`'s first file, or `~/.kube/config`.
+fn default_target() -> Result<PathBuf, Error> {
+    if let Some(list) = std::env::var_os("KUBECONFIG")
+        && let Some(first) = std::env::split_paths(&list).find(|path| !path.as_os_str().is_empty())
+    {
+        return Ok(first);
+    }
+    std::env::home_dir()
+        .map(|home| home.join(".kube/config"))
+        .ok_or_else(|| Error::Usage {
+            message: "this user has no home directory".into(),
+            hint: Some("say where: --merge --into FILE".into()),
+        })
+}

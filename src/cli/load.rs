@@ -1,0 +1,16 @@
+//! Loading the inventory for a verb.
+
+use std::path::Path;
+
+use crate::Error;
+use crate::inventory::{self, Cluster};
+use crate::report::Printer;
+
+/// Loads the inventory and shows its warnings.
+pub(super) fn load(path: &Path, printer: Printer) -> Result<Cluster, Error> {
+    let (cluster, warnings) = inventory::load(path)?;
+    for warning in &warnings {
+        printer.err(&warning.render(printer.color_err));
+    }
+    Ok(cluster)
+}

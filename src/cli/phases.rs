@@ -1,0 +1,37 @@
+//! `phases`: the phases of `apply`, in order.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Global, OutputFormat};
+use crate::phases::PHASES;
+use crate::report::table;
+use crate::{Error, ExitStatus};
+
+/// List the phases of `apply` in order
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  clusterctl-rs apply --phases certs,hosts")]
+pub(super) struct Phases {}
+
+impl Phases {
+    pub(super) fn run(&self, global: &Global) -> Result<ExitStatus, Error> {
+        let printer = global.printer();
+        let needs = |info: &crate::phases::PhaseInfo| -> Vec<&str> {
+            info.needs.iter().map(|phase| phase.name()).collect()
+        };
+        if global.output == OutputFormat::Json {
+            let list: Vec<_> = PHASES
+                .iter()
+                .map(|info| json!({"name": info.name, "title": info.title, "needs": needs(info)}))
+                .collect();
+            printer.out(&json!(list).to_string());
+        } else {
+            let rows: Vec<_> = PHASES
+                .iter()
+                .map(|info| vec![info.name.into(), info.title.into(), needs(info).join(", ")])
+                .collect();
+            printer.out(&table(&["PHASE", "WHAT IT DOES", "NEEDS"], &rows));
+        }
+        Ok(ExitStatus::Done)
+    }
+}

@@ -1,0 +1,104 @@
+//! `preflight`: hosts by checks, and what to do about each finding.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::session::{Access, Part, Session};
+use super::{Global, OutputFormat};
+use crate::host::preflight::{Finding, Severity};
+use crate::report::table;
+use crate::{Error, ExitStatus, phases};
+
+/// Check every host and say what to do about each finding; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  clusterctl-rs preflight --hosts 'worker*'")]
+pub(super) struct Preflight {
+    /// The inventory
+    file: Option<PathBuf>,
+    /// Only hosts whose names match (`*` and `?`), joined by commas
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    hosts: Vec<String>,
+}
+
+impl Preflight {
+    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+        let part = Part::hosts(self.hosts);
+        let session = Session::open(
+            global,
+            "preflight",
+            self.file.as_ref(),
+            &part,
+            Access::Read,
+            false,
+        )?;
+        let report = phases::report(&session.run).await?;
+        let printer = global.printer();
+        if global.output == OutputFormat::Json {
+            let json = serde_json::json!({
+                "hosts": report.hosts,
+                "setAside": report.aside.iter().map(|one| &one.host).collect::<Vec<_>>(),
+                "findings": report.findings,
+            });
+            printer.out(&json.to_string());
+        } else {
+            printer.out(&render(&report.hosts, &report.findings));
+        }
+        let errors = report
+            .findings
+            .iter()
+            .filter(|f| f.severity == Severity::Error)
+            .count();
+        Ok(match (errors, report.aside.is_empty()) {
+            (0, true) => ExitStatus::Done,
+            (0, false) => ExitStatus::SetAside,
+            _ => ExitStatus::Preflight,
+        })
+    }
+}
+
+/// A table of hosts by those checks that found something anywhere, and then
+/// what to do about it.
+fn render(hosts: &[String], findings: &[Finding]) -> String {
+    if findings.is_empty() {
+        return format!(
+            "every check passes on {}",
+            crate::report::count(hosts.len(), "host")
+        );
+    }
+    let checks: BTreeSet<&str> = findings
+        .iter()
+        .map(|finding| finding.check.as_str())
+        .collect();
+    let cell = |host: &str, check: &str| {
+        let worst = findings
+            .iter()
+            .filter(|finding| finding.host == host && finding.check == check)
+            .map(|finding| finding.severity)
+            .max();
+        match worst {
+            Some(Severity::Error) => "ERROR",
+            Some(Severity::Warning) => "warning",
+            Some(Severity::Info) => "info",
+            Some(Severity::Passed) | None => "ok",
+        }
+        .to_owned()
+    };
+    let mut header = vec!["CHECK"];
+    header.extend(hosts.iter().map(String::as_str));
+    let rows: Vec<Vec<String>> = checks
+        .iter()
+        .map(|check| {
+            let mut row = vec![(*check).to_owned()];
+            row.extend(hosts.iter().map(|host| cell(host, check)));
+            row
+        })
+        .collect();
+    let mut text = table(&header, &rows);
+    text.push('\n');
+    for finding in findings {
+        text.push_str(&format!("\n{finding}"));
+    }
+    text
+}

@@ -1,0 +1,80 @@
+//! Questions to the operator. Only on a terminal: elsewhere nobody answers.
+
+use std::io::{self, IsTerminal, stdin};
+use std::path::Path;
+
+use dialoguer::{Confirm, Input, Password};
+use zeroize::Zeroizing;
+
+use crate::Error;
+use crate::ssh::{Prompt, Secret};
+
+/// Asks on the terminal.
+#[derive(Debug)]
+pub(super) struct Terminal;
+
+impl Prompt for Terminal {
+    fn passphrase(&self, key: &Path, again: bool) -> io::Result<Secret> {
+        password(&format!("{}Passphrase of {}", wrong(again), key.display()))
+    }
+
+    fn sudo_password(&self, user: &str, host: &str, again: bool) -> io::Result<Secret> {
+        password(&format!(
+            "{}sudo password of {user} ({host} wants it first)",
+            wrong(again)
+        ))
+    }
+}
+
+fn wrong(again: bool) -> &'static str {
+    if again { "That was wrong. " } else { "" }
+}
+
+fn password(question: &str) -> io::Result<Secret> {
+    if !stdin().is_terminal() {
+        return Err(io::Error::other("there is no terminal to ask on"));
+    }
+    Password::new()
+        .with_prompt(question)
+        .allow_empty_password(true)
+        .interact()
+        .map(Zeroizing::new)
+        .map_err(io::Error::other)
+}
+
+/// Asks a question that only a clear yes answers.
+pub(super) fn confirm(question: &str) -> Result<(), Error> {
+    refuse_without_terminal()?;
+    let yes = Confirm::new()
+        .with_prompt(question)
+        .default(false)
+        .interact();
+    match yes {
+        Ok(true) => Ok(()),
+        _ => Err(Error::Declined),
+    }
+}
+
+/// Asks for the name of what is about to be destroyed, so that nobody answers
+/// out of habit.
+pub(super) fn confirm_by_name(question: &str, name: &str) -> Result<(), Error> {
+    refuse_without_terminal()?;
+    let answer = Input::<String>::new()
+        .with_prompt(question)
+        .allow_empty(true)
+        .interact_text();
+    match answer {
+        Ok(answer) if answer.trim() == name => Ok(()),
+        _ => Err(Error::Declined),
+    }
+}
+
+fn refuse_without_terminal() -> Result<(), Error> {
+    if stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        message: "this needs an answer, and there is no terminal to ask on".into(),
+        hint: Some("pass --yes if you mean it".into()),
+    })
+}

@@ -1,0 +1,175 @@
+//! `render`: every file and object that `apply` would make, into a directory.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Global;
+use super::load::load;
+use crate::host::{Content, Facts, Resource};
+use crate::phases::{self, Phase, Rendered};
+use crate::report::count;
+use crate::{Error, ExitStatus, kubernetes};
+
+/// Write every file and API object that `apply` would make, without touching a host
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  clusterctl-rs render -o out && diff -r out.before out
+Layout: DIR/hosts/NAME/<path on the host>, DIR/hosts/NAME.resources.txt (everything that is no
+text: packages, units, sysctls, binaries, images), DIR/objects/NN-kind-name.yaml. Keys and tokens
+are written, too, readable by you alone; what the operator state doesn't hold yet is made up.")]
+pub(super) struct Render {
+    /// The inventory
+    file: Option<PathBuf>,
+    /// Where to write; created if it isn't there
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// Facts by host name, as YAML or JSON, instead of assumed ones
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+}
+
+impl Render {
+    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+        let printer = global.printer();
+        let cluster = load(&global.inventory(self.file.as_ref()), printer)?;
+        let facts = self
+            .facts
+            .as_deref()
+            .map(read_facts)
+            .transpose()?
+            .unwrap_or_default();
+        let rendered = phases::render(&cluster, &facts).await?;
+        let files = self.write(&rendered)?;
+        printer.err(&format!(
+            "wrote {} and {} to {}",
+            count(files, "file"),
+            count(rendered.objects.len(), "object"),
+            self.out.display()
+        ));
+        Ok(ExitStatus::Done)
+    }
+
+    fn write(&self, rendered: &Rendered) -> Result<usize, Error> {
+        let mut files = 0;
+        for (host, resources) in &rendered.hosts {
+            let mut others = String::new();
+            for (phase, resource) in resources {
+                match resource {
+                    Resource::File(file) => {
+                        if let Content::Bytes(bytes) = &file.content {
+                            let path = file.path.trim_start_matches('/');
+                            put(
+                                &self.out.join("hosts").join(host).join(path),
+                                bytes,
+                                file.mode,
+                            )?;
+                            files += 1;
+                            continue;
+                        }
+                        others.push_str(&line(*phase, resource));
+                    }
+                    _ => others.push_str(&line(*phase, resource)),
+                }
+            }
+            let list = self.out.join("hosts").join(format!("{host}.resources.txt"));
+            put(&list, others.as_bytes(), 0o644)?;
+        }
+        for (index, (_, object)) in rendered.objects.iter().enumerate() {
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+            let name = format!(
+                "{index:02}-{}-{}.yaml",
+                text("/kind").unwrap_or("object").to_lowercase(),
+                text("/metadata/name")
+                    .unwrap_or("unnamed")
+                    .replace([':', '/'], "_"),
+            );
+            let yaml = kubernetes::to_yaml(object)?;
+            put(&self.out.join("objects").join(name), yaml.as_bytes(), 0o600)?;
+        }
+        Ok(files)
+    }
+}
+
+/// A resource that is no text, as a line.
+fn line(phase: Phase, resource: &Resource) -> String {
+    let what = match resource {
+        Resource::Package { name, provides } => format!("package {name} (for {provides})"),
+        Resource::Directory { path, mode, owner } => {
+            format!("directory {path} {mode:04o} {owner}")
+        }
+        Resource::File(file) => match &file.content {
+            Content::Local { sha256, size, .. } => {
+                format!(
+                    "file {} {:04o} {size} bytes sha256:{sha256}",
+                    file.path, file.mode
+                )
+            }
+            Content::Bytes(_) => format!("file {}", file.path),
+        },
+        Resource::SeedLink { path, target } => format!("link {path} -> {target}"),
+        Resource::Absent { path, .. } => format!("absent {path}"),
+        Resource::KernelModule { name, .. } => format!("module {name}"),
+        Resource::Sysctl { key, value } => format!("sysctl {key}={value}"),
+        Resource::SwapOff => "no swap".into(),
+        Resource::Unit {
+            name,
+            enabled,
+            active,
+        } => {
+            format!("unit {name} enabled={enabled} active={active}")
+        }
+        Resource::ImageArchive { references, .. } => format!("image {}", references.join(" ")),
+        Resource::ImagePull { reference } => format!("pull {reference}"),
+    };
+    format!("{}: {what}\n", phase.name())
+}
+
+fn put(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    let cannot = |source| Error::File {
+        what: "write",
+        path: path.to_owned(),
+        source,
+    };
+    if let Some(dir) = path.parent() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(cannot)?;
+    }
+    // An older file keeps its mode when it is opened: it may have been public.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error)),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode & 0o700)
+        .open(path)
+        .map_err(cannot)?;
+    file.write_all(content).map_err(cannot)
+}
+
+fn read_facts(path: &Path) -> Result<BTreeMap<String, Facts>, Error> {
+    let text = fs::read_to_string(path).map_err(|source| Error::File {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_saphyr::from_str(&text).map_err(|error| {
+        Error::Usage {
+        message: format!("{}: {error}", path.display()),
+        hint: Some(
+            "the file maps host names to facts, such as {cp1: {arch: amd64, defaultIp: 192.0.2.11}}"
+                .into(),
+        ),
+    }
+    })
+}

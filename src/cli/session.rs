@@ -1,0 +1,166 @@
+//! What every verb that talks to hosts sets up.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Global, load::load, prompt::Terminal};
+use crate::engine::{Event, Events, Journal, Lock, Sink, State, Tracker};
+use crate::phases::{Options, Phase, Run, Selection, matches};
+use crate::report::{self, Summary};
+use crate::ssh::{Connector, Finished, Observer};
+use crate::{Error, inventory};
+
+/// Which part of a run is wanted.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Part {
+    /// Only these phases (see `clusterctl-rs phases`), joined by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    phases: Vec<String>,
+    /// All but these phases
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    skip_phases: Vec<String>,
+    /// Only hosts whose names match (`*` and `?`), joined by commas
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    hosts: Vec<String>,
+}
+
+impl Part {
+    /// Some hosts, all phases.
+    pub(super) fn hosts(patterns: Vec<String>) -> Self {
+        Part {
+            hosts: patterns,
+            ..Part::default()
+        }
+    }
+}
+
+/// A run, and what goes with it until the verb ends.
+pub(super) struct Session {
+    pub(super) run: Run,
+    pub(super) summary: Arc<Summary>,
+    _lock: Option<Lock>,
+}
+
+/// Whether a verb changes something: then it takes the lock and keeps a
+/// journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+impl Session {
+    pub(super) fn open(
+        global: &Global,
+        verb: &'static str,
+        inventory: Option<&PathBuf>,
+        part: &Part,
+        access: Access,
+        upload_certs: bool,
+    ) -> Result<Self, Error> {
+        let printer = global.printer();
+        let cluster = load(&global.inventory(inventory), printer)?;
+        let skip: Vec<String> = part
+            .skip_phases
+            .iter()
+            .chain(&cluster.skip_phases)
+            .cloned()
+            .collect();
+        let options = Options {
+            selection: Selection::new(&part.phases, &skip)?,
+            hosts: part.hosts.clone(),
+            // Who names the phase asks for it.
+            upload_certs: upload_certs
+                || part
+                    .phases
+                    .iter()
+                    .any(|name| name == Phase::UploadCerts.name()),
+            ..Options::default()
+        };
+        check_patterns(&part.hosts, &cluster)?;
+
+        let summary = Arc::new(Summary::new());
+        let mut sinks: Vec<Arc<dyn Sink>> = vec![
+            Arc::clone(&summary) as Arc<dyn Sink>,
+            report::sink(global.events, global.verbose > 0, printer),
+        ];
+        let (state, lock, journal) = match access {
+            Access::Read => (State::peek(cluster.state_dir()), None, None),
+            Access::Write => {
+                let state = State::open(cluster.state_dir())?;
+                let lock = state.lock(verb)?;
+                let dir = state.new_run()?;
+                let journal = Journal::create(&dir).map_err(|source| Error::File {
+                    what: "create a journal in",
+                    path: dir,
+                    source,
+                })?;
+                (state, Some(lock), Some(Arc::new(journal)))
+            }
+        };
+        sinks.extend(journal.clone().map(|journal| journal as Arc<dyn Sink>));
+        let events = Events::new(sinks);
+        let connector = Connector::new(Arc::new(Terminal), Some(observer(events.clone())));
+        events.emit(Event::RunStarted {
+            verb,
+            cluster: cluster.name.clone(),
+            hosts: cluster.hosts.len(),
+        });
+        Ok(Session {
+            run: Run {
+                cluster: Arc::new(cluster),
+                state,
+                connector,
+                tracker: Tracker::new(events),
+                journal,
+                options,
+            },
+            summary,
+            _lock: lock,
+        })
+    }
+}
+
+/// A pattern that matches nothing is a slip of the finger.
+fn check_patterns(patterns: &[String], cluster: &inventory::Cluster) -> Result<(), Error> {
+    for pattern in patterns {
+        if !cluster
+            .hosts
+            .iter()
+            .any(|host| matches(pattern, &host.name))
+        {
+            return Err(Error::Usage {
+                message: format!("no host matches `{pattern}`"),
+                hint: Some(format!("the hosts are {}", names(cluster))),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn names(cluster: &inventory::Cluster) -> String {
+    const SHOWN: usize = 12;
+    let names: Vec<_> = cluster
+        .hosts
+        .iter()
+        .map(|host| host.name.as_str())
+        .collect();
+    match names.len() {
+        n if n > SHOWN => format!("{}, … ({n} in all)", names[..SHOWN].join(", ")),
+        _ => names.join(", "),
+    }
+}
+
+/// Turns finished commands into events.
+fn observer(events: Events) -> Observer {
+    Arc::new(move |command: &Finished<'_>| {
+        events.emit(Event::Command {
+            host: command.host.to_owned(),
+            command: command.script.to_owned(),
+            status: command.outcome.as_ref().ok().copied(),
+            elapsed: command.elapsed,
+        });
+    })
+}

@@ -1,0 +1,34 @@
+//! `validate`: checks the inventory without touching a host.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Global, load::load};
+use crate::report::count;
+use crate::{Error, ExitStatus};
+
+/// Check the inventory; every fault is reported at once
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  clusterctl-rs validate prod.yaml")]
+pub(super) struct Validate {
+    /// The inventory
+    file: Option<PathBuf>,
+}
+
+impl Validate {
+    pub(super) fn run(&self, global: &Global) -> Result<ExitStatus, Error> {
+        let path = global.inventory(self.file.as_ref());
+        let cluster = load(&path, global.printer())?;
+        let control_planes = cluster.control_planes().count();
+        global.printer().out(&format!(
+            "{} is valid: cluster {}, Kubernetes {}, {}, {}",
+            path.display(),
+            cluster.name,
+            cluster.version,
+            count(control_planes, "control plane"),
+            count(cluster.hosts.len() - control_planes, "worker"),
+        ));
+        Ok(ExitStatus::Done)
+    }
+}

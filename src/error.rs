@@ -1,0 +1,240 @@
+//! What can go wrong, where it is rendered, and the exit code that it makes.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::artifacts::ArtifactsError;
+use crate::engine::StateError;
+use crate::host::HostError;
+use crate::host::preflight::{Finding, Severity};
+use crate::inventory::InventoryError;
+use crate::kubernetes::KubernetesError;
+use crate::kubernetes::api::ApiError;
+use crate::phases::SelectionError;
+use crate::pki::PkiError;
+use crate::report::count;
+use crate::ssh::SshError;
+
+/// How the process ends. The numbers are a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitStatus {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// The inventory or the command line is wrong (clap's own code, too).
+    Usage = 2,
+    /// `plan --exit-code` found changes.
+    Changes = 3,
+    /// Finished, but some hosts were set aside.
+    SetAside = 4,
+    /// Preflight refused.
+    Preflight = 5,
+    /// Another run holds the lock.
+    Locked = 6,
+}
+
+/// Anything that ends a verb, or sets a host aside.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The inventory is wrong. Its text holds every fault.
+    #[error("{0}")]
+    Inventory(#[from] InventoryError),
+    /// The command line is wrong in a way that clap can't know.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What would be right.
+        hint: Option<String>,
+    },
+    /// A phase was named that isn't there.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// A part was asked for that can't stand alone.
+    #[error("phase {phase} can't run alone: {missing}")]
+    NotAlone {
+        /// The phase.
+        phase: &'static str,
+        /// What is missing.
+        missing: String,
+        /// What to run.
+        hint: String,
+    },
+    /// The operator said no.
+    #[error("nothing was changed: the question was not answered with yes")]
+    Declined,
+    /// Preflight found errors.
+    #[error("preflight found {}{}", count(*.errors, "error"), list(.findings))]
+    Preflight {
+        /// How many.
+        errors: usize,
+        /// All findings, warnings among them.
+        findings: Vec<Finding>,
+    },
+    /// `--assert-noop` found something to do.
+    #[error("{} would be made, and --assert-noop allows none", count(*.changes, "change"))]
+    NotNoop {
+        /// How many.
+        changes: usize,
+    },
+    /// There is no admin kubeconfig yet.
+    #[error("cannot read the admin kubeconfig {}: {source}", path.display())]
+    NoKubeconfig {
+        /// Where it would be.
+        path: PathBuf,
+        /// Why it can't be read.
+        source: io::Error,
+    },
+    /// SSH failed.
+    #[error("{0}")]
+    Ssh(#[from] SshError),
+    /// A host's answer or state is not what it should be.
+    #[error("{0}")]
+    Host(#[from] HostError),
+    /// Certificates.
+    #[error("{0}")]
+    Pki(#[from] PkiError),
+    /// Binaries and images.
+    #[error("{0}")]
+    Artifacts(#[from] ArtifactsError),
+    /// Rendering.
+    #[error("{0}")]
+    Kubernetes(#[from] KubernetesError),
+    /// The API.
+    #[error("{0}")]
+    Api(#[from] ApiError),
+    /// A component didn't get healthy; with what its host tells about it.
+    #[error("{source}\n{evidence}")]
+    Unhealthy {
+        /// What was waited for.
+        source: ApiError,
+        /// The tail of the logs that matter, terminal-safe.
+        evidence: String,
+        /// The likely cause and what to do.
+        hint: Option<String>,
+    },
+    /// etcd doesn't let a member go.
+    #[error("etcd has not let this member go: {why}")]
+    Quorum {
+        /// etcd's words, terminal-safe.
+        why: String,
+    },
+    /// The operator state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A host failed that the run can't do without.
+    #[error("{host}: {source}")]
+    OnHost {
+        /// The host.
+        host: String,
+        /// What failed there.
+        source: Box<Error>,
+    },
+    /// A file of the workstation.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The run was interrupted.
+    #[error("interrupted; run the same command again to go on")]
+    Interrupted,
+}
+
+impl Error {
+    /// The same error, on a host that the run can't do without.
+    pub fn on(self, host: &str) -> Self {
+        Error::OnHost {
+            host: host.to_owned(),
+            source: Box::new(self),
+        }
+    }
+
+    /// What to do next, where there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Usage { hint, .. } | Error::Unhealthy { hint, .. } => hint.clone(),
+            Error::Selection(error) => Some(error.hint()),
+            Error::NotAlone { hint, .. } => Some(hint.clone()),
+            Error::Ssh(error) => error.hint(),
+            Error::Host(error) => error.hint(),
+            Error::Pki(error) => error.hint(),
+            Error::Artifacts(error) => error.hint(),
+            Error::Kubernetes(error) => error.hint(),
+            Error::State(error) => error.hint(),
+            Error::OnHost { source, .. } => source.hint(),
+            Error::Preflight { .. } => Some(
+                "each finding says what to do; demote a check with `preflight.ignore` in the inventory"
+                    .into(),
+            ),
+            Error::NoKubeconfig { .. } => {
+                Some("`clusterctl-rs apply` writes it; run it from where the inventory is".into())
+            }
+            Error::Quorum { .. } => Some(
+                "without it the others could not write: bring them up first, or pass --force if their data doesn't matter"
+                    .into(),
+            ),
+            Error::Inventory(error) => error.hint(),
+            Error::Api(_)
+            | Error::NotNoop { .. }
+            | Error::Declined
+            | Error::File { .. }
+            | Error::Interrupted => None,
+        }
+    }
+
+    /// How the process ends.
+    pub fn exit_status(&self) -> ExitStatus {
+        match self {
+            Error::Inventory(_)
+            | Error::Usage { .. }
+            | Error::Selection(_)
+            | Error::NotAlone { .. } => ExitStatus::Usage,
+            Error::Preflight { .. } => ExitStatus::Preflight,
+            Error::State(StateError::Locked { .. }) => ExitStatus::Locked,
+            Error::OnHost { source, .. } => source.exit_status(),
+            _ => ExitStatus::Failed,
+        }
+    }
+
+    /// The error as the operator reads it: the one place that renders.
+    pub fn render(&self, color: bool) -> String {
+        // The inventory's faults bring their own form: source lines, carets.
+        if let Error::Inventory(error @ InventoryError::Invalid(_)) = self {
+            return error.render(color);
+        }
+        let word = |text: &str, style: console::Style| {
+            if color {
+                style.force_styling(true).apply_to(text).to_string()
+            } else {
+                text.into()
+            }
+        };
+        let mut text = format!(
+            "{}: {self}",
+            word("error", console::Style::new().red().bold())
+        );
+        if let Some(hint) = self.hint() {
+            text.push_str(&format!(
+                "\n{}: {hint}",
+                word("hint", console::Style::new().cyan().bold())
+            ));
+        }
+        text
+    }
+}
+
+/// The errors among the findings, a line each.
+fn list(findings: &[Finding]) -> String {
+    findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .map(|finding| format!("\n  {finding}"))
+        .collect()
+}

@@ -1,0 +1,248 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::host::UnitState;
+
+fn observed(answer: &str) -> Observed {
+    Observed::parse(format!("@@clusterctl observe 1\n{answer}@@end\n").as_bytes())
+        .expect("an answer")
+}
+
+fn lines(resources: &[Resource], observed: &Observed) -> Vec<String> {
+    let plan = diff(resources, observed, "demo").expect("a plan");
+    plan.changes.iter().map(ToString::to_string).collect()
+}
+
+fn with_unit(name: &str, load: &str, active: &str, file: &str) -> Observed {
+    let mut observed = Observed::default();
+    let state = UnitState {
+        load: load.into(),
+        active: active.into(),
+        file: file.into(),
+    };
+    observed.units.insert(name.into(), state);
+    observed
+}
+
+fn unit(enabled: bool, active: bool) -> Resource {
+    Resource::Unit {
+        name: "kubelet".into(),
+        enabled,
+        active,
+    }
+}
+
+#[test]
+fn a_unit_is_touched_only_where_it_differs() {
+    let running = with_unit("kubelet.service", "loaded", "active", "enabled");
+    let stopped = with_unit("kubelet.service", "loaded", "inactive", "disabled");
+    let crashing = with_unit("kubelet.service", "loaded", "activating", "static");
+    let masked = with_unit("kubelet.service", "masked", "inactive", "masked");
+    let nothing = [""; 0];
+    assert_eq!(lines(&[unit(true, true)], &running), nothing);
+    assert_eq!(lines(&[unit(true, true)], &crashing), nothing);
+    assert_eq!(lines(&[unit(false, false)], &stopped), nothing);
+    assert_eq!(
+        lines(&[unit(false, false)], &running),
+        ["disable unit kubelet.service", "stop unit kubelet.service"]
+    );
+    let start = ["enable unit kubelet.service", "start unit kubelet.service"];
+    assert_eq!(lines(&[unit(true, true)], &stopped), start);
+    assert_eq!(lines(&[unit(true, true)], &masked), start);
+}
+
+#[test]
+fn a_changed_file_restarts_what_runs_once_and_nothing_else() {
+    let files = [
+        Resource::File(
+            FileResource::text("/a", "x")
+                .notify("kubelet")
+                .notify("other"),
+        ),
+        Resource::File(FileResource::text("/b", "x").notify("kubelet.service")),
+        Resource::File(FileResource::text(
+            "/etc/systemd/system/kubelet.service",
+            "x",
+        )),
+        unit(true, true),
+    ];
+    let running = with_unit("kubelet.service", "loaded", "activating", "enabled");
+    let changes = lines(&files, &running);
+    assert_eq!(
+        changes[changes.len() - 2..],
+        ["reload systemd unit files", "restart unit kubelet.service"]
+    );
+    let stopping = [files[0].clone(), unit(true, false)];
+    assert_eq!(
+        lines(&stopping, &running)[1..],
+        ["stop unit kubelet.service"]
+    );
+}
+
+#[test]
+fn containerd_comes_before_images_and_the_kubelet_after() {
+    let archive = Resource::ImageArchive {
+        archive: "/x/pause.tar".into(),
+        sha256: "00".into(),
+        size: 5 << 20,
+        references: vec!["registry.k8s.io/pause:3.10".into()],
+    };
+    let containerd = Resource::Unit {
+        name: "containerd.service".into(),
+        enabled: true,
+        active: true,
+    };
+    let pull = Resource::ImagePull {
+        reference: "busybox".into(),
+    };
+    let resources = [unit(true, true), pull, archive.clone(), containerd];
+    assert_eq!(
+        lines(&resources, &Observed::default()),
+        [
+            "enable unit containerd.service",
+            "start unit containerd.service",
+            "pull image busybox",
+            "import image pause.tar",
+            "enable unit kubelet.service",
+            "start unit kubelet.service",
+        ]
+    );
+    // There already, and not from another archive of ours.
+    let names = [
+        "registry.k8s.io/pause:3.10",
+        "docker.io/library/busybox:latest",
+    ];
+    let mut present = Observed {
+        images: names.map(String::from).into(),
+        ..Observed::default()
+    };
+    assert_eq!(lines(&resources[1..3], &present), [""; 0]);
+    let mut receipt = Receipt::new("demo");
+    receipt
+        .images
+        .insert("registry.k8s.io/pause:3.10".into(), Some("11".into()));
+    present.receipt = Some(receipt);
+    assert_eq!(lines(&[archive], &present), ["import image pause.tar"]);
+}
+
+#[test]
+fn secrets_show_only_hashes_and_text_is_escaped() {
+    let after = sha256(&Content::Bytes(b"new".to_vec().into()));
+    let before = "ab".repeat(32);
+    let seen = observed(&format!(
+        "@@section paths\n8180 0:0 root:root 3 1 2 3 ./k\n8180 0:0 root:root 3 1 2 3 ./t\n\
+         @@section hashes\n{before}  ./k\n{before}  ./t\n@@section content ./t\nG1tvbGQK\n"
+    ));
+    let secret = Resource::File(FileResource::text("/k", "new").secret());
+    let text = Resource::File(FileResource::text("/t", "new\n").mode(0o600));
+    let plan = diff(&[secret, text], &seen, "demo").expect("a plan");
+    assert_eq!(
+        plan.changes[0].detail,
+        Detail::Secret {
+            before: Some("abababababab".into()),
+            after: after[..12].into()
+        }
+    );
+    assert_eq!(
+        plan.changes[1].detail,
+        Detail::Diff {
+            unified: "@@ -1 +1 @@\n-\\u{1b}[old\n+new\n".into(),
+        }
+    );
+    assert!(plan.receipt.files["/k"].original);
+}
+
+#[test]
+fn mode_and_owner_are_put_right_without_sending_the_file() {
+    let hash = sha256(&Content::Bytes(b"x".to_vec().into()));
+    let seen = observed(&format!(
+        "@@section paths\n81a4 0:5 root:tty 1 1 2 3 ./k\n@@section hashes\n{hash}  ./k\n"
+    ));
+    let plan = diff(
+        &[Resource::File(FileResource::text("/k", "x").secret())],
+        &seen,
+        "demo",
+    )
+    .expect("a plan");
+    assert_eq!(
+        plan.changes[0].detail,
+        Detail::Text {
+            text: "mode 0644 -> 0600, owner root:tty -> root:root".into()
+        }
+    );
+    assert_eq!(plan.payload(), 0);
+    let same = FileResource {
+        owner: "root:5".into(),
+        ..FileResource::text("/k", "x")
+    };
+    assert!(
+        !diff(&[Resource::File(same)], &seen, "demo")
+            .expect("a plan")
+            .is_empty()
+    );
+    let same = FileResource {
+        owner: "0:5".into(),
+        ..FileResource::text("/k", "x")
+    };
+    assert!(
+        diff(&[Resource::File(same)], &seen, "demo")
+            .expect("a plan")
+            .is_empty()
+    );
+}
+
+#[test]
+fn a_crash_before_an_original_was_kept_doesnt_lose_it() {
+    let ours = sha256(&Content::Bytes(b"ours".to_vec().into()));
+    let theirs = "ab".repeat(32);
+    let mut seen = observed(&format!(
+        "@@section paths\n81a4 0:0 root:root 1 1 2 3 ./k\n@@section hashes\n{theirs}  ./k\n"
+    ));
+    let mut receipt = Receipt::new("demo");
+    let entry = ReceiptFile {
+        sha256: ours,
+        original: true,
+    };
+    receipt.files.insert("/k".into(), entry);
+    seen.receipt = Some(receipt);
+    let plan = diff(
+        &[Resource::File(FileResource::text("/k", "ours"))],
+        &seen,
+        "demo",
+    )
+    .expect("a plan");
+    assert!(matches!(plan.steps[0], Step::File { keep: true, .. }));
+}
+
+#[test]
+fn a_damaged_receipt_is_an_error() {
+    for receipt in ["bm90IGpzb24=", "%%%", "eyJ2ZXJzaW9uIjogOTl9"] {
+        let raw = format!("@@clusterctl observe 1\n@@section receipt\n{receipt}\n@@end\n");
+        assert!(matches!(
+            Observed::parse(raw.as_bytes()),
+            Err(HostError::Receipt { .. })
+        ));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_answer_makes_parser_or_diff_panic(lines in proptest::collection::vec(
+        prop_oneof![
+            "(@@section (paths|hashes|stamps|units|sysctls|kernel|commands|images|content \\./a))",
+            "(8180|41ed|zz) 0:0 root:root [0-9]{1,30} 1 2 3 \\./[a-c]{1,3}",
+            "[0-9a-f]{64}  \\./[a-c]",
+            "(Id=|\\./proc/swaps:|\\./etc/fstab:|\\./proc/sys/a:)[ -~]{0,40}",
+            "\\PC{0,60}",
+        ], 0..40)) {
+        let raw = format!("@@clusterctl observe 1\n{}\n@@end\n", lines.join("\n"));
+        let seen = Observed::parse(raw.as_bytes());
+        prop_assert!(seen.is_ok());
+        let resources = [
+            Resource::File(FileResource::text("/a", "x\n")),
+            Resource::File(FileResource::text("/a/b", "x\n").secret()),
+            Resource::SwapOff,
+        ];
+        prop_assert!(diff(&resources, &seen.unwrap_or_default(), "demo").is_ok());
+    }
+}

@@ -1,0 +1,90 @@
+//! What can go wrong between a host and its desired state.
+
+/// Why a host's answer or desired state can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The answer doesn't begin as ours do.
+    #[error("the answer to `{script}` has no header: {start:?}")]
+    NoHeader {
+        /// The script that was run.
+        script: &'static str,
+        /// How the answer starts, escaped and shortened.
+        start: String,
+    },
+    /// The answer ends before its end marker.
+    #[error("the answer to `{script}` was cut off after {bytes} bytes")]
+    Truncated {
+        /// The script that was run.
+        script: &'static str,
+        /// How much of it came.
+        bytes: usize,
+    },
+    /// The receipt on the host can't be read.
+    #[error("/var/lib/clusterctl/receipt.json on the host can't be read: {why}")]
+    Receipt {
+        /// What the parser said.
+        why: String,
+    },
+    /// The host is part of another cluster.
+    #[error("the host belongs to cluster `{found}`, not to `{wanted}`")]
+    OtherCluster {
+        /// The cluster that the host's receipt names.
+        found: String,
+        /// The cluster of the inventory.
+        wanted: String,
+    },
+    /// A name that the scripts can't carry.
+    #[error("{kind} {name:?} can't be managed: {why}")]
+    Name {
+        /// What it names: a path, a unit, a package.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Something of ours is still there after a reset.
+    #[error("not all of it could be removed: {}", stuck.join("; "))]
+    NotClean {
+        /// What is still there, escaped.
+        stuck: Vec<String>,
+    },
+    /// Converging stopped.
+    #[error("{step}: {why}")]
+    Step {
+        /// The change that failed, such as `create file /etc/hosts`.
+        step: String,
+        /// What the host said, escaped.
+        why: String,
+    },
+}
+
+impl HostError {
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            HostError::NoHeader { .. } => Some(
+                "something on the host writes to standard output, or its shell isn't a POSIX sh"
+                    .into(),
+            ),
+            HostError::Truncated { .. } => {
+                Some("the connection broke, or the host ran out of memory or processes: run the same command again".into())
+            }
+            HostError::Receipt { .. } => Some(
+                "if the file is damaged, move it away: what stands on the host is then taken for the host's own"
+                    .into(),
+            ),
+            HostError::OtherCluster { found, .. } => Some(format!(
+                "reset the host with the inventory of cluster `{found}` first, or take it out of this one"
+            )),
+            HostError::NotClean { .. } => Some(
+                "what is gone is gone, and the receipt is still there: see to the rest, then run the same command again"
+                    .into(),
+            ),
+            HostError::Name { .. } => None,
+            HostError::Step { .. } => {
+                Some("nothing is half-written: when the cause is gone, run the same command again".into())
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What has to change on a host.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{FileResource, Receipt};
+
+/// What has to change on one host, in the order in which it will.
+#[derive(Debug, Clone)]
+pub struct HostPlan {
+    /// The cluster's name.
+    pub cluster: String,
+    /// What has to change. [`super::Progress`] counts by their positions.
+    pub changes: Vec<Change>,
+    /// The receipt as it will be.
+    pub receipt: Receipt,
+    /// Whether that is other than what stands on the host.
+    pub(super) receipt_changed: bool,
+    /// How each change is made, position by position.
+    pub(super) steps: Vec<Step>,
+    /// Lines of the stamps file that stay.
+    pub(super) stamps: Vec<String>,
+}
+
+impl HostPlan {
+    /// Whether the host is as it should be.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Bytes that converging will send over, about: for progress bars.
+    pub fn payload(&self) -> u64 {
+        self.steps.iter().map(Step::payload).sum()
+    }
+}
+
+impl Serialize for HostPlan {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.changes.serialize(serializer)
+    }
+}
+
+/// One thing that has to change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What happens.
+    pub action: Action,
+    /// To what kind of thing.
+    pub kind: Kind,
+    /// Which one.
+    pub name: String,
+    /// What exactly.
+    #[serde(skip_serializing_if = "Detail::is_none")]
+    pub detail: Detail,
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.action, self.kind, self.name)
+    }
+}
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self { $($name::$variant => $word,)* })
+            }
+        }
+    };
+}
+
+words! {
+    /// What happens to a thing.
+    Action {
+        /// It is made.
+        Create = "create",
+        /// It is changed.
+        Update = "update",
+        /// It goes.
+        Remove = "remove",
+        /// A package is installed.
+        Install = "install",
+        /// A kernel module is loaded.
+        Load = "load",
+        /// A sysctl is set.
+        Set = "set",
+        /// systemd reads its units anew.
+        Reload = "reload",
+        /// A unit will start at boot.
+        Enable = "enable",
+        /// A unit, or swap, is switched off for good.
+        Disable = "disable",
+        /// A unit that doesn't run is started.
+        Start = "start",
+        /// A unit that runs is started anew.
+        Restart = "restart",
+        /// A unit is stopped.
+        Stop = "stop",
+        /// An image comes out of an archive.
+        Import = "import",
+        /// An image is pulled by the host.
+        Pull = "pull",
+    }
+}
+
+words! {
+    /// Kinds of things.
+    Kind {
+        /// A package of the distribution.
+        Package = "package",
+        /// A directory.
+        Directory = "directory",
+        /// A file.
+        File = "file",
+        /// A symbolic link.
+        Link = "link",
+        /// A kernel module.
+        Module = "module",
+        /// A sysctl.
+        Sysctl = "sysctl",
+        /// Swap.
+        Swap = "swap",
+        /// systemd itself.
+        Systemd = "systemd",
+        /// A systemd unit.
+        Unit = "unit",
+        /// A container image.
+        Image = "image",
+    }
+}
+
+/// What exactly changes. Everything that came from a host is escaped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub enum Detail {
+    /// The name says it all.
+    None,
+    /// A unified diff of text.
+    Diff {
+        /// The diff, without its header lines.
+        unified: String,
+    },
+    /// A secret's content: only the first digits of its hashes are shown.
+    Secret {
+        /// Of what is there, if something is.
+        before: Option<String>,
+        /// Of what will be there.
+        after: String,
+    },
+    /// Words.
+    Text {
+        /// The words.
+        text: String,
+    },
+}
+
+impl Detail {
+    fn is_none(&self) -> bool {
+        *self == Detail::None
+    }
+}
+
+/// How a change is made.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Package {
+        name: String,
+    },
+    Directory {
+        path: String,
+        mode: u32,
+        owner: Option<String>,
+    },
+    File {
+        file: FileResource,
+        keep: bool,
+    },
+    Attributes {
+        path: String,
+        mode: u32,
+        owner: String,
+        keep: bool,
+    },
+    Link {
+        path: String,
+        target: String,
+    },
+    Remove {
+        path: String,
+        keep: bool,
+    },
+    Module {
+        name: String,
+        effect: String,
+    },
+    Sysctl {
+        path: String,
+        value: String,
+    },
+    SwapOff {
+        devices: Vec<String>,
+        masks: Vec<String>,
+        fstab: bool,
+    },
+    DaemonReload,
+    Unit {
+        name: String,
+        verb: &'static str,
+        unmask: bool,
+    },
+    Import {
+        archive: PathBuf,
+        sha256: String,
+        size: u64,
+        /// Full names.
+        references: Vec<String>,
+    },
+    Pull {
+        reference: String,
+    },
+}
+
+impl Step {
+    fn payload(&self) -> u64 {
+        match self {
+            Step::File { file, .. } => super::observe::size(&file.content),
+            Step::Import { size, .. } => *size,
+            _ => 0,
+        }
+    }
+}

@@ -1,0 +1,392 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::host::testing::cluster;
+use crate::host::{Listener, Runtime, UnitState};
+
+/// A host without a fault.
+fn good(name: &str) -> Gathered {
+    let set = |words: &str| words.split(' ').map(str::to_owned).collect();
+    let mut gathered = Gathered {
+        commands: set(
+            "losetup mount cp sha256sum stat base64 xargs systemctl ip modprobe swapoff containerd",
+        ),
+        present: set("/run/systemd/system"),
+        kernel_options: Some(
+            crate::host::gather::KERNEL_OPTIONS
+                .iter()
+                .map(|option| (*option).to_owned())
+                .chain(["CGROUP_BPF".into()])
+                .collect(),
+        ),
+        cgroup_controllers: set("cpu cpuset memory pids io hugetlb"),
+        cgroup_freezer: true,
+        runtime: Runtime::Ready,
+        endpoint_addresses: Some(vec![[192, 0, 2, 10].into()]),
+        clock_offset: Some(0),
+        ..Gathered::default()
+    };
+    for disk in crate::host::gather::DISKS {
+        gathered.disks.insert(disk.into(), 100 << 30);
+    }
+    for key in ["net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables"] {
+        gathered.sysctls.insert(key.into(), "1".into());
+    }
+    let facts = &mut gathered.facts;
+    facts.hostname = name.into();
+    facts.arch = "amd64".into();
+    facts.kernel = "6.1.0-40-amd64".into();
+    facts.cgroup_version = 2;
+    facts.cpus = 2;
+    facts.memory = 4 << 30;
+    facts.machine_id = format!("id of {name}");
+    facts.mtu = 1500;
+    facts.nameservers = vec![[192, 0, 2, 53].into()];
+    facts.package_manager = "apt".into();
+    facts.containerd_version = Some("2.1.9".into());
+    gathered
+}
+
+/// What isn't as it should be, when `change` was done to the two hosts.
+fn found(change: impl FnOnce(&mut Cluster, &mut Gathered, &mut Gathered)) -> Vec<String> {
+    let mut cluster = cluster();
+    let (mut cp, mut worker) = (good("cp1"), good("w1"));
+    change(&mut cluster, &mut cp, &mut worker);
+    let subjects: Vec<Subject<'_>> = cluster
+        .hosts
+        .iter()
+        .zip([&cp, &worker])
+        .map(|(host, gathered)| Subject {
+            host,
+            gathered,
+            owned: belongs(&cluster, gathered, None),
+        })
+        .collect();
+    check(&cluster, &subjects)
+        .into_iter()
+        .filter(|finding| finding.severity > Severity::Passed)
+        .map(|f| format!("{} {:?} {}: {}", f.host, f.severity, f.check, f.message))
+        .collect()
+}
+
+#[test]
+fn good_hosts_pass() {
+    assert_eq!(found(|_, _, _| {}), [""; 0]);
+}
+
+#[test]
+fn a_bare_host_is_no_fault_where_apply_can_help() {
+    insta::assert_snapshot!(
+        found(|_, cp, _| {
+            cp.runtime = Runtime::Absent;
+            cp.commands.remove("containerd");
+            cp.commands.remove("ip");
+            cp.facts.containerd_version = None;
+            cp.facts.swap = vec!["/dev/sda2".into()];
+            cp.sysctls.clear();
+            cp.sysctls.insert("net.ipv4.ip_forward".into(), "0".into());
+        })
+        .join("\n"),
+        @r#"
+        cp1 Info FileExisting-ip: iproute2 will be installed
+        cp1 Info FileContent--proc-sys-net-ipv4-ip_forward: net.ipv4.ip_forward will be set to 1
+        cp1 Info BridgeNetfilter: br_netfilter will be loaded
+        cp1 Info Swap: swap on /dev/sda2 will be switched off
+        cp1 Info CRI: containerd will be installed by apt
+        "#
+    );
+}
+
+#[test]
+fn what_apply_cannot_bring_is_an_error() {
+    insta::assert_snapshot!(
+        found(|_, cp, worker| {
+            for gathered in [cp, worker] {
+                gathered.uid = 1000;
+                gathered.present.clear();
+                gathered.facts.arch = "riscv64".into();
+                gathered.facts.cpus = 1;
+                gathered.facts.memory = 1 << 30;
+                gathered.facts.package_manager = String::new();
+                gathered.facts.containerd_version = None;
+                gathered.facts.swap = vec!["/dev/zram0".into()];
+                gathered.commands.clear();
+                gathered.runtime = Runtime::Absent;
+                gathered.sysctls.clear();
+                gathered.disks = [("etcd".to_owned(), 0), ("kubelet".to_owned(), 3 << 30)].into();
+                gathered.endpoint_addresses = Some(vec![]);
+                gathered.hostname_addresses = Some(vec![]);
+            }
+        })
+        .join("\n"),
+        @r#"
+        cp1 Error IsPrivilegedUser: commands run as user id 1000, not as root
+        cp1 Error Systemd: systemd doesn't run
+        cp1 Error Architecture: there is no Kubernetes for `riscv64`
+        cp1 Error NumCPU: 1 processor, a control plane needs 2
+        cp1 Error Mem: 1024 MiB of memory, a control plane needs 1700
+        cp1 Error FileExisting-losetup: there is no `losetup` in PATH
+        cp1 Error FileExisting-mount: there is no `mount` in PATH
+        cp1 Error FileExisting-cp: there is no `cp` in PATH
+        cp1 Error FileExisting-sha256sum: there is no `sha256sum` in PATH
+        cp1 Error FileExisting-stat: there is no `stat` in PATH
+        cp1 Error FileExisting-base64: there is no `base64` in PATH
+        cp1 Error FileExisting-xargs: there is no `xargs` in PATH
+        cp1 Error FileExisting-systemctl: there is no `systemctl` in PATH
+        cp1 Error FileExisting-ip: there is no `ip`, and no package manager that we know
+        cp1 Error FileContent--proc-sys-net-ipv4-ip_forward: the kernel has no net.ipv4.ip_forward
+        cp1 Error BridgeNetfilter: traffic over a bridge doesn't pass iptables, and there is no modprobe
+        cp1 Error Swap: swap is on (/dev/zram0), and there is no swapoff
+        cp1 Error DiskSpace: 0.0 GiB free for etcd, 1 GiB are needed
+        cp1 Error CRI: there is no containerd, and no package manager that we know (apt, dnf, yum, zypper)
+        cp1 Warning Hostname: the host can't resolve its own name `cp1`
+        cp1 Error EndpointResolution: `k8s.example.com` (controlPlaneEndpoint) doesn't resolve
+        w1 Error IsPrivilegedUser: commands run as user id 1000, not as root
+        w1 Error Systemd: systemd doesn't run
+        w1 Error Architecture: there is no Kubernetes for `riscv64`
+        w1 Error FileExisting-losetup: there is no `losetup` in PATH
+        w1 Error FileExisting-mount: there is no `mount` in PATH
+        w1 Error FileExisting-cp: there is no `cp` in PATH
+        w1 Error FileExisting-sha256sum: there is no `sha256sum` in PATH
+        w1 Error FileExisting-stat: there is no `stat` in PATH
+        w1 Error FileExisting-base64: there is no `base64` in PATH
+        w1 Error FileExisting-xargs: there is no `xargs` in PATH
+        w1 Error FileExisting-systemctl: there is no `systemctl` in PATH
+        w1 Error FileExisting-ip: there is no `ip`, and no package manager that we know
+        w1 Error FileContent--proc-sys-net-ipv4-ip_forward: the kernel has no net.ipv4.ip_forward
+        w1 Error BridgeNetfilter: traffic over a bridge doesn't pass iptables, and there is no modprobe
+        w1 Error Swap: swap is on (/dev/zram0), and there is no swapoff
+        w1 Warning DiskSpace: 3.0 GiB free for kubelet
+        w1 Error CRI: there is no containerd, and no package manager that we know (apt, dnf, yum, zypper)
+        w1 Warning Hostname: the host can't resolve its own name `w1`
+        w1 Error EndpointResolution: `k8s.example.com` (controlPlaneEndpoint) doesn't resolve
+        "#
+    );
+}
+
+#[test]
+fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
+    let remains = |cp: &mut Gathered| {
+        cp.present.extend([
+            "/etc/kubernetes/kubelet.conf".into(),
+            "/etc/kubernetes/manifests/etcd.yaml".into(),
+        ]);
+        cp.filled.insert("/var/lib/etcd".into());
+        cp.listeners = vec![
+            Listener {
+                port: 6443,
+                process: Some("kube-apiserver".into()),
+            },
+            Listener {
+                port: 10250,
+                process: None,
+            },
+        ];
+    };
+    insta::assert_snapshot!(found(|_, cp, _| remains(cp)).join("\n"), @r#"
+    cp1 Error Port-6443: kube-apiserver listens on port 6443
+    cp1 Error Port-10250: somebody listens on port 10250
+    cp1 Error FileAvailable--etc-kubernetes-kubelet.conf: /etc/kubernetes/kubelet.conf is there already
+    cp1 Error FileAvailable--etc-kubernetes-manifests-etcd.yaml: /etc/kubernetes/manifests/etcd.yaml is there already
+    cp1 Error DirAvailable--var-lib-etcd: /var/lib/etcd is not empty
+    "#);
+    let own = found(|_, cp, _| {
+        remains(cp);
+        cp.receipt_cluster = Some("demo".into());
+    });
+    assert_eq!(own, [""; 0]);
+    let stranger = found(|_, cp, _| {
+        cp.receipt_cluster = Some("demo".into());
+        cp.listeners = vec![Listener {
+            port: 2379,
+            process: Some("nginx".into()),
+        }];
+    });
+    assert_eq!(
+        stranger,
+        ["cp1 Error Port-2379: nginx listens on port 2379"]
+    );
+    let other = found(|_, _, worker| worker.receipt_cluster = Some("other".into()));
+    assert_eq!(
+        other,
+        ["w1 Error OtherCluster: the host belongs to cluster `other`"]
+    );
+}
+
+#[test]
+fn a_kubelet_that_trusts_our_ca_is_ours() {
+    let mut gathered = good("cp1");
+    gathered.kubelet_ca = Some("UEVN".into());
+    assert!(belongs(&cluster(), &gathered, Some(b"PEM")));
+    assert!(!belongs(&cluster(), &gathered, Some(b"another")));
+    assert!(!belongs(&cluster(), &gathered, None));
+    gathered.receipt_cluster = Some("other".into());
+    assert!(!belongs(&cluster(), &gathered, Some(b"PEM")));
+}
+
+#[test]
+fn cgroup_v1_is_an_error_from_1_35_on_unless_it_is_ignored() {
+    let v1 = |minor: u32, ignore: &[&str]| {
+        found(|cluster, cp, _| {
+            cluster.version.minor = minor;
+            cluster.hosts[0].preflight_ignore =
+                ignore.iter().map(|name| (*name).to_owned()).collect();
+            cp.facts.cgroup_version = 1;
+            let options = cp.kernel_options.get_or_insert_default();
+            options.extend(["CGROUP_CPUACCT", "CGROUP_DEVICE", "CGROUP_FREEZER"].map(String::from));
+            let more = ["cpuacct", "devices", "freezer", "blkio"];
+            cp.cgroup_controllers.extend(more.map(String::from));
+        })
+    };
+    let refused =
+        "SystemVerification: the host uses cgroup v1, which the kubelet refuses from v1.35 on";
+    assert_eq!(v1(36, &[]), [format!("cp1 Error {refused}")]);
+    assert_eq!(
+        v1(36, &["systemverification"]),
+        [format!("cp1 Warning {refused}")]
+    );
+    assert_eq!(v1(36, &["all"]), [format!("cp1 Warning {refused}")]);
+    assert!(v1(34, &[])[0].starts_with("cp1 Warning"));
+}
+
+#[test]
+fn missing_kernel_features_are_named() {
+    let missing = found(|_, cp, _| {
+        cp.kernel_options.get_or_insert_default().remove("MEMCG");
+        cp.cgroup_controllers.remove("pids");
+        cp.cgroup_controllers.remove("io");
+        cp.facts.kernel = "4.19.0".into();
+    });
+    insta::assert_snapshot!(missing.join("\n"), @"cp1 Error SystemVerification: the kernel lacks CONFIG_MEMCG; cgroup controllers are missing: pids; kernel 4.19.0 is none of 5.4, 5.10, 5.15 and 6 or later; optional cgroup controllers are missing: io");
+    // A configuration that can't be read says nothing about the kernel.
+    let unknown = found(|_, cp, _| cp.kernel_options = None);
+    assert!(unknown[0].starts_with("cp1 Warning SystemVerification"));
+}
+
+#[test]
+fn hosts_are_compared_with_each_other() {
+    insta::assert_snapshot!(
+        found(|_, cp, worker| {
+            worker.facts.hostname = "cp1".into();
+            worker.facts.machine_id = cp.facts.machine_id.clone();
+            cp.facts.product_uuid = "u".into();
+            worker.facts.product_uuid = "u".into();
+            worker.facts.mtu = 1400;
+            worker.facts.default_interface = "eth0".into();
+            worker.clock_offset = Some(-600_000_000_000);
+        })
+        .join("\n"),
+        @r#"
+        cp1 Warning DuplicateMachineID: the machine-id is also that of w1
+        cp1 Warning DuplicateProductUUID: the product_uuid is also that of w1
+        cp1 Warning DuplicateHostname: the host name `cp1` is also that of w1
+        w1 Error ClockSkew: the clock is 600.0 s behind the workstation's, 600.0 s from the middle of all hosts
+        w1 Warning DuplicateMachineID: the machine-id is also that of cp1
+        w1 Warning DuplicateProductUUID: the product_uuid is also that of cp1
+        w1 Warning DuplicateHostname: the host name `cp1` is also that of cp1
+        w1 Warning MTU: MTU 1400 on eth0, other hosts have 1500
+        "#
+    );
+    let twice = found(|_, cp, worker| {
+        cp.facts.default_ip = Some([192, 0, 2, 1].into());
+        worker.facts = cp.facts.clone();
+    });
+    assert!(
+        twice.contains(&"w1 Error DuplicateMachineID: this is the same machine as cp1".to_owned()),
+        "{twice:?}"
+    );
+}
+
+#[test]
+fn proxies_firewalls_and_loopback_resolvers_are_warned_of() {
+    insta::assert_snapshot!(
+        found(|_, cp, _| {
+            cp.facts.proxy_env = vec![
+                ("https_proxy".into(), "http://proxy".into()),
+                ("no_proxy".into(), "10.96.0.0/12".into()),
+            ];
+            cp.facts.nameservers = vec![[127, 0, 0, 53].into()];
+            cp.facts.containerd_version = Some("1.7.28".into());
+            let active = UnitState {
+                active: "active".into(),
+                ..UnitState::default()
+            };
+            cp.units.insert("firewalld.service".into(), active);
+        })
+        .join("\n"),
+        @r#"
+        cp1 Warning Firewalld: firewalld is active: ports 6443, 10259, 10257, 2379, 2380, 10250 have to be open
+        cp1 Warning ContainerRuntimeVersion: containerd 1.7.28 doesn't tell the kubelet its cgroup driver, which v1.38 demands
+        cp1 Warning LoopbackResolvConf: resolv.conf names 127.0.0.53: CoreDNS would forward to itself, see a loop and exit
+        cp1 Warning HTTPProxy: 192.0.2.11 would be reached through a proxy
+        cp1 Warning HTTPProxyCIDR: 10.244.0.0/16 would be reached through a proxy
+        "#
+    );
+}
+
+#[test]
+fn without_a_name_server_coredns_would_exit() {
+    let nobody = found(|_, cp, _| cp.facts.nameservers.clear());
+    assert!(nobody[0].starts_with("cp1 Warning LoopbackResolvConf: resolv.conf names no server"));
+    let disabled = found(|cluster, cp, _| {
+        cluster.dns.disabled = true;
+        cp.facts.nameservers.clear();
+    });
+    assert_eq!(disabled, [""; 0]);
+}
+
+#[test]
+fn only_blocked_ports_are_found() {
+    let cluster = cluster();
+    let (cp, worker) = (good("cp1"), good("w1"));
+    let subjects: Vec<Subject<'_>> = cluster
+        .hosts
+        .iter()
+        .zip([&cp, &worker])
+        .map(|(host, gathered)| Subject {
+            host,
+            gathered,
+            owned: false,
+        })
+        .collect();
+    let connections = required_connections(&cluster, &subjects);
+    let listed: Vec<String> = connections
+        .iter()
+        .map(|c| format!("{} -> {} {}:{}", c.from, c.to, c.address, c.port))
+        .collect();
+    assert_eq!(
+        listed,
+        ["cp1 -> w1 192.0.2.21:10250", "w1 -> cp1 192.0.2.11:6443"]
+    );
+    let said = b"@@clusterctl reach 1\n@@section reach\n192.0.2.11,6443 timeout\n@@end\n";
+    let probes = parse_reachability(said).expect("an answer");
+    let findings = check_reachability(&subjects[1], &connections, &probes);
+    assert_eq!(findings[0].severity, Severity::Error);
+    assert_eq!(findings[0].message, "can't reach port 6443 of cp1");
+    let refused = BTreeMap::from([(([192, 0, 2, 11].into(), 6443), Probe::Refused)]);
+    let findings = check_reachability(&subjects[1], &connections, &refused);
+    assert_eq!(findings[0].severity, Severity::Passed);
+    let findings = check_reachability(&subjects[1], &connections, &BTreeMap::new());
+    assert_eq!(findings[0].severity, Severity::Info);
+}
+
+#[test]
+fn the_summary_counts_by_host() {
+    let finding = |host: &str, severity| Finding {
+        check: "x".into(),
+        host: host.into(),
+        severity,
+        message: String::new(),
+        remedy: None,
+    };
+    let summary = Summary::of(&[
+        finding("a", Severity::Error),
+        finding("a", Severity::Error),
+        finding("b", Severity::Warning),
+        finding("c", Severity::Passed),
+    ]);
+    assert_eq!(summary.errors, [("a".to_owned(), 2)].into());
+    assert_eq!(summary.warnings, [("b".to_owned(), 1)].into());
+    assert!(!summary.passed());
+    assert!(Summary::default().passed());
+}

@@ -1,0 +1,235 @@
+//! What makes a bare machine ready for a kubelet.
+
+use std::collections::BTreeMap;
+
+use crate::inventory::{Cluster, CniType, Etcd, Host, UserFile};
+
+use super::gather::MANIFESTS;
+use super::{Content, Facts, FileResource, Resource};
+
+/// Kernel features that containers and pod networks need, each with the path
+/// that proves it.
+const MODULES: [(&str, &str); 2] = [
+    ("overlay", "/sys/module/overlay"),
+    ("br_netfilter", "/proc/sys/net/bridge"),
+];
+
+/// The host's side of a cluster: kernel, swap, container runtime, directories,
+/// and `files`, the operator's own, already rendered (see [`user_file`]).
+///
+/// containerd's configuration, the kubelet and the images come from elsewhere.
+pub fn prepare_resources(
+    cluster: &Cluster,
+    host: &Host,
+    facts: &Facts,
+    files: Vec<FileResource>,
+) -> Vec<Resource> {
+    let mut resources = Vec::new();
+    if cluster.networking.cni == CniType::Bridge {
+        resources.push(Resource::Package {
+            name: iproute_package(facts).into(),
+            provides: "ip".into(),
+        });
+    }
+    if cluster.containerd.managed {
+        resources.push(Resource::Package {
+            name: containerd_package(facts).into(),
+            provides: "containerd".into(),
+        });
+        resources.push(Resource::Unit {
+            name: "containerd.service".into(),
+            enabled: true,
+            active: true,
+        });
+    }
+    let directory = |path: &str| Resource::Directory {
+        path: path.into(),
+        mode: 0o700,
+        owner: "root:root".into(),
+    };
+    resources.push(directory(MANIFESTS));
+    if let (Etcd::Local(local), true) = (&cluster.etcd, host.is_control_plane()) {
+        resources.push(directory(&local.data_dir));
+    }
+    kernel(cluster, host, &mut resources);
+    if swap_must_go(host) {
+        resources.push(Resource::SwapOff);
+    }
+    resources.extend(files.into_iter().map(Resource::File));
+    resources
+}
+
+/// One of the operator's files, with its content as read or rendered.
+pub fn user_file(file: &UserFile, content: Content) -> FileResource {
+    FileResource {
+        path: file.destination.clone(),
+        content,
+        mode: file.mode,
+        owner: file.owner.clone(),
+        secret: file.secret,
+        seed: false,
+        notify: Vec::new(),
+    }
+}
+
+/// Whether the kubelet would refuse to start with swap on.
+pub(super) fn swap_must_go(host: &Host) -> bool {
+    host.kubelet_config.get("failSwapOn") != Some(&serde_json::Value::Bool(false))
+}
+
+/// Sysctls of a node: ours by kubeadm's preflight and the Kubernetes
+/// documentation, the operator's over them.
+pub(super) fn sysctls(cluster: &Cluster, host: &Host) -> BTreeMap<String, String> {
+    let networking = &cluster.networking;
+    let subnets = networking
+        .pod_subnets
+        .iter()
+        .chain(&networking.service_subnets);
+    let (v4, v6) = subnets.fold((false, false), |(v4, v6), net| {
+        let is_v4 = net.addr().is_ipv4();
+        (v4 | is_v4, v6 | !is_v4)
+    });
+    let mut keys = vec![
+        "net.bridge.bridge-nf-call-ip6tables",
+        "net.bridge.bridge-nf-call-iptables",
+    ];
+    if v4 {
+        keys.push("net.ipv4.ip_forward");
+    }
+    if v6 {
+        keys.extend([
+            "net.ipv6.conf.all.forwarding",
+            "net.ipv6.conf.default.forwarding",
+        ]);
+    }
+    let mut sysctls: BTreeMap<String, String> = keys
+        .into_iter()
+        .map(|key| (key.to_owned(), "1".to_owned()))
+        .collect();
+    sysctls.extend(host.sysctls.clone());
+    sysctls
+}
+
+/// Modules and sysctls, now and after a reboot, in the files that the
+/// Kubernetes documentation names.
+fn kernel(cluster: &Cluster, host: &Host, resources: &mut Vec<Resource>) {
+    let mut text = String::new();
+    for (name, effect) in MODULES {
+        text += &format!("{name}\n");
+        resources.push(Resource::KernelModule {
+            name: name.into(),
+            effect: effect.into(),
+        });
+    }
+    resources.push(Resource::File(FileResource::text(
+        "/etc/modules-load.d/k8s.conf",
+        text,
+    )));
+    let mut text = String::new();
+    for (key, value) in sysctls(cluster, host) {
+        text += &format!("{key} = {value}\n");
+        resources.push(Resource::Sysctl { key, value });
+    }
+    resources.push(Resource::File(FileResource::text(
+        "/etc/sysctl.d/k8s.conf",
+        text,
+    )));
+}
+
+/// containerd's package. Red Hat's family has none of its own: there it is
+/// Docker's, if the host knows that repository.
+fn containerd_package(facts: &Facts) -> &'static str {
+    match (facts.package_manager.as_str(), facts.os_id.as_str()) {
+        ("apt" | "zypper", _) | (_, "fedora" | "amzn" | "azurelinux" | "mariner") => "containerd",
+        _ => "containerd.io",
+    }
+}
+
+fn iproute_package(facts: &Facts) -> &'static str {
+    match facts.package_manager.as_str() {
+        "dnf" | "yum" => "iproute",
+        _ => "iproute2",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::testing::{cluster, net};
+
+    fn described(resources: &[Resource]) -> String {
+        let describe = |resource: &Resource| match resource {
+            Resource::Package { name, provides } => format!("package {name} for {provides}"),
+            Resource::Directory { path, mode, .. } => format!("directory {path} {mode:04o}"),
+            Resource::File(file) => match &file.content {
+                Content::Bytes(bytes) => {
+                    format!("{}: {:?}", file.path, String::from_utf8_lossy(bytes))
+                }
+                Content::Local { .. } => file.path.clone(),
+            },
+            other => format!("{other:?}"),
+        };
+        resources
+            .iter()
+            .map(describe)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn a_debian_control_plane() {
+        let cluster = cluster();
+        let facts = Facts {
+            package_manager: "apt".into(),
+            os_id: "debian".into(),
+            ..Facts::default()
+        };
+        let motd = FileResource::text("/etc/motd", "hello\n");
+        let resources = prepare_resources(&cluster, &cluster.hosts[0], &facts, vec![motd]);
+        insta::assert_snapshot!(described(&resources), @r#"
+        package iproute2 for ip
+        package containerd for containerd
+        Unit { name: "containerd.service", enabled: true, active: true }
+        directory /etc/kubernetes/manifests 0700
+        directory /var/lib/etcd 0700
+        KernelModule { name: "overlay", effect: "/sys/module/overlay" }
+        KernelModule { name: "br_netfilter", effect: "/proc/sys/net/bridge" }
+        /etc/modules-load.d/k8s.conf: "overlay\nbr_netfilter\n"
+        Sysctl { key: "net.bridge.bridge-nf-call-ip6tables", value: "1" }
+        Sysctl { key: "net.bridge.bridge-nf-call-iptables", value: "1" }
+        Sysctl { key: "net.ipv4.ip_forward", value: "1" }
+        /etc/sysctl.d/k8s.conf: "net.bridge.bridge-nf-call-ip6tables = 1\nnet.bridge.bridge-nf-call-iptables = 1\nnet.ipv4.ip_forward = 1\n"
+        SwapOff
+        /etc/motd: "hello\n"
+        "#);
+    }
+
+    #[test]
+    fn a_rocky_worker_with_swap_ipv6_and_its_own_containerd() {
+        let mut cluster = cluster();
+        cluster.networking.pod_subnets.push(net("fd00:10::/56"));
+        cluster.hosts[1]
+            .kubelet_config
+            .insert("failSwapOn".into(), false.into());
+        cluster.hosts[1]
+            .sysctls
+            .insert("vm.max_map_count".into(), "262144".into());
+        let facts = Facts {
+            package_manager: "dnf".into(),
+            os_id: "rocky".into(),
+            ..Facts::default()
+        };
+        let resources = prepare_resources(&cluster, &cluster.hosts[1], &facts, vec![]);
+        let text = described(&resources);
+        assert!(text.contains("package iproute for ip\npackage containerd.io for containerd"));
+        assert!(
+            text.contains("net.ipv6.conf.default.forwarding = 1")
+                && text.contains("vm.max_map_count = 262144")
+        );
+        assert!(!text.contains("SwapOff") && !text.contains("/var/lib/etcd"));
+
+        cluster.containerd.managed = false;
+        let resources = prepare_resources(&cluster, &cluster.hosts[1], &facts, vec![]);
+        assert!(!described(&resources).contains("containerd"));
+    }
+}

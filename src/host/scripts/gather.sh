@@ -1,0 +1,152 @@
+# Tells what this machine is. Changes nothing.
+#
+# Set before this text: endpoint, cri_socket, paths and directories (relative,
+# one a line), kernel_options (one a line).
+
+: "${endpoint=}" "${cri_socket=}" "${paths=}" "${directories=}" "${kernel_options=}"
+cd "${CLUSTERCTL_ROOT:-/}" || exit 1
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+nl='
+'
+
+# Nanoseconds since 1970; busybox has only seconds.
+clock() {
+	now=$(date +%s%N)
+	case $now in *[!0-9]*) now=$(date +%s)000000000 ;; esac
+	printf '%s\n' "$now"
+}
+
+echo '@@clusterctl gather 1'
+echo '@@section started'
+clock
+
+echo '@@section machine'
+uname -n
+uname -r
+uname -m
+nproc
+id -u
+
+# One process for all the small files; each line says where it is from.
+echo '@@section files'
+grep -aHs '' ./etc/os-release ./usr/lib/os-release ./etc/machine-id \
+	./etc/resolv.conf ./run/systemd/resolve/resolv.conf ./proc/swaps \
+	./proc/cgroups ./proc/filesystems ./sys/fs/cgroup/cgroup.controllers \
+	./proc/sys/net/ipv4/ip_forward ./proc/sys/net/ipv6/conf/default/forwarding \
+	./proc/sys/net/bridge/bridge-nf-call-iptables \
+	./proc/sys/net/bridge/bridge-nf-call-ip6tables \
+	./sys/fs/selinux/enforce ./sys/class/dmi/id/product_uuid ./sys/class/net/*/mtu |
+	head -c 400000
+grep -aHs '^MemTotal:' ./proc/meminfo
+grep -aHsi '_proxy *=' ./etc/environment
+env | sed -n '/^[A-Za-z]*_[Pp][Rr][Oo][Xx][Yy]=/s/^/env:/p'
+
+echo '@@section commands'
+for name in apt-get dnf yum zypper ip ss iptables nft conntrack losetup mount cp \
+	swapoff modprobe systemctl containerd ctr crictl kubelet kubeadm kubectl \
+	sha256sum stat base64 xargs timeout getent bash nc curl; do
+	if command -v "$name" >/dev/null 2>&1; then echo "$name"; fi
+done
+
+echo '@@section present'
+IFS=$nl
+set -f
+for path in $paths; do
+	if [ -e "$path" ]; then printf '%s\n' "$path"; fi
+done
+set +f
+if [ -S ".$cri_socket" ]; then echo socket; fi
+for path in ./sys/fs/cgroup/*/cgroup.freeze; do
+	if [ -e "$path" ]; then echo freezer; fi
+	break
+done
+
+# Directories that hold something.
+echo '@@section filled'
+for path in $directories; do
+	for entry in "$path"/* "$path"/.[!.]*; do
+		if [ -e "$entry" ]; then
+			printf '%s\n' "$path"
+			break
+		fi
+	done
+done
+
+# Free bytes where the nearest existing parent lies, in the order asked.
+echo '@@section disks'
+set --
+for path in $directories; do
+	while [ ! -e "$path" ]; do path=${path%/*}; done
+	set -- "$@" "$path"
+done
+stat -f -c '%S %a' -- "$@"
+unset IFS
+
+echo '@@section kernel'
+release=$(uname -r)
+for path in ./proc/config.gz "./boot/config-$release" "./usr/src/linux-$release/.config" \
+	./usr/src/linux/.config "./usr/lib/modules/$release/config" \
+	"./usr/lib/ostree-boot/config-$release" "./usr/lib/kernel/config-$release" \
+	"./usr/src/linux-headers-$release/.config" "./lib/modules/$release/build/.config"; do
+	if [ -r "$path" ]; then
+		printf '%s\n' "$path"
+		case $path in *.gz) gzip -dc "$path" ;; *) cat "$path" ;; esac |
+			grep -xF "$kernel_options"
+		break
+	fi
+done
+
+echo '@@section units'
+systemctl show -p Id,LoadState,ActiveState,UnitFileState -- kubelet.service \
+	containerd.service firewalld.service systemd-resolved.service 2>/dev/null
+
+echo '@@section ports'
+if command -v ss >/dev/null 2>&1; then
+	ss -ltnp 2>/dev/null
+else
+	grep -ahs ' 0A ' ./proc/net/tcp ./proc/net/tcp6
+fi | head -c 200000
+
+echo '@@section addresses'
+if command -v ip >/dev/null 2>&1; then
+	ip -o addr show 2>/dev/null
+	echo '@@section routes'
+	ip -4 route show default 2>/dev/null
+	ip -6 route show default 2>/dev/null
+fi | head -c 400000
+
+echo '@@section joined'
+sed -n 's/^ *certificate-authority-data: */ca /p' ./etc/kubernetes/kubelet.conf 2>/dev/null
+sed -n 's/^ *"cluster": "\(.*\)",*$/cluster \1/p' \
+	./var/lib/clusterctl/receipt.json 2>/dev/null
+
+# These take a while each, so all at once; every line is short and says whose
+# it is.
+echo '@@section slow'
+{
+	kubelet --version 2>/dev/null | sed 's/^/kubelet /' &
+	kubeadm version -o short 2>/dev/null | sed 's/^/kubeadm /' &
+	containerd --version 2>/dev/null | sed 's/^/containerd /' &
+	timeout 5 getent ahosts "$(uname -n)" 2>/dev/null | sed 's/^/hostname /' &
+	if [ -n "$endpoint" ]; then
+		timeout 5 getent ahosts "$endpoint" 2>/dev/null | sed 's/^/endpoint /' &
+	fi
+	if [ -S ".$cri_socket" ]; then
+		runtime=other
+		case $cri_socket in
+		*containerd*) if command -v ctr >/dev/null 2>&1; then runtime=containerd; fi ;;
+		esac
+		if [ "$runtime" = containerd ]; then
+			timeout 5 ctr -a "$cri_socket" plugins ls 2>/dev/null |
+				sed -n '/grpc.*cri/s/^/cri /p' &
+		else
+			timeout 5 crictl --runtime-endpoint "unix://$cri_socket" version 2>/dev/null |
+				sed 's/^/crictl /' &
+		fi
+	fi
+	wait
+} </dev/null
+
+echo '@@section ended'
+clock
+echo '@@end'

@@ -1,0 +1,93 @@
+# Tells how the managed pieces of this machine look. Changes nothing.
+#
+# Set before this text: the sizes of the lists on standard input, in their
+# order (paths, big, hashed, units, sysctls: items that end in NUL; shown:
+# lines of `sha256 path`), commands (words) and images (1 or empty).
+
+: "${paths=0}" "${big=0}" "${hashed=0}" "${units=0}" "${sysctls=0}" "${shown=0}"
+: "${commands=}" "${images=}"
+cd "${CLUSTERCTL_ROOT:-/}" || exit 1
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+state=./var/lib/clusterctl
+nl='
+'
+tab=$(printf '\t')
+
+# take BYTES: not one more of standard input (busybox's head reads ahead).
+take() { dd bs=64K iflag=fullblock,count_bytes count="$1" status=none; }
+
+# One process for a whole list, however long it is.
+list() {
+	bytes=$1
+	shift
+	if [ "$bytes" -gt 0 ]; then take "$bytes" | xargs -0 "$@" 2>/dev/null; fi
+}
+
+echo '@@clusterctl observe 1'
+echo '@@section paths'
+list "$paths" stat -c '%f %u:%g %U:%G %s %i %Y %Z %n' --
+
+# Big files are hashed only if they are not as we left them: a stamp is size,
+# inode, times and path, a tab, and the hash.
+stamps=
+if [ -r "$state/stamps" ]; then stamps=$(head -c 1000000 "$state/stamps"); fi
+changed=
+echo '@@section stamps'
+printf '%s\n' "$stamps"
+echo '@@section hashes'
+found=$(list "$big" stat -L -c '%s %i %Y %Z %n' --)
+while IFS= read -r line; do
+	case $nl$stamps in
+	*"$nl$line$tab"*)
+		hash=${stamps#*"$line$tab"}
+		printf '%s  %s\n' "${hash%%"$nl"*}" "./${line#* ./}"
+		;;
+	*) if [ -n "$line" ]; then changed="$changed./${line#* ./}$nl"; fi ;;
+	esac
+done <<EOF
+$found
+EOF
+if [ -n "$changed" ]; then
+	printf '%s' "$changed" | tr '\n' '\0' | xargs -0 sha256sum -- 2>/dev/null
+fi
+sums=$(list "$hashed" sha256sum --)
+printf '%s\n' "$sums"
+
+echo '@@section units'
+list "$units" systemctl show -p Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload --
+
+echo '@@section sysctls'
+list "$sysctls" grep -aHs '' --
+
+# What the files say that are not as they should be.
+wanted=
+if [ "$shown" -gt 0 ]; then wanted=$(take "$shown"); fi
+while read -r hash path; do
+	case $nl$sums$nl in *"$nl$hash  $path$nl"*) continue ;; esac
+	if [ -f "$path" ]; then
+		printf '@@section content %s\n' "$path"
+		head -c 262145 "$path" | base64
+	fi
+done <<EOF
+$wanted
+EOF
+
+echo '@@section kernel'
+grep -aHs '' ./proc/swaps ./proc/filesystems
+grep -aHsE '^[^#]+[[:space:]]swap[[:space:]]' ./etc/fstab
+
+echo '@@section commands'
+for name in $commands; do
+	if command -v "$name" >/dev/null 2>&1; then printf '%s\n' "$name"; fi
+done
+
+if [ -n "$images" ] && [ -e ./run/containerd/containerd.sock ]; then
+	echo '@@section images'
+	timeout 20 ctr -n k8s.io images ls -q 2>/dev/null </dev/null
+fi
+
+if [ -e "$state/receipt.json" ]; then
+	echo '@@section receipt'
+	head -c 4000000 "$state/receipt.json" | base64
+fi
+echo '@@end'

@@ -1,0 +1,31 @@
+//! The inventory: YAML with spans → typed → validated → resolved [`Cluster`].
+//!
+//! [`load`] reads the file once, into a tree that knows where everything
+//! stands ([`tree`]); checks the tree against the schema that is made from the
+//! types in [`spec`]; turns it into these types; and resolves them. Each step
+//! mends what it complains of, so that one run reports every fault.
+
+mod cluster;
+mod context;
+mod finding;
+mod mended;
+mod range;
+mod read;
+mod resolve;
+mod schema;
+mod shape;
+mod source;
+pub mod spec;
+mod starter;
+mod suggest;
+mod syntax;
+pub mod tree;
+mod yaml;
+
+pub use cluster::*;
+pub use finding::{Finding, InventoryError, Report, Severity};
+pub use read::{load, parse};
+pub use resolve::SUPPORTED_MINORS;
+pub use schema::schema;
+pub use source::{Source, Span};
+pub use starter::starter;

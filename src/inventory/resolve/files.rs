@@ -1,0 +1,120 @@
+//! The operator's own files.
+
+use std::collections::HashMap;
+
+use super::super::cluster::UserFile;
+use super::super::context::{Context, Fault};
+use super::super::spec::FileSpec;
+use super::super::syntax;
+use super::super::tree::Path;
+use super::super::yaml::shorten;
+
+/// What is ours on a host, so that no file of the operator's may stand there.
+pub(super) struct Owned<'a> {
+    pub(super) certificates_dir: &'a str,
+    pub(super) etcd_data_dir: Option<&'a str>,
+    pub(super) containerd: bool,
+}
+
+impl Owned<'_> {
+    /// Why a destination is taken, if it is.
+    fn owner(&self, destination: &str) -> Option<String> {
+        let within = |directory: &str| {
+            destination
+                .strip_prefix(directory)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        const FILES: [(&str, &str); 10] = [
+            ("/etc/kubernetes/admin.conf", ""),
+            ("/etc/kubernetes/super-admin.conf", ""),
+            ("/etc/kubernetes/kubelet.conf", ""),
+            ("/etc/kubernetes/bootstrap-kubelet.conf", ""),
+            ("/etc/kubernetes/controller-manager.conf", ""),
+            ("/etc/kubernetes/scheduler.conf", ""),
+            ("/var/lib/kubelet/config.yaml", "set `kubelet.config`"),
+            ("/var/lib/kubelet/instance-config.yaml", ""),
+            (
+                "/var/lib/kubelet/kubeadm-flags.env",
+                "set `nodeRegistration.kubeletExtraArgs`",
+            ),
+            (
+                "/etc/containerd/config.toml",
+                "set `runtime.containerd.config`",
+            ),
+        ];
+        if let Some((path, help)) = FILES.iter().find(|(path, _)| *path == destination) {
+            let ours = self.containerd || !path.starts_with("/etc/containerd");
+            return ours.then(|| (*help).to_owned());
+        }
+        let change = |what: &str| format!("set {what} to change what stands there");
+        if within("/etc/kubernetes/manifests") {
+            return Some(change("`patches` or `extraArgs`"));
+        }
+        if within(self.certificates_dir) {
+            return Some("put a CA of your own into the operator's state instead".to_owned());
+        }
+        let ours = within("/var/lib/clusterctl") || self.etcd_data_dir.is_some_and(within);
+        ours.then(String::new)
+    }
+}
+
+/// Resolves the files of one level (the cluster, a group or a host).
+pub(super) fn files(
+    specs: &[FileSpec],
+    owned: &Owned<'_>,
+    at: &Path,
+    context: &mut Context<'_>,
+) -> Vec<UserFile> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut files = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let here = at.index(index);
+        let source = context.file(&here.key("source"), &spec.source);
+        destination(spec, owned, &here, context);
+        let destination_at = here.key("destination");
+        if let Some(first) = seen.insert(&spec.destination, index) {
+            context.report(
+                Fault::error(&destination_at, "two files have one destination")
+                    .label("again here")
+                    .also(&at.index(first).key("destination"), "first here"),
+            );
+        }
+        let owner = spec.owner.as_deref().unwrap_or("root:root");
+        let owner = context.valid(&here.key("owner"), syntax::owner(owner));
+        let mode = spec.mode.as_deref().unwrap_or("0644");
+        let mode = context.valid(&here.key("mode"), syntax::mode(mode));
+        files.push(UserFile {
+            source,
+            destination: spec.destination.clone(),
+            owner: owner.unwrap_or_default(),
+            mode: mode.unwrap_or_default(),
+            template: spec.template,
+            secret: spec.secret,
+        });
+    }
+    files
+}
+
+fn destination(spec: &FileSpec, owned: &Owned<'_>, at: &Path, context: &mut Context<'_>) {
+    let at = at.key("destination");
+    let valid = syntax::absolute_path(&spec.destination);
+    if context.valid(&at, valid).is_none() {
+        return;
+    }
+    if spec.destination.ends_with('/') {
+        let message = format!("`{at}` is a directory");
+        let name = spec.source.rsplit('/').next().unwrap_or_default();
+        let path = shorten(&format!("{}{name}", spec.destination));
+        context.report(Fault::error(&at, message).help(format!("write the file: `{path}`")));
+    } else if let Some(help) = owned.owner(&spec.destination) {
+        let message = format!(
+            "`{}` is managed by clusterctl-rs",
+            shorten(&spec.destination)
+        );
+        let fault = Fault::error(&at, message);
+        context.report(match help.is_empty() {
+            true => fault,
+            false => fault.help(help),
+        });
+    }
+}

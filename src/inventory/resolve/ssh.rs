@@ -1,0 +1,125 @@
+//! How hosts are reached, level by level.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::cluster::SshSettings;
+use super::super::context::{Context, Fault};
+use super::super::spec::Ssh;
+use super::super::syntax;
+use super::super::tree::Path;
+use super::options;
+
+/// Time to connect and shake hands, unless the file says otherwise.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What one level (the cluster, a group or a host) says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SshLayer {
+    user: Option<String>,
+    pub(super) port: Option<u16>,
+    private_key: Option<PathBuf>,
+    passphrase_file: Option<PathBuf>,
+    agent: Option<bool>,
+    become_root: Option<bool>,
+    become_password_file: Option<PathBuf>,
+    proxy_jump: Option<String>,
+    known_hosts: Option<Vec<PathBuf>>,
+    connect_timeout: Option<Duration>,
+    use_ssh_config: Option<bool>,
+}
+
+impl SshLayer {
+    /// Checks one level.
+    pub(super) fn new(given: &Ssh, at: &Path, context: &mut Context<'_>) -> Self {
+        if let Some(user) = &given.user
+            && (user.is_empty() || user.contains(|c: char| c.is_whitespace() || c.is_control()))
+        {
+            let at = at.key("user");
+            context.report(Fault::error(&at, format!("`{at}` is not a user's name")));
+        }
+        if given.port == Some(0) {
+            let at = at.key("port");
+            let message = format!("`{at}` has to be a port from 1 to 65535");
+            context.report(Fault::error(&at, message));
+        }
+        if let Some(jump) = &given.proxy_jump {
+            context.valid(&at.key("proxyJump"), syntax::proxy_jump(jump));
+        }
+        let private_key = given.private_key.as_ref();
+        let passphrase_file = given.passphrase_file.as_ref();
+        let become_password_file = given.become_password_file.as_ref();
+        if given.become_root == Some(false) && become_password_file.is_some() {
+            let at = at.key("becomePasswordFile");
+            let message = "`becomePasswordFile` has no effect with `become: false`";
+            context.report(Fault::warning(&at, message));
+        }
+        let known_hosts = given.known_hosts.as_ref().map(|files| {
+            let at = at.key("knownHosts");
+            let files = files.iter().enumerate();
+            let files = files.map(|(index, file)| context.file(&at.index(index), file));
+            files.collect()
+        });
+        SshLayer {
+            user: given.user.clone(),
+            port: given.port,
+            private_key: private_key.map(|file| context.file(&at.key("privateKey"), file)),
+            passphrase_file: passphrase_file
+                .map(|file| context.secret_file(&at.key("passphraseFile"), file)),
+            agent: given.agent,
+            become_root: given.become_root,
+            become_password_file: become_password_file
+                .map(|file| context.secret_file(&at.key("becomePasswordFile"), file)),
+            proxy_jump: given.proxy_jump.clone(),
+            known_hosts,
+            connect_timeout: given.connect_timeout.as_deref().map(|timeout| {
+                let at = at.key("connectTimeout");
+                options::positive(Some(timeout), CONNECT_TIMEOUT, &at, context)
+            }),
+            use_ssh_config: given.use_ssh_config,
+        }
+    }
+
+    /// This level laid over a more general one.
+    pub(super) fn over(self, base: &SshLayer) -> SshLayer {
+        // A passphrase belongs to the key that it was given with.
+        let passphrase_file = match self.private_key {
+            Some(_) => self.passphrase_file,
+            None => self
+                .passphrase_file
+                .or_else(|| base.passphrase_file.clone()),
+        };
+        SshLayer {
+            user: self.user.or_else(|| base.user.clone()),
+            port: self.port.or(base.port),
+            private_key: self.private_key.or_else(|| base.private_key.clone()),
+            passphrase_file,
+            agent: self.agent.or(base.agent),
+            become_root: self.become_root.or(base.become_root),
+            become_password_file: self
+                .become_password_file
+                .or_else(|| base.become_password_file.clone()),
+            proxy_jump: self.proxy_jump.or_else(|| base.proxy_jump.clone()),
+            known_hosts: self.known_hosts.or_else(|| base.known_hosts.clone()),
+            connect_timeout: self.connect_timeout.or(base.connect_timeout),
+            use_ssh_config: self.use_ssh_config.or(base.use_ssh_config),
+        }
+    }
+
+    /// What is left open by all levels takes its default.
+    pub(super) fn settings(self) -> SshSettings {
+        SshSettings {
+            user: self.user,
+            port: self.port,
+            private_key: self.private_key,
+            passphrase_file: self.passphrase_file,
+            agent: self.agent.unwrap_or(true),
+            become_root: self.become_root,
+            become_password_file: self.become_password_file,
+            proxy_jump: self.proxy_jump,
+            known_hosts: self.known_hosts.unwrap_or_default(),
+            connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+            use_ssh_config: self.use_ssh_config.unwrap_or(true),
+        }
+    }
+}

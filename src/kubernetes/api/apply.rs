@@ -1,0 +1,343 @@
+//! Objects as desired state: server-side apply, and the difference it makes.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::discovery::{self, ApiResource, Scope};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ApiError;
+
+/// Owner of the fields that we apply.
+const FIELD_MANAGER: &str = "clusterctl-rs";
+
+/// How many requests are under way at once. Each takes a connection of its
+/// own through the SSH session.
+const CONCURRENCY: usize = 8;
+
+/// Names an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectId {
+    /// Group and version, as in the object.
+    pub api_version: String,
+    /// Kind.
+    pub kind: String,
+    /// Namespace; empty for cluster-scoped objects.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl std::fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.namespace.is_empty() {
+            write!(f, "{} {}", self.kind, self.name)
+        } else {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        }
+    }
+}
+
+impl ObjectId {
+    /// Whether `object` is the one that this names.
+    pub fn names(&self, object: &Value) -> bool {
+        ObjectId::of(object, "an object").is_ok_and(|id| id == *self)
+    }
+
+    /// Reads the identity out of an object.
+    ///
+    /// # Errors
+    /// [`ApiError::Object`] if it has no apiVersion, kind or name.
+    pub fn of(object: &Value, origin: &str) -> Result<Self, ApiError> {
+        let text = |pointer: &str| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+                .ok_or_else(|| ApiError::Object {
+                    origin: origin.to_owned(),
+                    why: format!("it has no {}", pointer[1..].replace('/', ".")),
+                })
+        };
+        Ok(ObjectId {
+            api_version: text("/apiVersion")?,
+            kind: text("/kind")?,
+            name: text("/metadata/name")?,
+            namespace: text("/metadata/namespace").unwrap_or_default(),
+        })
+    }
+}
+
+/// What applying an object would change, or has changed.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectChange {
+    /// Which object.
+    #[serde(flatten)]
+    pub id: ObjectId,
+    /// Whether it isn't there yet.
+    pub created: bool,
+    /// Before and after as YAML without what the server fills in; empty for
+    /// Secrets, whose content is never shown.
+    #[serde(skip)]
+    pub before: String,
+    /// See `before`.
+    #[serde(skip)]
+    pub after: String,
+}
+
+/// Applies objects.
+#[derive(Clone)]
+pub struct Applier {
+    client: kube::Client,
+    /// Time for one object, retries included.
+    budget: Duration,
+}
+
+impl std::fmt::Debug for Applier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Applier({:?})", self.budget)
+    }
+}
+
+impl Applier {
+    /// An applier that retries each object for `budget` while the API is not
+    /// yet whole.
+    pub fn new(client: kube::Client, budget: Duration) -> Self {
+        Applier { client, budget }
+    }
+
+    /// Compares `objects` with the cluster by a server-side dry run. Writes
+    /// nothing. What comes back are the objects that would change.
+    ///
+    /// # Errors
+    /// The first request that failed.
+    pub async fn compare(&self, objects: &[Value]) -> Result<Vec<ObjectChange>, ApiError> {
+        use futures::{StreamExt, TryStreamExt};
+        let changes: Vec<Option<ObjectChange>> = futures::stream::iter(objects)
+            .map(|object| self.compare_one(object))
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await?;
+        Ok(changes.into_iter().flatten().collect())
+    }
+
+    async fn compare_one(&self, object: &Value) -> Result<Option<ObjectChange>, ApiError> {
+        let id = ObjectId::of(object, "an object")?;
+        let what = format!("compare {id}");
+        let api = self.api(&id).await?;
+        let live = api
+            .get_opt(&id.name)
+            .await
+            .map_err(ApiError::request(&what))?;
+        let show = |value: &Value| {
+            if id.kind == "Secret" {
+                String::new()
+            } else {
+                yaml(value)
+            }
+        };
+        let Some(live) = live else {
+            let after = show(&bare(object.clone()));
+            return Ok(Some(ObjectChange {
+                created: true,
+                before: String::new(),
+                after,
+                id,
+            }));
+        };
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::apply(FIELD_MANAGER).force()
+        };
+        let after = api
+            .patch(&id.name, &params, &Patch::Apply(object))
+            .await
+            .map_err(ApiError::request(&what))?;
+        let (before, after) = (bare(to_value(&live)), bare(to_value(&after)));
+        if before == after {
+            return Ok(None);
+        }
+        let (before, after) = (show(&before), show(&after));
+        Ok(Some(ObjectChange {
+            created: false,
+            before,
+            after,
+            id,
+        }))
+    }
+
+    /// Applies one object. Retries while the API isn't whole yet (a namespace
+    /// that its own controller has still to make, a leader being elected).
+    ///
+    /// # Errors
+    /// The last failure once the budget is spent.
+    pub async fn apply(&self, object: &Value) -> Result<ObjectId, ApiError> {
+        let id = ObjectId::of(object, "an object")?;
+        let what = format!("apply {id}");
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let attempt = || async {
+            let api = self.api(&id).await?;
+            api.patch(&id.name, &params, &Patch::Apply(object))
+                .await
+                .map_err(ApiError::request(&what))
+        };
+        attempt
+            .retry(backoff(self.budget))
+            .when(ApiError::is_transient)
+            .await?;
+        Ok(id)
+    }
+
+    /// Applies many objects, several at once. The order among them does not
+    /// matter to Kubernetes: what refers to something that isn't there yet
+    /// waits for it.
+    ///
+    /// # Errors
+    /// The first failure; objects before it have been applied.
+    pub async fn apply_all(&self, objects: &[Value]) -> Result<Vec<ObjectId>, ApiError> {
+        use futures::{StreamExt, TryStreamExt};
+        futures::stream::iter(objects)
+            .map(|object| self.apply(object))
+            .buffered(CONCURRENCY)
+            .try_collect()
+            .await
+    }
+
+    async fn api(&self, id: &ObjectId) -> Result<Api<DynamicObject>, ApiError> {
+        let gvk = gvk(id);
+        let (resource, scope) = match builtin(&gvk) {
+            Some(known) => known,
+            // A kind of the operator's own manifests: ask the server.
+            None => {
+                let (resource, capabilities) = discovery::pinned_kind(&self.client, &gvk)
+                    .await
+                    .map_err(ApiError::request(format!(
+                        "look up {} {}",
+                        gvk.api_version(),
+                        gvk.kind
+                    )))?;
+                (resource, capabilities.scope)
+            }
+        };
+        Ok(match scope {
+            Scope::Cluster => Api::all_with(self.client.clone(), &resource),
+            Scope::Namespaced => {
+                let namespace = if id.namespace.is_empty() {
+                    "default"
+                } else {
+                    id.namespace.as_str()
+                };
+                Api::namespaced_with(self.client.clone(), namespace, &resource)
+            }
+        })
+    }
+}
+
+/// Doubling from 50 ms to 1 s, until `budget` is spent.
+fn backoff(budget: Duration) -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_secs(1))
+        .with_total_delay(Some(budget))
+        .without_max_times()
+}
+
+fn gvk(id: &ObjectId) -> GroupVersionKind {
+    let (group, version) = id
+        .api_version
+        .split_once('/')
+        .unwrap_or(("", &id.api_version));
+    GroupVersionKind::gvk(group, version, &id.kind)
+}
+
+/// The kinds that we make ourselves, so that no run pays for discovery.
+fn builtin(gvk: &GroupVersionKind) -> Option<(ApiResource, Scope)> {
+    let scope = match (gvk.group.as_str(), gvk.version.as_str(), gvk.kind.as_str()) {
+        ("", "v1", "ConfigMap" | "Secret" | "ServiceAccount" | "Service")
+        | ("apps", "v1", "Deployment" | "DaemonSet")
+        | ("rbac.authorization.k8s.io", "v1", "Role" | "RoleBinding") => Scope::Namespaced,
+        ("", "v1", "Namespace" | "Node")
+        | ("rbac.authorization.k8s.io", "v1", "ClusterRole" | "ClusterRoleBinding") => {
+            Scope::Cluster
+        }
+        _ => return None,
+    };
+    Some((ApiResource::from_gvk(gvk), scope))
+}
+
+fn to_value(object: &DynamicObject) -> Value {
+    // A DynamicObject came from JSON and can go back to it.
+    serde_json::to_value(object).unwrap_or(Value::Null)
+}
+
+/// The object without what the server fills in.
+fn bare(mut object: Value) -> Value {
+    if let Some(object) = object.as_object_mut() {
+        object.shift_remove("status");
+    }
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in [
+            "managedFields",
+            "resourceVersion",
+            "generation",
+            "uid",
+            "creationTimestamp",
+        ] {
+            metadata.shift_remove(field);
+        }
+    }
+    object
+}
+
+fn yaml(value: &Value) -> String {
+    serde_saphyr::to_string(value).unwrap_or_else(|_| value.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_named_or_refused() {
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"namespace": "kube-system", "name": "kubeadm-config"}});
+        let id = ObjectId::of(&object, "x").unwrap();
+        assert_eq!(id.to_string(), "ConfigMap kube-system/kubeadm-config");
+        let error = ObjectId::of(&json!({"kind": "ConfigMap"}), "cni.yaml").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cni.yaml is no API object: it has no apiVersion"
+        );
+    }
+
+    #[test]
+    fn what_the_server_fills_in_makes_no_difference() {
+        let live = json!({"metadata": {"name": "a", "uid": "1", "resourceVersion": "7",
+            "managedFields": []}, "data": {"k": "v"}, "status": {}});
+        assert_eq!(
+            bare(live),
+            json!({"metadata": {"name": "a"}, "data": {"k": "v"}})
+        );
+    }
+
+    #[test]
+    fn kinds_of_ours_need_no_discovery() {
+        let id = |api: &str, kind: &str| ObjectId {
+            api_version: api.into(),
+            kind: kind.into(),
+            namespace: String::new(),
+            name: "x".into(),
+        };
+        let (resource, _) = builtin(&gvk(&id("apps/v1", "DaemonSet"))).unwrap();
+        assert_eq!(resource.plural, "daemonsets");
+        assert!(builtin(&gvk(&id("cilium.io/v2", "CiliumNode"))).is_none());
+    }
+}

@@ -1,0 +1,148 @@
+//! A client of the API that needs no port open but SSH's.
+//!
+//! Every connection of the HTTP client goes through a [`Dial`]er: in a run that
+//! is a channel of the SSH session to a control plane. TLS is verified end to
+//! end against the cluster's CA, under the name `kubernetes`, which every API
+//! server's certificate carries.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::future::BoxFuture;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use kube::client::{Body, ConfigExt};
+use kube::config::AuthInfo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower::{BoxError, ServiceBuilder};
+
+use super::ApiError;
+
+/// A byte stream to an API server.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for T {}
+
+/// Opens streams to an API server.
+pub trait Dial: Send + Sync + 'static {
+    /// Opens one.
+    fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
+}
+
+/// Who the client is: a certificate and its key, PEM.
+#[derive(Clone)]
+pub struct Identity {
+    /// Certificate.
+    pub cert: String,
+    /// Key.
+    pub key: zeroize::Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity(…)")
+    }
+}
+
+/// Makes a client that speaks to the API server behind `dial` as `identity`.
+///
+/// # Errors
+/// [`ApiError::Client`] if the certificates don't parse.
+pub fn client(
+    dial: Arc<dyn Dial>,
+    ca: &str,
+    identity: &Identity,
+) -> Result<kube::Client, ApiError> {
+    let config = config(ca, identity)?;
+    let https = config
+        .rustls_https_connector_with_connector(Connector(dial))
+        .map_err(ApiError::client)?;
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+        // An idle tunnel costs a channel of the session; a few seconds of reuse
+        // are what saves handshakes.
+        .pool_idle_timeout(Duration::from_secs(20))
+        .build::<_, Body>(https);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(kube::Client::new(service, "default"))
+}
+
+fn config(ca: &str, identity: &Identity) -> Result<kube::Config, ApiError> {
+    let mut config = kube::Config::new(http::Uri::from_static("https://kubernetes"));
+    config.root_cert = Some(pem_certificates(ca)?);
+    config.tls_server_name = Some("kubernetes".into());
+    config.auth_info = AuthInfo {
+        client_certificate_data: Some(STANDARD.encode(&identity.cert)),
+        client_key_data: Some(STANDARD.encode(identity.key.as_bytes()).into()),
+        ..AuthInfo::default()
+    };
+    Ok(config)
+}
+
+fn pem_certificates(pem: &str) -> Result<Vec<Vec<u8>>, ApiError> {
+    x509_parser::pem::Pem::iter_from_buffer(pem.as_bytes())
+        .map(|block| block.map(|block| block.contents).map_err(ApiError::client))
+        .collect()
+}
+
+#[derive(Clone)]
+struct Connector(Arc<dyn Dial>);
+
+impl tower::Service<http::Uri> for Connector {
+    type Response = TokioIo<Tunnel>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Uri) -> Self::Future {
+        let stream = self.0.dial();
+        Box::pin(async move { Ok(TokioIo::new(Tunnel(stream.await?))) })
+    }
+}
+
+/// One stream, as hyper wants it.
+struct Tunnel(Box<dyn Stream>);
+
+impl Connection for Tunnel {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl AsyncRead for Tunnel {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Tunnel {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,115 @@
+//! Waits: for components to be healthy, for nodes to come and be Ready.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures::{TryStreamExt, pin_mut};
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::runtime::{WatchStreamExt, watcher};
+
+use super::ApiError;
+
+/// What a look at a component told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It is healthy.
+    Ok,
+    /// It isn't, or not yet: why.
+    No(String),
+}
+
+/// Looks at a component until it is healthy.
+///
+/// Nothing announces a port that opens, so this one wait has to look again and
+/// again: at once at first, then every 100 ms.
+///
+/// # Errors
+/// [`ApiError::Timeout`] with the last thing seen.
+pub async fn wait_healthy<F>(
+    what: &str,
+    timeout: Duration,
+    mut look: impl FnMut() -> F,
+) -> Result<(), ApiError>
+where
+    F: Future<Output = Health>,
+{
+    let mut last = "nothing was heard of it".to_owned();
+    let polling = async {
+        loop {
+            match look().await {
+                Health::Ok => return,
+                Health::No(why) => last = why,
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    match tokio::time::timeout(timeout, polling).await {
+        Ok(()) => Ok(()),
+        Err(_) => Err(ApiError::Timeout {
+            what: what.to_owned(),
+            after: timeout,
+            last,
+        }),
+    }
+}
+
+/// Watches one Node until `wanted` says that it is as it should be.
+///
+/// # Errors
+/// [`ApiError::Timeout`] with what `wanted` last objected to.
+pub async fn wait_for_node(
+    client: &kube::Client,
+    name: &str,
+    what: &str,
+    timeout: Duration,
+    mut wanted: impl FnMut(&Node) -> Health,
+) -> Result<Node, ApiError> {
+    let mut last = format!("node {name} has not registered");
+    let nodes: Api<Node> = Api::all(client.clone());
+    let watching = async {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        // The watcher reconnects by itself; its backoff keeps that polite.
+        let stream = watcher(nodes, config).default_backoff().applied_objects();
+        pin_mut!(stream);
+        loop {
+            match stream.try_next().await {
+                Ok(Some(node)) => match wanted(&node) {
+                    Health::Ok => return Some(node),
+                    Health::No(why) => last = why,
+                },
+                Ok(None) => return None,
+                Err(error) => last = error.to_string(),
+            }
+        }
+    };
+    match tokio::time::timeout(timeout, watching).await {
+        Ok(Some(node)) => Ok(node),
+        Ok(None) | Err(_) => Err(ApiError::Timeout {
+            what: what.to_owned(),
+            after: timeout,
+            last,
+        }),
+    }
+}
+
+/// Whether a Node is Ready, and if not, why.
+pub fn node_ready(node: &Node) -> Health {
+    let conditions = node
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref());
+    let Some(ready) = conditions
+        .unwrap_or_default()
+        .iter()
+        .find(|c| c.type_ == "Ready")
+    else {
+        return Health::No("its kubelet has not reported yet".into());
+    };
+    if ready.status == "True" {
+        Health::Ok
+    } else {
+        let say = |text: &Option<String>| text.clone().unwrap_or_default();
+        Health::No(format!("{}: {}", say(&ready.reason), say(&ready.message)))
+    }
+}

@@ -1,0 +1,205 @@
+//! What rendering reads, and how templates see it.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::KubernetesError;
+use super::endpoint;
+use super::images::{Images, images};
+use super::patches::Patches;
+use super::templates::Templates;
+use super::tokens::{Token, TokenSecret};
+use super::versions::Features;
+use crate::host::Facts;
+use crate::inventory::{Cluster, Endpoint, Host};
+
+/// What rendering a node's files reads.
+#[derive(Clone, Copy)]
+pub struct NodeContext<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The node's host.
+    pub host: &'a Host,
+    /// What the host told.
+    pub facts: &'a Facts,
+    /// Resolved by [`endpoint::control_plane_endpoint`].
+    pub control_plane_endpoint: &'a Endpoint,
+    /// The cluster CA's certificate, PEM.
+    pub ca: &'a str,
+    /// What a control plane has beside; `None` makes a worker's files.
+    pub control_plane: Option<ControlPlane<'a>>,
+    /// What a worker joins with. `None` once it has joined: then the bootstrap
+    /// kubeconfig has to be gone.
+    pub bootstrap_token: Option<&'a Token>,
+    /// Where the host's CNI plugins are.
+    pub cni_bin_dir: &'a str,
+    /// The Node's pod CIDRs; empty until the controller manager gave it some.
+    pub pod_cidrs: &'a [IpNet],
+    /// The templates.
+    pub templates: &'a Templates,
+    /// The operator's patches.
+    pub patches: &'a Patches,
+}
+
+/// What a control plane has that workers haven't.
+#[derive(Clone, Copy)]
+pub struct ControlPlane<'a> {
+    /// Client certificate of `kubernetes-admin`.
+    pub admin: KeyPair<'a>,
+    /// Client certificate of `kubernetes-super-admin`; only the first control
+    /// plane has it.
+    pub super_admin: Option<KeyPair<'a>>,
+    /// Client certificate of `system:kube-controller-manager`.
+    pub controller_manager: KeyPair<'a>,
+    /// Client certificate of `system:kube-scheduler`.
+    pub scheduler: KeyPair<'a>,
+    /// Client certificate of `system:node:<nodeName>`.
+    pub kubelet: KeyPair<'a>,
+    /// Whether the CA's key is not on the node (kubeadm's "external CA").
+    pub external_ca: bool,
+    /// All members, this one included, in the order in which they joined, if
+    /// this one joins or joined others; empty if it starts alone. An etcd that
+    /// has data ignores them, but a change restarts it: keep what stands in
+    /// its manifest ([`super::static_pods::etcd_members`]).
+    pub etcd_members: &'a [EtcdMember],
+    /// Whether those members run already, so that this one joins them instead
+    /// of forming etcd together with them.
+    pub etcd_joins: bool,
+}
+
+/// A certificate and its key, PEM.
+#[derive(Clone, Copy)]
+pub struct KeyPair<'a> {
+    /// The certificate.
+    pub cert: &'a str,
+    /// The key.
+    pub key: &'a str,
+}
+
+/// A member of etcd, as `--initial-cluster` lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EtcdMember {
+    /// Its node's name, or its ID in hex as long as it has told none.
+    pub name: String,
+    /// Such as `https://192.0.2.11:2380`.
+    pub peer_url: String,
+}
+
+/// What rendering the API objects reads.
+#[derive(Clone, Copy)]
+pub struct ClusterContext<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// Resolved by [`endpoint::control_plane_endpoint`].
+    pub control_plane_endpoint: &'a Endpoint,
+    /// What the first control plane advertises: its family is kube-proxy's.
+    pub advertise_address: IpAddr,
+    /// What the first control plane told: its proxy environment is kube-proxy's.
+    pub facts: &'a Facts,
+    /// The cluster CA's certificate, PEM.
+    pub ca: &'a str,
+    /// Tokens to create.
+    pub tokens: &'a [TokenSecret],
+    /// The templates.
+    pub templates: &'a Templates,
+    /// The operator's patches.
+    pub patches: &'a Patches,
+}
+
+impl NodeContext<'_> {
+    /// The address that this node advertises.
+    pub fn advertise_address(&self) -> Result<IpAddr, KubernetesError> {
+        endpoint::advertise_address(self.host, self.facts)
+    }
+
+    /// Where this node's own API server listens, if it has one.
+    pub fn local_api_endpoint(&self) -> Result<Endpoint, KubernetesError> {
+        endpoint::local_api_endpoint(self.cluster, self.host, self.facts)
+    }
+
+    /// What templates of this node's files see.
+    pub(crate) fn view(&self) -> Result<Value, KubernetesError> {
+        let address = self.advertise_address()?;
+        Ok(json!({
+            "cluster": cluster_view(self.cluster, self.control_plane_endpoint),
+            "host": {
+                "name": self.host.name,
+                "nodeName": self.host.node_name,
+                "advertiseAddress": address,
+                "localAPIEndpoint": self.local_api_endpoint()?.to_string(),
+                "imagePullPolicy": self.host.image_pull_policy,
+                "criSocket": self.host.cri_socket,
+                "labels": self.host.labels,
+            },
+            "facts": self.facts,
+            "images": images_view(&images(self.cluster)),
+            "features": features_view(self.cluster),
+        }))
+    }
+}
+
+impl ClusterContext<'_> {
+    /// What templates of API objects see.
+    pub(crate) fn view(&self) -> Value {
+        json!({
+            "cluster": cluster_view(self.cluster, self.control_plane_endpoint),
+            "images": images_view(&images(self.cluster)),
+            "features": features_view(self.cluster),
+        })
+    }
+}
+
+fn cluster_view(cluster: &Cluster, endpoint: &Endpoint) -> Value {
+    let networking = &cluster.networking;
+    json!({
+        "name": cluster.name,
+        "clusterName": cluster.cluster_name,
+        "kubernetesVersion": cluster.version.to_string(),
+        "minor": cluster.version.minor,
+        "controlPlaneEndpoint": endpoint.to_string(),
+        "controlPlaneURL": endpoint.url(),
+        "bindPort": cluster.bind_port,
+        "certificatesDir": cluster.certificates_dir,
+        "imageRepository": cluster.image_repository,
+        "podSubnet": networking.pod_subnet(),
+        "serviceSubnet": networking.service_subnet(),
+        "dnsDomain": networking.dns_domain,
+        "dnsAddress": networking.service_ip(10),
+    })
+}
+
+fn images_view(images: &Images) -> Value {
+    json!({
+        "kubeApiserver": images.kube_apiserver,
+        "kubeControllerManager": images.kube_controller_manager,
+        "kubeScheduler": images.kube_scheduler,
+        "kubeProxy": images.kube_proxy,
+        "etcd": images.etcd,
+        "coredns": images.coredns,
+        "pause": images.pause,
+    })
+}
+
+fn features_view(cluster: &Cluster) -> Value {
+    let features = Features::of(cluster);
+    json!({
+        "probePort": features.probe_port,
+        "flexVolumes": features.flex_volumes,
+        "explicitProxyMode": features.explicit_proxy_mode,
+    })
+}
+
+/// `*_proxy` variables that are set, sorted, as kubeadm hands them on.
+pub(crate) fn proxy_environment(facts: &Facts) -> Vec<(String, String)> {
+    let mut variables: Vec<_> = facts
+        .proxy_env
+        .iter()
+        .filter(|(name, value)| name.to_ascii_lowercase().ends_with("_proxy") && !value.is_empty())
+        .cloned()
+        .collect();
+    variables.sort();
+    variables.dedup_by(|later, earlier| later.0 == earlier.0);
+    variables
+}

@@ -1,0 +1,142 @@
+//! The kubelet's files: configuration, flags, unit.
+
+use serde_json::{Value, json};
+
+use super::context::{ClusterContext, NodeContext};
+use super::templates::Templates;
+use super::versions::Features;
+use super::{KubernetesError, args, tree};
+use crate::host::Facts;
+use crate::inventory::{Arg, Taint, Tree};
+
+/// The kubelet's unit.
+pub const UNIT: &str = "kubelet.service";
+/// Where the kubelet keeps what is its own.
+pub const DIRECTORY: &str = "/var/lib/kubelet";
+/// Its configuration.
+pub const CONFIG: &str = "/var/lib/kubelet/config.yaml";
+/// What of its configuration is this host's alone (from 1.34).
+pub const INSTANCE_CONFIG: &str = "/var/lib/kubelet/instance-config.yaml";
+/// Its flags.
+pub const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
+
+/// systemd-resolved's list of the real name servers. /etc/resolv.conf then
+/// names a loopback address, which is of no use in a pod.
+const RESOLVED_CONF: &str = "/run/systemd/resolve/resolv.conf";
+
+const CONFIG_TEMPLATE: &str = "kubelet/config.yaml.j2";
+
+/// The configuration that all kubelets share: what goes into the ConfigMap.
+pub(crate) fn shared_config(ctx: &ClusterContext<'_>) -> Result<Value, KubernetesError> {
+    base(ctx.templates, &ctx.view(), &ctx.cluster.kubelet_config)
+}
+
+/// The configuration of one node's kubelet: the shared one, the operator's
+/// fields for this host, what the host needs, patches, the runtime's socket.
+pub fn config(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
+    let mut config = base(ctx.templates, &ctx.view()?, &ctx.host.kubelet_config)?;
+    if ctx.facts.systemd_resolved && config.get("resolvConf").is_none() {
+        tree::set(&mut config, "resolvConf", RESOLVED_CONF);
+    }
+    ctx.patches.apply("kubeletconfiguration", &mut config)?;
+    if Features::of(ctx.cluster).instance_config {
+        tree::set(
+            &mut config,
+            "containerRuntimeEndpoint",
+            ctx.host.cri_socket.as_str(),
+        );
+    }
+    Ok(tree::sorted(config))
+}
+
+fn base(templates: &Templates, view: &Value, theirs: &Tree) -> Result<Value, KubernetesError> {
+    let mut config = templates.render_yaml(CONFIG_TEMPLATE, view)?;
+    tree::merge(&mut config, theirs);
+    // kubeadm forces this: without it the kubelet's certificate runs out.
+    tree::set(&mut config, "rotateCertificates", true);
+    Ok(tree::sorted(config))
+}
+
+/// The text of instance-config.yaml; `None` before 1.34, where the socket is a
+/// flag.
+pub fn instance_config(ctx: &NodeContext<'_>) -> Option<String> {
+    Features::of(ctx.cluster)
+        .instance_config
+        .then(|| format!("containerRuntimeEndpoint: {}\n", json!(ctx.host.cri_socket)))
+}
+
+/// The kubelet's flags.
+pub fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
+    let mut flags = Vec::new();
+    let mut flag = |name: &str, value: String| {
+        flags.push(Arg {
+            name: name.into(),
+            value,
+        })
+    };
+    if !Features::of(ctx.cluster).instance_config {
+        flag("container-runtime-endpoint", ctx.host.cri_socket.clone());
+    }
+    if ctx.host.node_name != ctx.facts.hostname {
+        flag("hostname-override", ctx.host.node_name.clone());
+    }
+    // kubeadm leaves the choice to the kubelet, which takes the default route's
+    // address. On hosts with several networks that may be one that no other
+    // node reaches; the operator told us the right one.
+    let address = ctx.advertise_address()?;
+    if ctx
+        .facts
+        .default_ip
+        .is_some_and(|default| default != address)
+    {
+        flag("node-ip", address.to_string());
+    }
+    // Control planes are tainted through the API, where taints can change.
+    if !ctx.host.is_control_plane() && !ctx.host.taints.is_empty() {
+        let taints: Vec<String> = ctx.host.taints.iter().map(taint).collect();
+        flag("register-with-taints", taints.join(","));
+    }
+    Ok(args::merge(flags, &ctx.host.kubelet_extra_args))
+}
+
+/// `key=value:Effect`, or `key:Effect`.
+fn taint(taint: &Taint) -> String {
+    match taint.value.as_deref() {
+        None | Some("") => format!("{}:{:?}", taint.key, taint.effect),
+        Some(value) => format!("{}={value}:{:?}", taint.key, taint.effect),
+    }
+}
+
+/// The text of kubeadm-flags.env.
+pub fn flags_file(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
+    let words: Vec<String> = flags(ctx)?.iter().map(args::render).collect();
+    let escaped = words
+        .join(" ")
+        .replace('\\', r"\\")
+        .replace('"', "\\\"")
+        .replace('\n', r"\n");
+    Ok(format!("KUBELET_KUBEADM_ARGS=\"{escaped}\"\n"))
+}
+
+/// The directory of the kubelet's certificates, unless the operator moved it.
+pub fn certificate_directory(extra: &[Arg]) -> &str {
+    args::get(extra, "cert-dir").unwrap_or("/var/lib/kubelet/pki")
+}
+
+/// The file that `KUBELET_EXTRA_ARGS` comes from, by the distribution's habit.
+pub(crate) fn environment_file(facts: &Facts) -> &'static str {
+    match facts.package_manager.as_str() {
+        "dnf" | "yum" | "zypper" => "/etc/sysconfig/kubelet",
+        _ => "/etc/default/kubelet",
+    }
+}
+
+/// The texts of kubelet.service and its drop-in.
+pub(crate) fn units(ctx: &NodeContext<'_>) -> Result<(String, String), KubernetesError> {
+    let mut view = ctx.view()?;
+    tree::set(&mut view, "environmentFile", environment_file(ctx.facts));
+    Ok((
+        ctx.templates.render("kubelet/kubelet.service.j2", &view)?,
+        ctx.templates.render("kubelet/10-kubeadm.conf.j2", &view)?,
+    ))
+}

@@ -1,0 +1,159 @@
+//! The API objects that make a control plane a cluster, in the order in which
+//! kubeadm creates them.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::cluster_configuration::cluster_configuration;
+use super::context::{ClusterContext, proxy_environment};
+use super::{KubernetesError, Phase, kubeconfig, kubelet, tree, yaml};
+
+/// Every object that `init` makes save those of `upload-certs`, which needs a
+/// key and an owner ([`super::upload_certs`]).
+pub fn objects(ctx: &ClusterContext<'_>) -> Result<Vec<(Phase, Value)>, KubernetesError> {
+    let mut objects = Vec::new();
+    let mut add = |phase, list: Vec<Value>| {
+        objects.extend(list.into_iter().map(|object| (phase, object)));
+    };
+    add(Phase::UploadConfig, upload_config(ctx)?);
+    add(Phase::BootstrapToken, bootstrap_token(ctx)?);
+    if !ctx.cluster.dns.disabled {
+        add(Phase::AddonCoreDns, coredns(ctx)?);
+    }
+    if !ctx.cluster.proxy_disabled {
+        add(Phase::AddonKubeProxy, kube_proxy(ctx)?);
+    }
+    Ok(objects)
+}
+
+/// What lets admin.conf administer: created with admin.conf if that is
+/// possible, else with super-admin.conf.
+pub fn cluster_admins(ctx: &ClusterContext<'_>) -> Result<Value, KubernetesError> {
+    ctx.templates
+        .render_yaml("objects/cluster-admins.yaml.j2", &ctx.view())
+}
+
+/// Who may read `kubeadm-certs`.
+pub fn upload_certs_rbac(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
+    ctx.templates
+        .render_documents("objects/upload-certs.yaml.j2", &ctx.view())
+}
+
+/// kubeadm-config and kubelet-config, each with the role that may read it.
+fn upload_config(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
+    let document = yaml::to_string(&cluster_configuration(ctx.cluster))?;
+    let kubeadm = config_map("kubeadm-config", "ClusterConfiguration", document);
+    let document = yaml::to_string(&kubelet::shared_config(ctx)?)?;
+    let mut kubelet = config_map("kubelet-config", "kubelet", document);
+    // kubeadm takes a hash for "generated, may be regenerated".
+    if ctx.cluster.kubelet_config.is_empty() {
+        sign(&mut kubelet);
+    }
+    let rbac = ctx
+        .templates
+        .render_documents("objects/upload-config.yaml.j2", &ctx.view())?;
+    let names = |name| move |object: &&Value| object["metadata"]["name"] == name;
+    let of = |name| rbac.iter().filter(names(name)).cloned();
+    let others = rbac.iter().filter(|object| {
+        !names("kubeadm:nodes-kubeadm-config")(object) && !names("kubeadm:kubelet-config")(object)
+    });
+    let mut objects = vec![kubeadm];
+    objects.extend(of("kubeadm:nodes-kubeadm-config"));
+    objects.push(kubelet);
+    objects.extend(of("kubeadm:kubelet-config"));
+    objects.extend(others.cloned());
+    Ok(objects)
+}
+
+/// Tokens, what they may do, and `cluster-info`.
+fn bootstrap_token(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
+    let url = ctx.control_plane_endpoint.url();
+    let info = yaml::to_string(&kubeconfig::cluster_info(&url, ctx.ca))?;
+    let mut view = ctx.view();
+    tree::set(&mut view, "clusterInfo", info);
+    let mut objects: Vec<Value> = ctx.tokens.iter().map(|token| token.object()).collect();
+    objects.extend(
+        ctx.templates
+            .render_documents("objects/bootstrap-token.yaml.j2", &view)?,
+    );
+    Ok(objects)
+}
+
+fn coredns(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
+    let mut objects = ctx
+        .templates
+        .render_documents("objects/coredns.yaml.j2", &ctx.view())?;
+    for object in objects
+        .iter_mut()
+        .filter(|object| object["kind"] == "Deployment")
+    {
+        ctx.patches.apply("corednsdeployment", object)?;
+    }
+    Ok(objects)
+}
+
+fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
+    let mut view = ctx.view();
+    let any = if ctx.advertise_address.is_ipv6() {
+        "::"
+    } else {
+        "0.0.0.0"
+    };
+    tree::set(&mut view, "bindAddress", any);
+    let mut config = ctx
+        .templates
+        .render_yaml("objects/kube-proxy-config.yaml.j2", &view)?;
+    let theirs = &ctx.cluster.kube_proxy_config;
+    tree::merge(&mut config, theirs);
+    tree::set(&mut view, "config", yaml::to_string(&tree::sorted(config))?);
+    let environment: Vec<Value> = proxy_environment(ctx.facts)
+        .into_iter()
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect();
+    tree::set(&mut view, "proxyEnvironment", environment);
+
+    let mut objects = ctx
+        .templates
+        .render_documents("objects/kube-proxy.yaml.j2", &view)?;
+    for object in &mut objects {
+        if object["kind"] == "ConfigMap" && theirs.is_empty() {
+            sign(object);
+        }
+        if object["kind"] == "DaemonSet" {
+            ctx.patches.apply("kubeproxydaemonset", object)?;
+        }
+    }
+    Ok(objects)
+}
+
+fn config_map(name: &str, key: &str, document: String) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "kube-system"},
+        "data": {key: document},
+    })
+}
+
+/// Annotates a ConfigMap with the hash of its values, in the order of their
+/// keys.
+fn sign(config_map: &mut Value) {
+    let mut entries: Vec<(&String, &str)> = config_map["data"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key, value.as_str()?)))
+        .collect();
+    entries.sort();
+    let mut hash = Sha256::new();
+    for (_, value) in entries {
+        hash.update(value.as_bytes());
+    }
+    let digest: String = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    config_map["metadata"]["annotations"]["kubeadm.kubernetes.io/component-config.hash"] =
+        format!("sha256:{digest}").into();
+}

@@ -1,0 +1,117 @@
+//! Certificates and keys, made on this machine and kept in the operator state.
+
+use crate::Error;
+use crate::artifacts::catalogue::has_legacy_kubelet_client;
+use crate::host::Facts;
+use crate::inventory::{Cluster, EncryptionAlgorithm, Etcd, Host};
+use crate::kubernetes;
+use crate::pki::{Action, Algorithm, EtcdSans, NodeRequest, Pki, Request, Store, Validity};
+
+use super::{PHASES, Phase, Run};
+
+/// What the certificates of the control planes have to say.
+///
+/// # Errors
+/// A control plane whose address is not known.
+pub(super) fn request(
+    cluster: &Cluster,
+    control_planes: &[(&Host, &Facts)],
+) -> Result<Request, Error> {
+    let mut nodes = Vec::with_capacity(control_planes.len());
+    for (index, (host, facts)) in control_planes.iter().enumerate() {
+        nodes.push(NodeRequest {
+            name: host.name.clone(),
+            node_name: host.node_name.clone(),
+            advertise_address: kubernetes::endpoint::advertise_address(host, facts)?,
+            init: index == 0,
+        });
+    }
+    Ok(Request {
+        algorithm: algorithm(cluster.encryption_algorithm),
+        validity: Validity {
+            leaf: cluster.certificate_validity,
+            ca: cluster.ca_certificate_validity,
+        },
+        dns_domain: cluster.networking.dns_domain.clone(),
+        service_ip: cluster.networking.service_ip(1),
+        control_plane_endpoint: cluster
+            .control_plane_endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.host.clone()),
+        api_server_sans: cluster.api_server.cert_sans.clone(),
+        etcd: match &cluster.etcd {
+            Etcd::Local(local) => Some(EtcdSans {
+                server: local.server_cert_sans.clone(),
+                peer: local.peer_cert_sans.clone(),
+            }),
+            Etcd::External(_) => None,
+        },
+        legacy_kubelet_client: has_legacy_kubelet_client(cluster.version),
+        nodes,
+    })
+}
+
+/// What the store would do, without writing.
+///
+/// # Errors
+/// Files of the operator's that can't be used; what is missing for an external
+/// CA.
+pub(super) fn plan(run: &Run, request: &Request) -> Result<Pki, Error> {
+    let pki = store(run).plan(request)?;
+    if let Some(missing) = pki
+        .decisions
+        .iter()
+        .find(|decision| decision.action != Action::Kept)
+        && !run.has(Phase::Certs)
+    {
+        let asked = PHASES
+            .iter()
+            .map(|info| info.phase)
+            .find(|&phase| run.has(phase));
+        return Err(Error::NotAlone {
+            phase: asked.unwrap_or(Phase::ControlPlane).name(),
+            missing: format!("{} is not there yet", missing.file),
+            hint: "add the phase certs: --phases certs,…".into(),
+        });
+    }
+    Ok(pki)
+}
+
+/// Makes what is missing and reports each file that was written.
+///
+/// # Errors
+/// As [`plan`], and what the file system says.
+pub(super) fn ensure(run: &Run, request: &Request) -> Result<Pki, Error> {
+    let part = run.tracker.part(Phase::Certs);
+    let pki = store(run).ensure(request)?;
+    for decision in pki
+        .decisions
+        .iter()
+        .filter(|decision| decision.action != Action::Kept)
+    {
+        part.changed(&decision.file, action(decision.action));
+    }
+    Ok(pki)
+}
+
+fn store(run: &Run) -> Store {
+    Store::new(run.state.dir())
+}
+
+fn action(action: Action) -> &'static str {
+    match action {
+        Action::Kept => "kept",
+        Action::Created => "created",
+        Action::Reissued => "reissued",
+    }
+}
+
+fn algorithm(wanted: EncryptionAlgorithm) -> Algorithm {
+    match wanted {
+        EncryptionAlgorithm::EcdsaP256 => Algorithm::EcdsaP256,
+        EncryptionAlgorithm::EcdsaP384 => Algorithm::EcdsaP384,
+        EncryptionAlgorithm::Rsa2048 => Algorithm::Rsa2048,
+        EncryptionAlgorithm::Rsa3072 => Algorithm::Rsa3072,
+        EncryptionAlgorithm::Rsa4096 => Algorithm::Rsa4096,
+    }
+}

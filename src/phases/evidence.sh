@@ -1,0 +1,16 @@
+# What a host can tell about a component that doesn't get healthy. Reads only.
+systemctl show kubelet.service -p ActiveState -p SubState -p NRestarts -p ExecMainStatus 2>/dev/null |
+    tr '\n' ' '
+echo
+journalctl -u kubelet.service --no-pager -n 200 -o cat 2>/dev/null |
+    grep -E '^[EF][0-9]{4}|rror:|^Error' | cut -c 1-400 | tail -n 8
+for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+    # The newest first, which find can't do; the names are the kubelet's own.
+    # shellcheck disable=SC2012
+    for log in $(ls -t /var/log/pods/kube-system_"$component"-*/"$component"/*.log 2>/dev/null | head -n 1); do
+        echo "--- $component: $log"
+        tail -n 40 "$log" | grep -vE ' (I[0-9]{4}|[^ ]+ [^ ]+ F \{"level":"(info|debug)")' |
+            cut -d ' ' -f 4- | cut -c 1-400 | tail -n 6
+    done
+done
+exit 0

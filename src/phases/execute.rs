@@ -1,0 +1,295 @@
+//! Carrying a plan out: every host goes its own way, and waits for the others
+//! only where the cluster needs it to.
+
+use futures::future::{join_all, try_join_all};
+use tokio::sync::{Semaphore, watch};
+
+use super::cluster_api::ClusterApi;
+use super::join::Granted;
+use super::make_plan::needs_api;
+use super::plan::{Plan, Work, pod_cidrs};
+use super::survey::{Aside, gather};
+use super::{Phase, Run, control_plane, join, nodes, observe};
+use crate::Error;
+use crate::engine::Part;
+use crate::host::Resource;
+use crate::inventory::CniType;
+use crate::kubernetes::api::{node_ready, wait_for_node};
+
+/// Carries out `plan`. Workers that fail are set aside and come back.
+///
+/// # Errors
+/// The first control plane that fails, or the API's first refusal: nothing can
+/// go on then.
+pub async fn execute(run: &Run, plan: &Plan) -> Result<Vec<Aside>, Error> {
+    let execution = Execution {
+        run,
+        plan,
+        api: ClusterApi::of(run, &plan.context, plan.first())?,
+        slots: Semaphore::new(run.options.parallel),
+    };
+    execution.expect();
+    execution.go().await
+}
+
+struct Execution<'a> {
+    run: &'a Run,
+    plan: &'a Plan,
+    api: ClusterApi,
+    /// How many hosts are converged at once.
+    slots: Semaphore,
+}
+
+impl Execution<'_> {
+    async fn go(&self) -> Result<Vec<Aside>, Error> {
+        let (announce, ready) = watch::channel(false);
+        let leader = async {
+            self.bring_up().await?;
+            let granted = self.cluster().await?;
+            // Nobody waiting is fine: a cluster may have no workers.
+            let _ = announce.send(true);
+            Ok::<Granted, Error>(granted)
+        };
+        let workers = join_all(
+            self.plan
+                .work
+                .iter()
+                .filter(|work| !work.is_control_plane())
+                .map(|work| self.worker(work, ready.clone())),
+        );
+        tokio::pin!(leader);
+        tokio::pin!(workers);
+        // The leader's failure ends the run at once: workers could only wait
+        // for an API that won't come.
+        let (granted, finished) = tokio::select! {
+            granted = &mut leader => (granted?, None),
+            finished = &mut workers => (leader.await?, Some(finished)),
+        };
+        let control_planes = try_join_all(
+            self.plan
+                .work
+                .iter()
+                .filter(|work| work.is_control_plane())
+                .map(|work| async { self.finish(work).await.map_err(|e| e.on(work.name())) }),
+        );
+        let (finished, control_planes) = match finished {
+            Some(finished) => (finished, control_planes.await),
+            None => futures::join!(workers, control_planes),
+        };
+        granted.revoke(self.run, &self.api).await;
+        control_planes?;
+        Ok(finished.into_iter().flatten().collect())
+    }
+
+    /// Says which phases will have how many parts, so that each one's end is
+    /// known.
+    fn expect(&self) {
+        let tracker = &self.run.tracker;
+        let count = |wanted: &dyn Fn(&Work) -> bool| {
+            self.plan.work.iter().filter(|work| wanted(work)).count()
+        };
+        tracker.expect(Phase::Hosts, count(&|work| !work.prepare.is_empty()));
+        tracker.expect(Phase::Join, count(&|work| work.join.is_some()));
+        tracker.expect(Phase::Network, count(&|work| self.awaits_network(work)));
+        tracker.expect(Phase::Nodes, count(&|work| self.awaits_node(work)));
+        tracker.expect(
+            Phase::ControlPlane,
+            count(&|work| self.awaits_control_plane(work)),
+        );
+    }
+
+    fn awaits_control_plane(&self, work: &Work) -> bool {
+        self.run.has(Phase::ControlPlane)
+            && work.is_control_plane()
+            && (!work.prepare.is_empty() || self.plan.object_changes.is_none())
+    }
+
+    fn awaits_network(&self, work: &Work) -> bool {
+        self.run.has(Phase::Network) && work.is_new() && self.plan.bridge()
+    }
+
+    fn awaits_node(&self, work: &Work) -> bool {
+        self.run.has(Phase::Nodes) && !work.is_empty()
+    }
+
+    /// All control planes, side by side.
+    async fn bring_up(&self) -> Result<(), Error> {
+        try_join_all(
+            self.plan
+                .work
+                .iter()
+                .filter(|work| work.is_control_plane())
+                .map(|work| async move {
+                    let up = async {
+                        self.prepare(work).await?;
+                        if !self.awaits_control_plane(work) {
+                            return Ok(());
+                        }
+                        let part = self.run.tracker.part(Phase::ControlPlane);
+                        let api = ClusterApi::of(self.run, &self.plan.context, &work.surveyed)?;
+                        control_plane::wait_for_api(self.run, &work.surveyed, &api, &part).await?;
+                        control_plane::wait_for_the_rest(self.run, &work.surveyed, &part).await?;
+                        part.done(work.name(), 0);
+                        Ok(())
+                    };
+                    up.await.map_err(|error: Error| error.on(work.name()))
+                }),
+        )
+        .await
+        .map(|_| ())
+    }
+
+    /// What the cluster itself has to hold before workers can join.
+    async fn cluster(&self) -> Result<Granted, Error> {
+        if self.plan.kubeconfig {
+            super::kubeconfig::write(self.run, &self.plan.context)?;
+        }
+        if needs_api(self.run).is_none() || self.plan.is_empty() {
+            return Ok(Granted::nothing());
+        }
+        super::objects::apply(self.run, self.plan, &self.api).await?;
+        super::upload_certs::upload(self.run, self.plan, &self.api).await?;
+        join::grant(self.run, self.plan, &self.api).await
+    }
+
+    /// Whatever can be done on a host without the API.
+    async fn prepare(&self, work: &Work) -> Result<(), Error> {
+        if work.prepare.is_empty() {
+            return Ok(());
+        }
+        let Ok(_slot) = self.slots.acquire().await else {
+            return Err(Error::Interrupted);
+        };
+        let part = self.run.tracker.part(Phase::Hosts);
+        let packages = work.runtime_packages();
+        if packages.is_empty() {
+            observe::converge(self.run, &work.surveyed, &work.prepare, &part).await?;
+        } else {
+            self.install_first(work, &packages, &part).await?;
+        }
+        part.done(work.name(), work.prepare.changes.len());
+        Ok(())
+    }
+
+    /// A host without a container runtime: which version its distribution has
+    /// is known once it is installed, and decides the form of its configuration.
+    async fn install_first(
+        &self,
+        work: &Work,
+        packages: &[&str],
+        part: &Part,
+    ) -> Result<(), Error> {
+        let one = &work.surveyed;
+        let resources = self
+            .plan
+            .prepared_again(self.run, work, &one.gathered.facts)?;
+        let packages: Vec<Resource> = resources
+            .into_iter()
+            .filter(|resource| {
+                matches!(resource, Resource::Package { name, .. } if packages.contains(&name.as_str()))
+            })
+            .collect();
+        let plan = observe::look(self.run, one, &packages).await?;
+        observe::converge(self.run, one, &plan, part).await?;
+        let gathered = gather(self.run, &one.host, &one.session).await?;
+        let resources = self.plan.prepared_again(self.run, work, &gathered.facts)?;
+        let plan = observe::look(self.run, one, &resources).await?;
+        observe::converge(self.run, one, &plan, part).await
+    }
+
+    /// One worker, from bare to Ready. `Some` if it had to be set aside.
+    async fn worker(&self, work: &Work, ready: watch::Receiver<bool>) -> Option<Aside> {
+        match self.worker_steps(work, ready).await {
+            Ok(()) => None,
+            Err(error) => {
+                let part = self.run.tracker.part(Phase::Join);
+                part.failed(work.name(), &error);
+                Some(Aside {
+                    host: work.name().to_owned(),
+                    error,
+                })
+            }
+        }
+    }
+
+    async fn worker_steps(
+        &self,
+        work: &Work,
+        mut ready: watch::Receiver<bool>,
+    ) -> Result<(), Error> {
+        self.prepare(work).await?;
+        if needs_api(self.run).is_none() || (work.join.is_none() && work.is_empty()) {
+            return Ok(());
+        }
+        if ready.wait_for(|ready| *ready).await.is_err() {
+            return Err(Error::Interrupted);
+        }
+        if work.join.is_some() {
+            let part = self.run.tracker.part(Phase::Join);
+            part.doing(work.name(), "joining");
+            let plan = observe::look(self.run, &work.surveyed, &work.join_resources).await?;
+            observe::converge(self.run, &work.surveyed, &plan, &part).await?;
+            control_plane::wait_for_kubelet(self.run, &work.surveyed).await?;
+            part.doing(work.name(), "waiting for its certificate");
+            join::wait_registered(self.run, work, &self.api, false).await?;
+            part.done(work.name(), plan.changes.len());
+        }
+        self.finish(work).await
+    }
+
+    /// What a node gets once it has registered: its pod network, its labels and
+    /// taints.
+    async fn finish(&self, work: &Work) -> Result<(), Error> {
+        // A node that joined long ago is as unknown as a new one while the API
+        // is down.
+        if work.is_new() && !work.waits_for_node {
+            return Ok(());
+        }
+        if work.registers_again {
+            observe::restart_kubelet(&work.surveyed).await?;
+        }
+        if work.is_new() {
+            self.network(work).await?;
+        }
+        if !self.awaits_node(work) {
+            return Ok(());
+        }
+        let part = self.run.tracker.part(Phase::Nodes);
+        let host = work.host();
+        let changed = nodes::converge(self.run, &self.api, host).await?;
+        if self.plan.context.cluster.networking.cni != CniType::None {
+            part.doing(work.name(), "waiting until it is Ready");
+            let what = format!("readiness of node {}", host.node_name);
+            let timeout = self.run.cluster.timeouts.node_ready;
+            let waited =
+                wait_for_node(&self.api.admin, &host.node_name, &what, timeout, node_ready).await;
+            if let Err(error) = waited {
+                return Err(super::evidence::explain(&work.surveyed.session, error).await);
+            }
+        }
+        part.done(work.name(), changed);
+        Ok(())
+    }
+
+    /// What waits for registration: the pod network's files, which hold the
+    /// node's own CIDR, and the end of the bootstrap kubeconfig.
+    async fn network(&self, work: &Work) -> Result<(), Error> {
+        let bridge = self.awaits_network(work);
+        if !bridge && work.join.is_none() {
+            return Ok(());
+        }
+        let part = self
+            .run
+            .tracker
+            .part(if bridge { Phase::Network } else { Phase::Join });
+        part.doing(work.name(), "waiting for its pod CIDR");
+        let node = join::wait_registered(self.run, work, &self.api, bridge).await?;
+        let resources = self
+            .plan
+            .after_registration(self.run, work, &pod_cidrs(&node))?;
+        let plan = observe::look(self.run, &work.surveyed, &resources).await?;
+        observe::converge(self.run, &work.surveyed, &plan, &part).await?;
+        part.done(work.name(), plan.changes.len());
+        Ok(())
+    }
+}

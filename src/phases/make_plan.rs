@@ -1,0 +1,287 @@
+//! From what hosts and API told to what has to be done. Writes nothing.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Node;
+
+use super::cluster_api::ClusterApi;
+use super::desired::{Context, Target};
+use super::plan::{Live, Plan, Work, pod_cidrs};
+use super::survey::{Aside, Surveyed};
+use super::{Phase, Run, nodes, observe, upload_certs};
+use crate::Error;
+use crate::host::{self, Observed, Resource};
+use crate::kubernetes::api::Health;
+
+/// A host, looked at.
+#[derive(Debug)]
+pub(super) struct Looked {
+    surveyed: Surveyed,
+    node: Option<Node>,
+    observed: Observed,
+}
+
+/// Looks at every host that takes part: one command each. What it looks for
+/// depends on the Node's pod CIDR, so the API is asked first where it answers.
+///
+/// # Errors
+/// The first control plane that can't be looked at; workers are set aside.
+pub(super) async fn look(
+    run: &Run,
+    context: &Context,
+    live: Option<&Live>,
+    surveyed: Vec<Surveyed>,
+) -> Result<(Vec<Looked>, Vec<Aside>), Error> {
+    let taking_part = surveyed.into_iter().filter(|one| run.takes_part(&one.host));
+    let looks: Vec<_> = futures::stream::iter(taking_part)
+        .map(|one| async move {
+            let node = live
+                .and_then(|live| live.node(&one.host.node_name))
+                .cloned();
+            let resources = resources(context, &one, node.as_ref())?;
+            let resources: Vec<Resource> = resources.into_iter().map(|(_, r)| r).collect();
+            match observe::observe(&one, &resources).await {
+                Ok(observed) => Ok(Ok(Looked {
+                    surveyed: one,
+                    node,
+                    observed,
+                })),
+                Err(error) if one.host.is_control_plane() => Err(error.on(&one.host.name)),
+                Err(error) => {
+                    run.tracker
+                        .part(Phase::Preflight)
+                        .failed(&one.host.name, &error);
+                    Ok(Err(Aside {
+                        host: one.host.name.clone(),
+                        error,
+                    }))
+                }
+            }
+        })
+        .buffered(run.options.parallel)
+        .try_collect()
+        .await?;
+    let (mut looked, mut aside) = (Vec::new(), Vec::new());
+    for look in looks {
+        match look {
+            Ok(one) => looked.push(one),
+            Err(one) => aside.push(one),
+        }
+    }
+    Ok((looked, aside))
+}
+
+/// Everything that a host should hold, as far as that is known yet.
+fn resources(
+    context: &Context,
+    one: &Surveyed,
+    node: Option<&Node>,
+) -> Result<Vec<(Phase, Resource)>, Error> {
+    let pod_cidrs = node.map(pod_cidrs).unwrap_or_default();
+    context.resources(&Target {
+        host: &one.host,
+        facts: &one.gathered.facts,
+        joined: context.owns(one),
+        pod_cidrs: &pod_cidrs,
+        etcd_members: &context.etcd_members,
+    })
+}
+
+/// Compares. Pure but for the API's dry runs.
+///
+/// # Errors
+/// What doesn't render, a host of another cluster, a part that can't stand
+/// alone, a refusal of the API.
+pub(super) async fn make(
+    run: &Run,
+    context: &Arc<Context>,
+    first: &Surveyed,
+    live: Option<&Live>,
+    looked: &[Looked],
+) -> Result<Plan, Error> {
+    let mut work = Vec::with_capacity(looked.len());
+    for one in looked {
+        let name = &one.surveyed.host.name;
+        work.push(
+            work_on(run, context, live, one)
+                .await
+                .map_err(|error| error.on(name))?,
+        );
+    }
+    let mut objects = context.objects()?;
+    if upload_certs::wanted(run) {
+        objects.extend(context.upload_certs_rbac()?);
+    }
+    let mut objects: Vec<_> = objects
+        .into_iter()
+        .filter(|(phase, _)| run.has(*phase))
+        .collect();
+    let object_changes = match live {
+        Some(live) => {
+            super::objects::keep_replicas(&live.api, &mut objects).await?;
+            Some(super::objects::compare(&live.api, &objects).await?)
+        }
+        None => None,
+    };
+    if let Some(phase) = needs_api(run)
+        && live.is_none()
+        && !run.has(Phase::ControlPlane)
+    {
+        return Err(Error::NotAlone {
+            phase: phase.name(),
+            missing: "the API does not answer".into(),
+            hint: "run the phases before it first: --phases certs,hosts,control-plane".into(),
+        });
+    }
+    let kubeconfig = run.has(Phase::Kubeconfig) && super::kubeconfig::differs(run, context)?;
+    Ok(Plan {
+        certs: context.pki.decisions.clone(),
+        context: Arc::clone(context),
+        first: first.clone(),
+        work,
+        objects,
+        object_changes,
+        certificate_key: upload_certs::key(run)?,
+        kubeconfig,
+    })
+}
+
+/// The first phase of a run that can't do without the API.
+pub(super) fn needs_api(run: &Run) -> Option<Phase> {
+    [
+        Phase::UploadConfig,
+        Phase::UploadCerts,
+        Phase::BootstrapToken,
+        Phase::Addons,
+        Phase::Join,
+        Phase::Network,
+        Phase::Nodes,
+    ]
+    .into_iter()
+    .find(|phase| run.has(*phase))
+}
+
+async fn work_on(
+    run: &Run,
+    context: &Context,
+    live: Option<&Live>,
+    one: &Looked,
+) -> Result<Work, Error> {
+    let Looked {
+        surveyed,
+        node,
+        observed,
+    } = one;
+    let joins = !surveyed.host.is_control_plane() && !context.owns(surveyed);
+    let (mut now, mut later) = (Vec::new(), Vec::new());
+    let mut assumed = Vec::new();
+    for (phase, resource) in resources(context, surveyed, node.as_ref())? {
+        if !run.has(phase) {
+            assumed.push((phase, resource));
+        } else if phase == Phase::Join && joins {
+            later.push(resource);
+        } else {
+            now.push(resource);
+        }
+    }
+    let cluster = &run.cluster.name;
+    refuse_alone(run, cluster, observed, assumed)?;
+    let prepare = host::diff(&now, observed, cluster)?;
+    let join = match later.is_empty() {
+        true => None,
+        false => Some(host::diff(&later, observed, cluster)?),
+    };
+    let (mut labels, mut taints) = (None, Vec::new());
+    if let (Some(node), Some(live), true) = (node, live, run.has(Phase::Nodes)) {
+        let wanted = nodes::metadata(&run.cluster, &surveyed.host);
+        labels = live
+            .api
+            .applier()
+            .compare(std::slice::from_ref(&wanted))
+            .await?
+            .pop();
+        taints = nodes::missing_taints(&surveyed.host, node);
+    }
+    let registers_again = live.is_some() && node.is_none() && context.owns(surveyed);
+    let registers = surveyed.host.is_control_plane() || !joins || join.is_some();
+    let waits_for_node =
+        node.is_none() && registers && (run.has(Phase::Network) || run.has(Phase::Nodes));
+    Ok(Work {
+        surveyed: surveyed.clone(),
+        prepare,
+        join,
+        join_resources: later,
+        node: node.clone(),
+        registers_again,
+        waits_for_node,
+        labels,
+        taints,
+    })
+}
+
+/// A phase whose forerunners take no part must find their work done.
+fn refuse_alone(
+    run: &Run,
+    cluster: &str,
+    observed: &Observed,
+    assumed: Vec<(Phase, Resource)>,
+) -> Result<(), Error> {
+    for phase in [Phase::ControlPlane, Phase::Join] {
+        if !run.has(phase) {
+            continue;
+        }
+        for needed in run.options.selection.assumed(phase) {
+            let resources: Vec<_> = assumed
+                .iter()
+                .filter(|(owner, _)| *owner == needed)
+                .map(|(_, resource)| resource.clone())
+                .collect();
+            let changes = host::diff(&resources, observed, cluster)?.changes;
+            if let Some(first) = changes.first() {
+                return Err(Error::NotAlone {
+                    phase: phase.name(),
+                    missing: format!(
+                        "phase {} has still to {first}{}",
+                        needed.name(),
+                        match changes.len() {
+                            1 => String::new(),
+                            n => format!(", and {} more", n - 1),
+                        }
+                    ),
+                    hint: format!("add it: --phases {},{}", needed.name(), phase.name()),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks the API whether it is there, through the first control plane that
+/// answers, and what Nodes it knows.
+///
+/// # Errors
+/// An API that answers, but refuses.
+pub(super) async fn live(
+    run: &Run,
+    context: &Context,
+    control_planes: &[&Surveyed],
+) -> Result<Option<Live>, Error> {
+    for one in control_planes.iter().filter(|one| context.owns(one)) {
+        let mut api = ClusterApi::of(run, context, one)?;
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(5), api.health("/livez"));
+        if let Ok(Health::Ok) = answer.await {
+            let nodes = match api.nodes().await {
+                // Whoever started it was cut short before the admin had any
+                // rights, or did nothing more.
+                Err(error) if error.is_forbidden() => {
+                    api = api.elevated().ok_or(error)?;
+                    api.nodes().await?
+                }
+                nodes => nodes?,
+            };
+            return Ok(Some(Live { api, nodes }));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,210 @@
+//! The phases of bringing a cluster up, in order, one file each.
+
+mod certs;
+mod cluster_api;
+mod control_plane;
+mod desired;
+mod draft;
+mod evidence;
+mod execute;
+mod join;
+mod kubeconfig;
+mod leave;
+mod make_plan;
+mod nodes;
+mod objects;
+mod observe;
+mod plan;
+mod preflight;
+mod render;
+mod reset;
+mod run;
+mod selection;
+mod show;
+mod sources;
+mod survey;
+mod upload_certs;
+
+pub use draft::Draft;
+pub use execute::execute;
+pub use plan::{Plan, Work};
+pub use preflight::{Report, report};
+pub use render::{Rendered, render};
+pub use reset::{Outcome, ResetHost, ResetOptions, reset};
+pub use run::{Options, Run, matches, ssh_target};
+pub use selection::{Selection, SelectionError};
+pub use survey::{Aside, Surveyed};
+
+/// A phase, in the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Connect, gather facts, check.
+    Preflight,
+    /// Make certificates and keys on the workstation.
+    Certs,
+    /// Prepare hosts: packages, kernel, containerd, binaries, images, files.
+    Hosts,
+    /// Start the control plane and wait until it is healthy.
+    ControlPlane,
+    /// Store kubeadm-config and kubelet-config in the cluster.
+    UploadConfig,
+    /// Store the shared certificates, encrypted, in the cluster (on request).
+    UploadCerts,
+    /// RBAC for joining nodes, cluster-info, the operator's own tokens.
+    BootstrapToken,
+    /// CoreDNS and kube-proxy.
+    Addons,
+    /// Workers join.
+    Join,
+    /// The pod network.
+    Network,
+    /// Labels and taints, and every node Ready.
+    Nodes,
+    /// The admin kubeconfig for the operator.
+    Kubeconfig,
+    /// Kubernetes goes off hosts. No phase of `apply`, so it stands in no list.
+    Reset,
+}
+
+/// What `phases` lists.
+#[derive(Debug)]
+pub struct PhaseInfo {
+    /// Which phase.
+    pub phase: Phase,
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub title: &'static str,
+    /// Phases that must have been done before it, in this run or an earlier
+    /// one.
+    pub needs: &'static [Phase],
+}
+
+/// All of them, in order.
+pub const PHASES: &[PhaseInfo] = &[
+    PhaseInfo {
+        phase: Phase::Preflight,
+        name: "preflight",
+        title: "connect, gather facts and check every host",
+        needs: &[],
+    },
+    PhaseInfo {
+        phase: Phase::Certs,
+        name: "certs",
+        title: "make the CA, certificates and keys on this machine",
+        needs: &[],
+    },
+    PhaseInfo {
+        phase: Phase::Hosts,
+        name: "hosts",
+        title: "prepare hosts: kernel, containerd, binaries, images, files",
+        needs: &[],
+    },
+    PhaseInfo {
+        phase: Phase::ControlPlane,
+        name: "control-plane",
+        title: "start the control plane and wait until it is healthy",
+        needs: &[Phase::Certs, Phase::Hosts],
+    },
+    PhaseInfo {
+        phase: Phase::UploadConfig,
+        name: "upload-config",
+        title: "store kubeadm-config and kubelet-config in the cluster",
+        needs: &[Phase::ControlPlane],
+    },
+    PhaseInfo {
+        phase: Phase::UploadCerts,
+        name: "upload-certs",
+        title: "store the shared certificates, encrypted (with --upload-certs)",
+        needs: &[Phase::ControlPlane],
+    },
+    PhaseInfo {
+        phase: Phase::BootstrapToken,
+        name: "bootstrap-token",
+        title: "let nodes join: RBAC, cluster-info, tokens of yours",
+        needs: &[Phase::ControlPlane],
+    },
+    PhaseInfo {
+        phase: Phase::Addons,
+        name: "addons",
+        title: "install CoreDNS and kube-proxy",
+        needs: &[Phase::ControlPlane],
+    },
+    PhaseInfo {
+        phase: Phase::Join,
+        name: "join",
+        title: "join workers, all at once",
+        needs: &[
+            Phase::Hosts,
+            Phase::ControlPlane,
+            Phase::UploadConfig,
+            Phase::BootstrapToken,
+        ],
+    },
+    PhaseInfo {
+        phase: Phase::Network,
+        name: "network",
+        title: "give pods their network",
+        needs: &[Phase::ControlPlane],
+    },
+    PhaseInfo {
+        phase: Phase::Nodes,
+        name: "nodes",
+        title: "wait until nodes are Ready, label and taint them",
+        needs: &[Phase::ControlPlane],
+    },
+    PhaseInfo {
+        phase: Phase::Kubeconfig,
+        name: "kubeconfig",
+        title: "write the admin kubeconfig on this machine",
+        needs: &[Phase::Certs],
+    },
+];
+
+/// What `reset` does.
+const RESET: PhaseInfo = PhaseInfo {
+    phase: Phase::Reset,
+    name: "reset",
+    title: "take Kubernetes off the hosts",
+    needs: &[],
+};
+
+impl Phase {
+    /// What `phases` lists of it.
+    pub fn info(self) -> &'static PhaseInfo {
+        // The enum's order is the list's, which a test holds.
+        PHASES.get(self as usize).unwrap_or(&RESET)
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// What it does, in one line.
+    pub fn title(self) -> &'static str {
+        self.info().title
+    }
+
+    /// The phase of that name.
+    pub fn from_name(name: &str) -> Option<Phase> {
+        PHASES
+            .iter()
+            .find(|info| info.name == name)
+            .map(|info| info.phase)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_in_the_order_of_the_enum() {
+        for (index, info) in PHASES.iter().enumerate() {
+            assert_eq!(info.phase as usize, index, "{}", info.name);
+            assert_eq!(Phase::from_name(info.name), Some(info.phase));
+        }
+        assert_eq!(Phase::Reset.name(), "reset");
+    }
+}

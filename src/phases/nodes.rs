@@ -1,0 +1,169 @@
+//! Labels and taints of nodes that have registered.
+
+use k8s_openapi::api::core::v1::{Node, Taint as NodeTaint};
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::cluster_api::ClusterApi;
+use super::{Phase, Run};
+use crate::Error;
+use crate::inventory::{Cluster, Host, Taint, TaintEffect};
+use crate::kubernetes::Features;
+use crate::kubernetes::api::ApiError;
+
+/// Labels that kubeadm gives to control planes, beside the inventory's.
+const CONTROL_PLANE_LABELS: [&str; 2] = [
+    "node-role.kubernetes.io/control-plane",
+    "node.kubernetes.io/exclude-from-external-load-balancers",
+];
+
+/// Where kubeadm keeps the socket of the container runtime in those minors that
+/// have no instance-config.yaml.
+const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
+
+/// The Node's labels and annotations as an object to apply: server-side apply keeps whatever
+/// others set, and takes away what we set once and no longer want.
+pub(super) fn metadata(cluster: &Cluster, host: &Host) -> Value {
+    let mut labels = serde_json::Map::new();
+    if host.is_control_plane() {
+        for label in CONTROL_PLANE_LABELS {
+            labels.insert(label.into(), "".into());
+        }
+    }
+    for (key, value) in &host.labels {
+        labels.insert(key.clone(), value.clone().into());
+    }
+    let mut metadata = json!({"name": host.node_name, "labels": labels});
+    if Features::of(cluster).cri_socket_annotation {
+        metadata["annotations"] = json!({CRI_SOCKET: host.cri_socket});
+    }
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
+}
+
+/// Taints of the inventory that the Node lacks, as `key=value:Effect`.
+pub(super) fn missing_taints(host: &Host, node: &Node) -> Vec<String> {
+    host.taints
+        .iter()
+        .filter(|taint| !has(node, taint))
+        .map(describe)
+        .collect()
+}
+
+/// Labels and taints the Node as the inventory says. Returns how many things
+/// were written.
+pub(super) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result<usize, Error> {
+    let nodes: Api<Node> = Api::all(api.admin.clone());
+    let read = nodes.get(&host.node_name).await;
+    let node = read.map_err(ApiError::request(format!("read node {}", host.node_name)))?;
+    let mut written = 0;
+    let labels = metadata(&run.cluster, host);
+    if !api
+        .applier()
+        .compare(std::slice::from_ref(&labels))
+        .await?
+        .is_empty()
+    {
+        run.journalled(Some(&host.name), Phase::Nodes, "labels", async {
+            Ok(api.applier().apply(&labels).await?)
+        })
+        .await?;
+        written += 1;
+    }
+    if !missing_taints(host, &node).is_empty() {
+        run.journalled(Some(&host.name), Phase::Nodes, "taints", async {
+            Ok(taint(&api.admin, host, node).await?)
+        })
+        .await?;
+        written += 1;
+    }
+    Ok(written)
+}
+
+/// How often the taints are tried: the controllers that write to the same list
+/// do so a few times while a node comes up.
+const TAINT_ATTEMPTS: usize = 10;
+
+/// Adds taints to whatever the Node has by then.
+async fn taint(client: &kube::Client, host: &Host, mut node: Node) -> Result<(), ApiError> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    for _ in 1..TAINT_ATTEMPTS {
+        match add_taints(client, host, &node).await {
+            Err(error) if error.is_outdated() => {
+                let read = nodes.get(&host.node_name).await;
+                node = read.map_err(ApiError::request(format!("read node {}", host.node_name)))?;
+            }
+            result => return result,
+        }
+    }
+    add_taints(client, host, &node).await
+}
+
+/// Adds the inventory's taints to those that the Node has: the node lifecycle
+/// controller keeps its own in the same list.
+async fn add_taints(client: &kube::Client, host: &Host, node: &Node) -> Result<(), ApiError> {
+    let mut taints: Vec<NodeTaint> = node
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.taints.clone())
+        .unwrap_or_default();
+    for wanted in &host.taints {
+        taints.retain(|taint| !(taint.key == wanted.key && taint.effect == effect(wanted.effect)));
+        taints.push(NodeTaint {
+            key: wanted.key.clone(),
+            value: wanted.value.clone(),
+            effect: effect(wanted.effect).into(),
+            time_added: None,
+        });
+    }
+    // Refused if somebody changed the list since we read it: a JSON patch can
+    // test it, where the whole object's resourceVersion moves with every
+    // heartbeat.
+    let before = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    let patch: json_patch::Patch = serde_json::from_value(match before {
+        Some(before) => json!([
+            {"op": "test", "path": "/spec/taints", "value": before},
+            {"op": "replace", "path": "/spec/taints", "value": taints},
+        ]),
+        None => json!([{"op": "add", "path": "/spec/taints", "value": taints}]),
+    })
+    .map_err(|error| ApiError::Client(error.to_string()))?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    nodes
+        .patch(
+            &host.node_name,
+            &PatchParams::default(),
+            &Patch::<Node>::Json(patch),
+        )
+        .await
+        .map(|_| ())
+        .map_err(ApiError::request(format!("taint node {}", host.node_name)))
+}
+
+fn has(node: &Node, wanted: &Taint) -> bool {
+    let taints = node
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.taints.as_deref())
+        .unwrap_or_default();
+    taints.iter().any(|taint| {
+        taint.key == wanted.key
+            && taint.effect == effect(wanted.effect)
+            && taint.value.as_deref().unwrap_or_default()
+                == wanted.value.as_deref().unwrap_or_default()
+    })
+}
+
+fn effect(effect: TaintEffect) -> &'static str {
+    match effect {
+        TaintEffect::NoSchedule => "NoSchedule",
+        TaintEffect::PreferNoSchedule => "PreferNoSchedule",
+        TaintEffect::NoExecute => "NoExecute",
+    }
+}
+
+fn describe(taint: &Taint) -> String {
+    match &taint.value {
+        Some(value) => format!("{}={value}:{}", taint.key, effect(taint.effect)),
+        None => format!("{}:{}", taint.key, effect(taint.effect)),
+    }
+}

@@ -1,0 +1,239 @@
+//! What `apply` would do: exactly this, and nothing else.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use k8s_openapi::api::core::v1::Node;
+use serde_json::Value;
+
+use crate::Error;
+use crate::host::{Action as HostAction, Facts, HostPlan, Kind, Resource};
+use crate::inventory::{CniType, Host};
+use crate::kubernetes::api::ObjectChange;
+use crate::kubernetes::upload_certs::CertificateKey;
+use crate::pki::{Action, Decision};
+
+use super::cluster_api::ClusterApi;
+use super::desired::{Context, Target};
+use super::survey::Surveyed;
+use super::{Phase, Run};
+
+/// Everything that a run would do.
+#[derive(Debug)]
+pub struct Plan {
+    /// What every host and object is rendered from.
+    pub(super) context: Arc<Context>,
+    /// Certificates and keys, each with what would become of it.
+    pub certs: Vec<Decision>,
+    /// The control plane that the run speaks to, whether or not it takes part.
+    pub(super) first: Surveyed,
+    /// Work on each host that takes part.
+    pub work: Vec<Work>,
+    /// The objects that the cluster should hold, by phase.
+    pub(super) objects: Vec<(Phase, Value)>,
+    /// Which of them would change, by phase; `None` as long as the API doesn't
+    /// answer, for then nobody can know.
+    pub object_changes: Option<Vec<(Phase, ObjectChange)>>,
+    /// What the shared certificates would be encrypted with; `None` if they are
+    /// not to be uploaded.
+    pub certificate_key: Option<CertificateKey>,
+    /// Whether the admin kubeconfig would be written.
+    pub kubeconfig: bool,
+}
+
+/// Work on one host.
+#[derive(Debug)]
+pub struct Work {
+    /// The host and its session.
+    pub surveyed: Surveyed,
+    /// What can be done at once.
+    pub prepare: HostPlan,
+    /// What makes it join, for a worker that hasn't; it waits for the API.
+    pub join: Option<HostPlan>,
+    /// The resources behind `join`: another look is taken right before.
+    pub(super) join_resources: Vec<Resource>,
+    /// Its Node, if the API knows one.
+    pub node: Option<Node>,
+    /// Whether it has joined, but the API has lost its Node: its kubelet
+    /// registers again when it starts.
+    pub registers_again: bool,
+    /// Whether its pod network, labels or taints have to wait until it has
+    /// registered.
+    pub waits_for_node: bool,
+    /// Labels that would change.
+    pub labels: Option<ObjectChange>,
+    /// Taints that the Node lacks.
+    pub taints: Vec<String>,
+}
+
+impl Work {
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.surveyed.host
+    }
+
+    /// The host's name.
+    pub fn name(&self) -> &str {
+        &self.surveyed.host.name
+    }
+
+    /// Whether it carries the control plane.
+    pub fn is_control_plane(&self) -> bool {
+        self.surveyed.host.is_control_plane()
+    }
+
+    /// Whether its Node is not there yet: network, labels and taints wait for
+    /// it.
+    pub fn is_new(&self) -> bool {
+        self.node.is_none()
+    }
+
+    /// The packages that have to be there before anybody can know the container
+    /// runtime's version, and with it the form of its configuration.
+    pub(super) fn runtime_packages(&self) -> Vec<&str> {
+        let installs = |name: &&str| name.starts_with("containerd");
+        let packages: Vec<&str> = self
+            .prepare
+            .changes
+            .iter()
+            .filter(|change| change.action == HostAction::Install && change.kind == Kind::Package)
+            .map(|change| change.name.as_str())
+            .collect();
+        if packages.iter().any(installs) {
+            packages
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// How many things are to be done on it or with its Node.
+    pub fn count(&self) -> usize {
+        self.prepare.changes.len()
+            + self.join.as_ref().map_or(0, |plan| plan.changes.len())
+            + usize::from(self.waits_for_node)
+            + usize::from(self.registers_again)
+            + usize::from(self.labels.is_some())
+            + self.taints.len()
+    }
+
+    /// Whether nothing is to be done on it or with its Node.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+}
+
+impl Plan {
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// How many things would change, as far as that is known: the network of a
+    /// node that hasn't registered yet counts as one.
+    pub fn count(&self) -> usize {
+        let certs = self
+            .certs
+            .iter()
+            .filter(|decision| decision.action != Action::Kept)
+            .count();
+        let hosts: usize = self.work.iter().map(|work| work.count()).sum();
+        let objects = match &self.object_changes {
+            Some(changes) => changes.len(),
+            None => self.objects.len(),
+        };
+        let uploads = usize::from(self.certificate_key.is_some());
+        certs + hosts + objects + uploads + usize::from(self.kubeconfig)
+    }
+
+    /// The control plane that the run speaks to.
+    pub(super) fn first(&self) -> &Surveyed {
+        &self.first
+    }
+
+    /// Whether certificates would be made or reissued.
+    pub fn changes_certs(&self) -> bool {
+        self.certs
+            .iter()
+            .any(|decision| decision.action != Action::Kept)
+    }
+
+    /// Whether pods get their network from us, host by host.
+    pub(super) fn bridge(&self) -> bool {
+        self.context.cluster.networking.cni == CniType::Bridge
+    }
+
+    /// What can be done at once on a host whose facts have changed since the
+    /// plan was made: a container runtime was installed.
+    pub(super) fn prepared_again(
+        &self,
+        run: &Run,
+        work: &Work,
+        facts: &Facts,
+    ) -> Result<Vec<Resource>, Error> {
+        let resources = self.context.resources(&Target {
+            host: work.host(),
+            facts,
+            joined: work.join.is_none(),
+            pod_cidrs: &work.node.as_ref().map(pod_cidrs).unwrap_or_default(),
+            etcd_members: &self.context.etcd_members,
+        })?;
+        Ok(resources
+            .into_iter()
+            .filter(|(phase, _)| run.has(*phase))
+            .filter(|(phase, _)| *phase != Phase::Join || work.join.is_none())
+            .map(|(_, resource)| resource)
+            .collect())
+    }
+
+    /// What a node gets once it has registered: files that hold its pod CIDR,
+    /// and the end of its bootstrap kubeconfig.
+    pub(super) fn after_registration(
+        &self,
+        run: &Run,
+        work: &Work,
+        pod_cidrs: &[IpNet],
+    ) -> Result<Vec<Resource>, Error> {
+        let resources = self.context.resources(&Target {
+            host: work.host(),
+            facts: &work.surveyed.gathered.facts,
+            joined: true,
+            pod_cidrs,
+            etcd_members: &self.context.etcd_members,
+        })?;
+        Ok(resources
+            .into_iter()
+            .filter(|(phase, _)| run.has(*phase))
+            .filter(|(phase, resource)| {
+                *phase == Phase::Network || matches!(resource, Resource::Absent { .. })
+            })
+            .map(|(_, resource)| resource)
+            .collect())
+    }
+}
+
+/// A cluster whose API answers.
+pub(super) struct Live {
+    /// Clients.
+    pub(super) api: ClusterApi,
+    /// Every Node.
+    pub(super) nodes: Vec<Node>,
+}
+
+impl Live {
+    /// The Node of that name.
+    pub(super) fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes
+            .iter()
+            .find(|node| node.metadata.name.as_deref() == Some(name))
+    }
+}
+
+/// Pod CIDRs of a Node.
+pub(super) fn pod_cidrs(node: &Node) -> Vec<IpNet> {
+    let spec = node.spec.as_ref();
+    spec.and_then(|spec| spec.pod_cidrs.as_deref())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|cidr| cidr.parse().ok())
+        .collect()
+}

@@ -1,0 +1,106 @@
+//! Connect to every host and gather facts.
+
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt;
+
+use super::{Phase, Run};
+use crate::Error;
+use crate::engine::Part;
+use crate::host::{self, Gathered};
+use crate::inventory::Host;
+use crate::ssh::{RunOptions, Session};
+
+/// Time for the facts of one host. The script does nothing that waits, so a
+/// host that takes longer is a host in trouble.
+const GATHER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A host that answered.
+#[derive(Debug, Clone)]
+pub struct Surveyed {
+    /// What the inventory says of it.
+    pub host: Host,
+    /// The one connection to it.
+    pub session: Session,
+    /// What it told.
+    pub gathered: Gathered,
+}
+
+/// A host that takes no further part in this run.
+#[derive(Debug)]
+pub struct Aside {
+    /// Its name.
+    pub host: String,
+    /// What failed.
+    pub error: Error,
+}
+
+/// Connects to the hosts that take part, and to the control planes in any
+/// case, for the API is reached through them. Workers that can't be reached
+/// are set aside; a control plane that can't be reached ends the run.
+///
+/// # Errors
+/// The first control plane that can't be reached.
+pub(super) async fn survey(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error> {
+    let wanted: Vec<&Host> = run
+        .cluster
+        .hosts
+        .iter()
+        .filter(|host| host.is_control_plane() || run.takes_part(host))
+        .collect();
+    run.tracker.expect(Phase::Preflight, wanted.len());
+    let answers: Vec<(&Host, Result<Surveyed, Error>)> = futures::stream::iter(wanted)
+        .map(|host| async move {
+            let part = run.tracker.part(Phase::Preflight);
+            let answer = survey_one(run, host, &part).await;
+            match &answer {
+                // A control plane ends the run, and the run's error says why.
+                Err(error) if !host.is_control_plane() => part.failed(&host.name, error),
+                _ => part.quiet(&host.name),
+            }
+            (host, answer)
+        })
+        .buffered(run.options.parallel)
+        .collect()
+        .await;
+    let mut surveyed = Vec::with_capacity(answers.len());
+    let mut aside = Vec::new();
+    for (host, answer) in answers {
+        match answer {
+            Ok(one) => surveyed.push(one),
+            Err(error) if host.is_control_plane() => return Err(error.on(&host.name)),
+            Err(error) => aside.push(Aside {
+                host: host.name.clone(),
+                error,
+            }),
+        }
+    }
+    Ok((surveyed, aside))
+}
+
+async fn survey_one(run: &Run, host: &Host, part: &Part) -> Result<Surveyed, Error> {
+    part.doing(&host.name, "connecting");
+    let session = run.connect(host).await?;
+    part.doing(&host.name, "gathering facts");
+    let gathered = gather(run, host, &session).await?;
+    Ok(Surveyed {
+        host: host.clone(),
+        session,
+        gathered,
+    })
+}
+
+/// Gathers the facts of a host. One command.
+pub(super) async fn gather(run: &Run, host: &Host, session: &Session) -> Result<Gathered, Error> {
+    let script = host::gather(&run.cluster, host)?;
+    let options = RunOptions {
+        timeout: GATHER_TIMEOUT,
+        ..RunOptions::default()
+    };
+    let sent = SystemTime::now();
+    let output = session.run(&script, &options).await?;
+    let received = SystemTime::now();
+    let mut gathered = host::parse_gathered(&output.stdout)?;
+    gathered.timed(sent, received);
+    Ok(gathered)
+}

@@ -1,0 +1,90 @@
+//! Decides whether a leaf that is there still fits.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::inspect::Parsed;
+use super::keys::PrivateKey;
+use super::request::Expected;
+
+/// From when on we say that a certificate will expire. Like kubeadm, we don't
+/// reissue before it has.
+pub(super) const SOON: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// The certificate, if it fits `expected`; else the first reason why not, as a
+/// clause. With `exact`, SANs beyond the expected are a reason, too.
+pub(super) fn fits(
+    cert: &str,
+    key: Option<&str>,
+    expected: &Expected,
+    ca: &Parsed,
+    now: Timestamp,
+    exact: bool,
+) -> Result<Parsed, String> {
+    let parsed = Parsed::from_pem(cert)?;
+    let info = &parsed.info;
+    if now > info.not_after {
+        return Err(format!("it expired at {}", info.not_after));
+    }
+    if now < info.not_before {
+        return Err(format!("it is not valid before {}", info.not_before));
+    }
+    let key = key.ok_or("its key is missing")?;
+    let key = PrivateKey::from_pem(key).map_err(|why| format!("its key {why}"))?;
+    if key.spki() != parsed.spki {
+        return Err("its key belongs to another certificate".into());
+    }
+    if !parsed.signed_by(ca) {
+        return Err(format!("{} did not sign it", expected.entry.signer.base()));
+    }
+    if info.common_name != expected.common_name
+        || !info
+            .organizations
+            .iter()
+            .map(String::as_str)
+            .eq(expected.organization)
+    {
+        return Err(format!(
+            "its subject is {:?}, not {:?}",
+            info.subject,
+            subject(expected)
+        ));
+    }
+    let usage = expected.entry.usage;
+    if usage.server() && !info.server_auth || usage.client() && !info.client_auth {
+        return Err("its extended key usage does not allow its use".into());
+    }
+    let (want, have) = (&expected.sans, info.sans());
+    let lacking = want.beyond(&have);
+    let surplus = if exact { have.beyond(want) } else { Vec::new() };
+    match (lacking.is_empty(), surplus.is_empty()) {
+        (true, true) => Ok(parsed),
+        (false, true) => Err(format!("it lacks {}", lacking.join(", "))),
+        (true, false) => Err(format!("it should not have {}", surplus.join(", "))),
+        (false, false) => Err(format!(
+            "it lacks {} and should not have {}",
+            lacking.join(", "),
+            surplus.join(", ")
+        )),
+    }
+}
+
+fn subject(expected: &Expected) -> String {
+    let common_name = &expected.common_name;
+    match expected.organization {
+        Some(organization) => format!("O={organization}, CN={common_name}"),
+        None => format!("CN={common_name}"),
+    }
+}
+
+/// A sentence if `file` expires soon.
+pub(super) fn expiry_warning(file: &str, not_after: Timestamp, now: Timestamp) -> Option<String> {
+    let left = not_after.duration_since(now);
+    (left.unsigned_abs() < SOON).then(|| {
+        format!(
+            "{file} expires in {} days, at {not_after}",
+            left.as_hours() / 24
+        )
+    })
+}

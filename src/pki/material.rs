@@ -1,0 +1,194 @@
+//! What the store hands out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::table::{self, Ca, LEAVES, Place};
+
+/// A CA, in PEM.
+#[derive(Clone)]
+pub struct Authority {
+    /// Its certificate; whatever else the operator put into the file follows.
+    pub cert: String,
+    /// Its key; `None` if it is elsewhere (an external CA).
+    pub key: Option<Zeroizing<String>>,
+}
+
+/// A leaf, in PEM.
+#[derive(Clone)]
+pub struct Leaf {
+    /// Its certificate.
+    pub cert: String,
+    /// Its key.
+    pub key: Zeroizing<String>,
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authority")
+            .field("cert", &self.cert)
+            .field("external", &self.key.is_none())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leaf")
+            .field("cert", &self.cert)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It stays as it is.
+    Kept,
+    /// It was missing.
+    Created,
+    /// It was there and is replaced.
+    Reissued,
+}
+
+/// What became of a file, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// The certificate (its key goes with it) or key, relative to the operator
+    /// state.
+    pub file: String,
+    /// What became of it.
+    pub action: Action,
+    /// Why, as a clause.
+    pub why: String,
+}
+
+/// A file of a node's PKI directory.
+#[derive(Clone)]
+pub struct PkiFile {
+    /// Relative to the PKI directory, such as `etcd/ca.key`.
+    pub path: String,
+    /// What it holds.
+    pub content: Zeroizing<String>,
+    /// Permission bits: 0644, or 0600 for keys and `sa.pub`.
+    pub mode: u32,
+}
+
+impl fmt::Debug for PkiFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PkiFile({}, {:o})", self.path, self.mode)
+    }
+}
+
+/// Everything that [`super::Store`] holds for one cluster.
+pub struct Pki {
+    /// Whether the cluster's CA signs elsewhere, so that the controller manager
+    /// can't sign certificate requests.
+    pub external_ca: bool,
+    /// What became of each file, in the table's order.
+    pub decisions: Vec<Decision>,
+    /// What the operator should know, as sentences.
+    pub warnings: Vec<String>,
+    pub(super) authorities: BTreeMap<Ca, Authority>,
+    pub(super) service_account: (Zeroizing<String>, String),
+    pub(super) nodes: BTreeMap<String, BTreeMap<&'static str, Leaf>>,
+}
+
+impl fmt::Debug for Pki {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pki")
+            .field("external_ca", &self.external_ca)
+            .field("decisions", &self.decisions)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pki {
+    /// A CA. [`Ca::Etcd`] is missing with an external etcd.
+    pub fn authority(&self, ca: Ca) -> Option<&Authority> {
+        self.authorities.get(&ca)
+    }
+
+    /// The cluster's CA certificate, in PEM.
+    pub fn ca_cert(&self) -> &str {
+        self.authority(Ca::Kubernetes)
+            .map_or("", |authority| authority.cert.as_str())
+    }
+
+    /// The key that signs service account tokens, in PEM.
+    pub fn service_account_key(&self) -> &Zeroizing<String> {
+        &self.service_account.0
+    }
+
+    /// Its public half, in PEM.
+    pub fn service_account_public(&self) -> &str {
+        &self.service_account.1
+    }
+
+    /// The leaf `base` (as in [`table::LEAVES`]) of the node `name`.
+    pub fn leaf(&self, name: &str, base: &str) -> Option<&Leaf> {
+        self.nodes.get(name)?.get(base)
+    }
+
+    /// Whether anything was made, or would be.
+    pub fn changed(&self) -> bool {
+        self.decisions.iter().any(|d| d.action != Action::Kept)
+    }
+
+    /// Every file of the PKI directory of the control plane `name`, authorities
+    /// first. Nothing if the request didn't name it. What kubeconfigs embed is
+    /// not among them.
+    pub fn files_for(&self, name: &str) -> impl Iterator<Item = PkiFile> {
+        let leaves = self.nodes.get(name);
+        let shared = leaves.map(|_| self.shared_files()).into_iter().flatten();
+        let own = LEAVES
+            .iter()
+            .filter(|entry| entry.place == Place::Files)
+            .filter_map(move |entry| Some((entry.base, leaves?.get(entry.base)?)))
+            .flat_map(|(base, leaf)| {
+                [
+                    cert_file(base, &leaf.cert),
+                    secret_file(format!("{base}.key"), &leaf.key),
+                ]
+            });
+        shared.chain(own)
+    }
+
+    /// What all control planes share: the authorities and the service account
+    /// pair.
+    pub(super) fn shared_files(&self) -> Vec<PkiFile> {
+        let mut files = Vec::new();
+        for (ca, authority) in &self.authorities {
+            files.push(cert_file(ca.base(), &authority.cert));
+            let key = authority.key.as_ref();
+            files.extend(key.map(|key| secret_file(format!("{}.key", ca.base()), key)));
+        }
+        let (key, public) = &self.service_account;
+        let base = table::SERVICE_ACCOUNT;
+        files.push(secret_file(format!("{base}.key"), key));
+        // kubeadm keeps the public half to itself, too.
+        files.push(secret_file(format!("{base}.pub"), public));
+        files
+    }
+}
+
+fn cert_file(base: &str, cert: &str) -> PkiFile {
+    PkiFile {
+        path: format!("{base}.crt"),
+        content: Zeroizing::new(cert.to_owned()),
+        mode: 0o644,
+    }
+}
+
+fn secret_file(path: String, content: &str) -> PkiFile {
+    PkiFile {
+        path,
+        content: Zeroizing::new(content.to_owned()),
+        mode: 0o600,
+    }
+}

@@ -1,0 +1,71 @@
+//! The operator's store: where every file of the PKI lives on the workstation.
+//!
+//! Below the operator state, `pki/` holds what all control planes share, and
+//! `hosts/<name>/pki/` a node's own, both laid out as /etc/kubernetes/pki is.
+//! Client certificates that kubeconfigs embed are in `kubeconfig/` there.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::ensure::Run;
+use super::error::PkiError;
+use super::material::Pki;
+use super::request::Request;
+
+/// The PKI of one cluster on the workstation's disk.
+#[derive(Debug, Clone)]
+pub struct Store {
+    state: PathBuf,
+    pub(super) now: Timestamp,
+}
+
+impl Store {
+    /// The store below the operator state `state`, which need not exist yet.
+    /// All that it will issue is dated from this moment.
+    pub fn new(state: impl Into<PathBuf>) -> Self {
+        Self::at(state, Timestamp::now())
+    }
+
+    /// The same at another moment.
+    pub fn at(state: impl Into<PathBuf>, now: Timestamp) -> Self {
+        Store {
+            state: state.into(),
+            now,
+        }
+    }
+
+    /// Makes what is missing, keeps what fits, replaces leaves that don't, and
+    /// writes all of it, or nothing if there is an error. Blocks: for a moment
+    /// with ECDSA, for seconds with RSA.
+    pub fn ensure(&self, request: &Request) -> Result<Pki, PkiError> {
+        let run = Run::decide(self, request)?;
+        run.write(self)?;
+        Ok(run.pki)
+    }
+
+    /// The same without writing: what would be made exists in memory only.
+    pub fn plan(&self, request: &Request) -> Result<Pki, PkiError> {
+        Ok(Run::decide(self, request)?.pki)
+    }
+
+    /// Absolute or relative to the working directory, as `state` was.
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.state.join(file)
+    }
+}
+
+/// A shared file, relative to the operator state.
+pub(super) fn shared(base: &str, extension: &str) -> String {
+    format!("pki/{base}.{extension}")
+}
+
+/// A node's own file, relative to the operator state.
+pub(super) fn own(node: &str, base: &str, extension: &str) -> String {
+    format!("hosts/{node}/pki/{base}.{extension}")
+}
+
+/// Whether a node's name is one component of a path, and not a special one.
+pub(super) fn is_component(name: &str) -> bool {
+    !name.contains('\0') && Path::new(name).file_name().is_some_and(|last| last == name)
+}

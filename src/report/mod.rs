@@ -1,0 +1,111 @@
+//! Renders events, plans and results: terminal, plain lines, JSON lines.
+
+mod diff;
+mod jsonl;
+mod plain;
+mod summary;
+mod table;
+mod tty;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+pub use diff::{colored_diff, unified};
+pub use summary::Summary;
+pub use table::table;
+
+use crate::engine::Sink;
+
+/// Where results and messages go. Results on stdout, everything else on stderr.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    /// Whether stdout may carry colours.
+    pub color_out: bool,
+    /// Whether stderr may carry colours.
+    pub color_err: bool,
+}
+
+impl Printer {
+    /// A printer for this process: colours only on terminals, and only if
+    /// `NO_COLOR` is not set.
+    pub fn new() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Printer {
+            color_out: wanted && std::io::stdout().is_terminal(),
+            color_err: wanted && std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Prints a piece of the result.
+    pub fn out(&self, text: &str) {
+        // A closed pipe (`| head`) is no failure of ours.
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
+    }
+
+    /// Prints a message.
+    pub fn err(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+}
+
+impl Default for Printer {
+    fn default() -> Self {
+        Printer::new()
+    }
+}
+
+/// How the event stream is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum EventFormat {
+    /// Bars on a terminal, plain lines elsewhere.
+    #[default]
+    Auto,
+    /// Plain lines.
+    Plain,
+    /// One JSON object per line.
+    Jsonl,
+}
+
+/// The sink that shows events on stderr.
+pub fn sink(format: EventFormat, verbose: bool, printer: Printer) -> Arc<dyn Sink> {
+    match format {
+        EventFormat::Jsonl => Arc::new(jsonl::Jsonl),
+        EventFormat::Auto if std::io::stderr().is_terminal() => {
+            Arc::new(tty::Tty::new(verbose, printer))
+        }
+        EventFormat::Auto | EventFormat::Plain => Arc::new(plain::Plain { verbose, printer }),
+    }
+}
+
+/// A duration as people read it: `0.4s`, `12.3s`, `2m05s`.
+pub fn human(elapsed: std::time::Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    if seconds < 60.0 {
+        format!("{seconds:.1}s")
+    } else {
+        let whole = elapsed.as_secs();
+        format!("{}m{:02}s", whole / 60, whole % 60)
+    }
+}
+
+/// `1 host`, `2 hosts`.
+pub fn count(n: usize, what: &str) -> String {
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        assert_eq!(human(Duration::from_millis(449)), "0.4s");
+        assert_eq!(human(Duration::from_secs(125)), "2m05s");
+    }
+}

@@ -1,0 +1,129 @@
+//! The event stream as plain lines, for logs and CI.
+
+use super::{Printer, human};
+use crate::engine::{Event, Sink};
+
+/// Writes one line per event that a reader of a log wants.
+#[derive(Debug)]
+pub(super) struct Plain {
+    pub(super) verbose: bool,
+    pub(super) printer: Printer,
+}
+
+impl Sink for Plain {
+    fn take(&self, event: &Event) {
+        // Progress in bytes and small steps is noise where lines stay.
+        if matches!(event, Event::HostProgress { .. }) && !self.verbose {
+            return;
+        }
+        if matches!(event, Event::HostProgress { bytes: Some((sent, total)), .. } if sent < total) {
+            return;
+        }
+        if let Some(line) = line(event, self.verbose) {
+            self.printer.err(&line);
+        }
+    }
+}
+
+/// The line that an event makes, if it makes one.
+pub(super) fn line(event: &Event, verbose: bool) -> Option<String> {
+    Some(match event {
+        Event::HostIdle { .. } => return None,
+        Event::RunStarted {
+            verb,
+            cluster,
+            hosts,
+        } => {
+            format!(
+                "{verb}: cluster {cluster}, {}",
+                super::count(*hosts, "host")
+            )
+        }
+        Event::PhaseStarted { phase, title } => format!("[{phase}] {title}"),
+        Event::PhaseFinished { phase, elapsed } => format!("[{phase}] done in {}", human(*elapsed)),
+        Event::HostProgress {
+            host, phase, doing, ..
+        } => format!("[{phase}] {host}: {doing}"),
+        Event::HostDone {
+            host,
+            phase,
+            changed,
+            elapsed,
+        } => {
+            let what = match changed {
+                0 => "done".to_owned(),
+                n => super::count(*n, "change"),
+            };
+            format!("[{phase}] {host}: {what} ({})", human(*elapsed))
+        }
+        Event::HostFailed {
+            host,
+            phase,
+            error,
+            hint,
+        } => {
+            let mut text = format!("[{phase}] {host}: FAILED: {}", indented(error));
+            if let Some(hint) = hint {
+                text.push_str("\n    hint: ");
+                text.push_str(&indented(hint));
+            }
+            text
+        }
+        Event::Command {
+            host,
+            command,
+            status,
+            elapsed,
+        } => {
+            if !verbose {
+                return None;
+            }
+            let status = status.map_or_else(|| "no exit status".into(), |s| format!("exit {s}"));
+            format!("    {host}$ {command}: {status} ({})", human(*elapsed))
+        }
+        Event::Changed { phase, what, how } => format!("[{phase}] {what} {how}"),
+        Event::Note { text } => text.clone(),
+        Event::Warning { text } => format!("warning: {text}"),
+    })
+}
+
+fn indented(text: &str) -> String {
+    text.replace('\n', "\n    ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn failures_say_host_phase_cause_and_next_step() {
+        let event = Event::HostFailed {
+            host: "worker1".into(),
+            phase: "hosts",
+            error: "step 3 failed\nE: no such package".into(),
+            hint: Some("run it again".into()),
+        };
+        insta::assert_snapshot!(line(&event, false).unwrap_or_default(), @r"
+        [hosts] worker1: FAILED: step 3 failed
+            E: no such package
+            hint: run it again
+        ");
+    }
+
+    #[test]
+    fn commands_show_only_with_v() {
+        let event = Event::Command {
+            host: "cp1".into(),
+            command: "gather".into(),
+            status: Some(0),
+            elapsed: Duration::from_millis(120),
+        };
+        assert_eq!(line(&event, false), None);
+        assert_eq!(
+            line(&event, true).as_deref(),
+            Some("    cp1$ gather: exit 0 (0.1s)")
+        );
+    }
+}

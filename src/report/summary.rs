@@ -1,0 +1,83 @@
+//! The closing summary: what was changed, how long each phase took, who was
+//! set aside.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{count, human, table};
+use crate::engine::{Event, Sink};
+
+/// Listens to a run and sums it up.
+#[derive(Debug)]
+pub struct Summary {
+    started: Instant,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    phases: Vec<(&'static str, Duration)>,
+    host_changes: usize,
+    other_changes: usize,
+    failed: Vec<(String, &'static str)>,
+}
+
+impl Summary {
+    /// A summary that starts now.
+    pub fn new() -> Self {
+        Summary {
+            started: Instant::now(),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// How many things were written, on hosts and elsewhere.
+    pub fn changes(&self) -> usize {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.host_changes + seen.other_changes
+    }
+
+    /// The summary's text.
+    pub fn render(&self) -> String {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = String::new();
+        if !seen.phases.is_empty() {
+            let rows: Vec<_> = seen
+                .phases
+                .iter()
+                .map(|(phase, elapsed)| vec![(*phase).to_owned(), human(*elapsed)])
+                .collect();
+            text.push_str(&table(&["PHASE", "TIME"], &rows));
+            text.push_str("\n\n");
+        }
+        let changes = seen.host_changes + seen.other_changes;
+        text.push_str(&match changes {
+            0 => "nothing to change".to_owned(),
+            n => format!("{} made", count(n, "change")),
+        });
+        text.push_str(&format!(" in {}", human(self.started.elapsed())));
+        for (host, phase) in &seen.failed {
+            text.push_str(&format!("\n{host} was set aside in phase {phase}"));
+        }
+        text
+    }
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Summary::new()
+    }
+}
+
+impl Sink for Summary {
+    fn take(&self, event: &Event) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::PhaseFinished { phase, elapsed } => seen.phases.push((phase, *elapsed)),
+            Event::HostDone { changed, .. } => seen.host_changes += changed,
+            Event::Changed { .. } => seen.other_changes += 1,
+            Event::HostFailed { host, phase, .. } => seen.failed.push((host.clone(), phase)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! What can go wrong between here and a host, and what to do about it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An error of this room. Text that came from a host is already safe to print.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SshError {
+    /// The settings contradict themselves or `~/.ssh/config`.
+    #[error("{host}: {reason}")]
+    Settings {
+        /// The host they are for.
+        host: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of the workstation could not be read or written.
+    #[error("cannot use {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The host's name has no address.
+    #[error("{host}: cannot resolve {name}: {reason}")]
+    Resolve {
+        /// The host as the operator calls it.
+        host: String,
+        /// The name that was looked up.
+        name: String,
+        /// The resolver's answer.
+        reason: String,
+    },
+    /// No TCP connection.
+    #[error("{host}: cannot connect to {address}: {reason}")]
+    Connect {
+        /// The host as the operator calls it.
+        host: String,
+        /// Address and port that was tried last.
+        address: String,
+        /// Which way it failed.
+        kind: ConnectFailure,
+        /// The system's or the jump host's words.
+        reason: String,
+    },
+    /// The other side speaks no SSH, or none that we speak.
+    #[error("{host}: no SSH handshake with {address}: {reason}")]
+    Handshake {
+        /// The host as the operator calls it.
+        host: String,
+        /// Address and port.
+        address: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// No known_hosts file has a key for this host.
+    #[error("{}: the host key of {} is not known ({presented})", presented.host, presented.name)]
+    HostKeyUnknown {
+        /// What the host presented.
+        presented: Box<PresentedKey>,
+    },
+    /// A known_hosts file has another key for this host.
+    #[error(
+        "{}: the host key of {} is not the one in {}:{line} (it presented {presented}): \
+         somebody may be listening in, or the machine was installed anew",
+        presented.host, presented.name, file.display()
+    )]
+    HostKeyChanged {
+        /// What the host presented.
+        presented: Box<PresentedKey>,
+        /// File with the key that was expected.
+        file: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+    },
+    /// The host presented a key that is marked `@revoked`.
+    #[error(
+        "{}: the host key of {} is revoked in {}:{line} ({presented})",
+        presented.host, presented.name, file.display()
+    )]
+    HostKeyRevoked {
+        /// What the host presented.
+        presented: Box<PresentedKey>,
+        /// File with the revocation.
+        file: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+    },
+    /// A trusted authority signed the host's certificate, but not for this
+    /// host or not for today.
+    #[error("{host}: the host certificate of {name} does not hold: {reason}")]
+    HostCertificate {
+        /// The host as the operator calls it.
+        host: String,
+        /// The name that the certificate should be for.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A private key of the workstation can't be used.
+    #[error("cannot use the private key {}: {reason}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Every key was refused.
+    #[error("{host}: cannot log in to {address} as {user}: {}", tried.join("; "))]
+    Auth {
+        /// The host as the operator calls it.
+        host: String,
+        /// Address and port: the host's, or a jump host's on the way.
+        address: String,
+        /// The login name.
+        user: String,
+        /// What was tried, and how each failed.
+        tried: Vec<String>,
+    },
+    /// Something took too long.
+    #[error("{host}: {what} took longer than {}", seconds(after))]
+    Timeout {
+        /// The host as the operator calls it.
+        host: String,
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        after: Duration,
+    },
+    /// The connection broke.
+    #[error("{host}: connection lost: {reason}")]
+    Lost {
+        /// The host as the operator calls it.
+        host: String,
+        /// How it broke, as far as known.
+        reason: String,
+    },
+    /// Root is needed and sudo did not give it.
+    #[error("{host}: {user} cannot become root: {reason}")]
+    Sudo {
+        /// The host as the operator calls it.
+        host: String,
+        /// The login name.
+        user: String,
+        /// Which way it failed.
+        kind: SudoFailure,
+        /// sudo's own words, or ours.
+        reason: String,
+    },
+    /// The host wrote more than a run may.
+    #[error("{host}: {script} wrote more than {limit} bytes to {stream}")]
+    OutputTooLarge {
+        /// The host as the operator calls it.
+        host: String,
+        /// The script's name.
+        script: String,
+        /// `standard output` or `standard error`.
+        stream: &'static str,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// The login shell did not start our `sh`.
+    #[error("{host}: cannot run {script} as {user} (status {status}): {said}")]
+    Shell {
+        /// The host as the operator calls it.
+        host: String,
+        /// The script's name.
+        script: String,
+        /// The login name.
+        user: String,
+        /// Exit status of the login shell.
+        status: u32,
+        /// What it said.
+        said: String,
+    },
+    /// sshd refused to open a session or to run a command.
+    #[error("{host}: sshd refused {what}: {reason}")]
+    Refused {
+        /// The host as the operator calls it.
+        host: String,
+        /// What it refused.
+        what: &'static str,
+        /// Its words.
+        reason: String,
+    },
+    /// sshd refused to forward a connection, or could not make it.
+    #[error("{host}: cannot reach {to} through the SSH connection: {reason}")]
+    ForwardRefused {
+        /// The host as the operator calls it.
+        host: String,
+        /// Where the connection should have gone.
+        to: String,
+        /// Whether sshd's configuration forbids it, rather than the peer.
+        prohibited: bool,
+        /// Its words.
+        reason: String,
+    },
+    /// The input of a script could not be sent.
+    #[error("{host}: cannot send the input of {script}: {reason}")]
+    Input {
+        /// The host as the operator calls it.
+        host: String,
+        /// The script's name.
+        script: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A key that a host presented and that was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresentedKey {
+    /// The host as the operator calls it.
+    pub host: String,
+    /// The name that known_hosts files were searched for, as they write it.
+    pub name: String,
+    /// The host's port.
+    pub port: u16,
+    /// Such as `ssh-ed25519`.
+    pub algorithm: String,
+    /// As `ssh-keygen -lf` prints it: `SHA256:…`.
+    pub fingerprint: String,
+}
+
+impl std::fmt::Display for PresentedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.algorithm, self.fingerprint)
+    }
+}
+
+/// Ways in which a TCP connection fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// Nothing listens there.
+    Refused,
+    /// No answer in time.
+    TimedOut,
+    /// No way there.
+    Unreachable,
+    /// Anything else.
+    Other,
+}
+
+/// Ways in which sudo fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SudoFailure {
+    /// It wants a password and we have none.
+    PasswordNeeded,
+    /// It did not take the password.
+    WrongPassword,
+    /// The user may not use it, or not in this way.
+    NotAllowed,
+    /// The host has none.
+    NotInstalled,
+    /// Anything else.
+    Other,
+}
+
+impl SshError {
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            SshError::HostKeyUnknown { presented } => format!(
+                "compare the fingerprint with what the machine's console shows (ssh-keygen -lf \
+                 /etc/ssh/ssh_host_…_key.pub), then: clusterctl-rs hosts trust {}",
+                presented.host
+            ),
+            SshError::HostKeyChanged {
+                presented,
+                file,
+                line,
+            } => format!(
+                "if the machine was installed anew, remove line {line} of {0} \
+                 (ssh-keygen -f '{0}' -R '{1}'), then trust the new key; nothing else gets past this",
+                file.display(),
+                presented.name
+            ),
+            SshError::HostKeyRevoked { .. } => {
+                "give the machine a new host key; a revoked one is never accepted".into()
+            }
+            SshError::HostCertificate { .. } => {
+                "have the authority sign the host's key again, for this name and date".into()
+            }
+            SshError::Auth { user, .. } => format!(
+                "name the user and the key in the inventory (ssh.user, ssh.privateKey), load the key \
+                 into the agent (ssh-add), or append its public half to ~{user}/.ssh/authorized_keys on the host"
+            ),
+            SshError::KeyFile { reason, .. } if reason.contains("passphrase") => {
+                "set ssh.passphraseFile, or load the key into the agent (ssh-add)".into()
+            }
+            SshError::KeyFile { .. } => "check ssh.privateKey in the inventory".into(),
+            SshError::Resolve { .. } => {
+                "give the host's IP address as its `address` in the inventory".into()
+            }
+            SshError::Connect {
+                kind: ConnectFailure::Refused,
+                ..
+            } => "is sshd running there, and on this port (ssh.port)?".into(),
+            SshError::Connect { .. } => {
+                "is the machine up, and do firewalls let this port through?".into()
+            }
+            SshError::Handshake { .. } => "does sshd listen on this port (ssh.port)?".into(),
+            SshError::Timeout { what, .. } if what == "authentication" => {
+                "is the agent waiting for a confirmation?".into()
+            }
+            SshError::Sudo { kind, user, .. } => match kind {
+                SudoFailure::PasswordNeeded => {
+                    "run it on a terminal, or set ssh.becomePasswordFile".into()
+                }
+                SudoFailure::WrongPassword => "check ssh.becomePasswordFile".into(),
+                SudoFailure::NotAllowed => {
+                    format!(
+                        "let {user} use sudo on the host (without requiretty), or log in as root"
+                    )
+                }
+                SudoFailure::NotInstalled => "install sudo there, or log in as root".into(),
+                SudoFailure::Other => return None,
+            },
+            SshError::Shell { user, .. } => {
+                format!("does `ssh {user}@… true` work? The account needs a shell that runs sh")
+            }
+            SshError::Refused { .. } => {
+                "check MaxSessions and ForceCommand in its sshd_config".into()
+            }
+            SshError::ForwardRefused {
+                prohibited: true, ..
+            } => {
+                "set `AllowTcpForwarding yes` (or `local`) in its sshd_config: the API is reached \
+                 through the SSH connection"
+                    .into()
+            }
+            SshError::Settings { .. }
+            | SshError::File { .. }
+            | SshError::Timeout { .. }
+            | SshError::Lost { .. }
+            | SshError::OutputTooLarge { .. }
+            | SshError::ForwardRefused { .. }
+            | SshError::Input { .. } => return None,
+        };
+        Some(hint)
+    }
+
+    /// Whether the same attempt may work in a while without anybody doing
+    /// anything: a machine that boots, a connection that broke.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            SshError::Connect { .. } | SshError::Lost { .. } | SshError::Timeout { .. } => true,
+            // sshd drops connections unheard when too many knock (MaxStartups).
+            SshError::Handshake { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+fn seconds(duration: &Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn presented() -> Box<PresentedKey> {
+        Box::new(PresentedKey {
+            host: "cp1".into(),
+            name: "192.0.2.11".into(),
+            port: 22,
+            algorithm: "ssh-ed25519".into(),
+            fingerprint: "SHA256:abc".into(),
+        })
+    }
+
+    #[test]
+    fn a_changed_key_names_file_and_line_and_no_way_around() {
+        let error = SshError::HostKeyChanged {
+            presented: presented(),
+            file: "/home/ops/.ssh/known_hosts".into(),
+            line: 7,
+        };
+        assert!(
+            error.to_string().contains("/home/ops/.ssh/known_hosts:7"),
+            "{error}"
+        );
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains("ssh-keygen -f '/home/ops/.ssh/known_hosts' -R '192.0.2.11'"));
+        assert!(!hint.contains("hosts trust"), "{hint}");
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_command_that_trusts_it() {
+        let error = SshError::HostKeyUnknown {
+            presented: presented(),
+        };
+        insta::assert_snapshot!(
+            error,
+            @"cp1: the host key of 192.0.2.11 is not known (ssh-ed25519 SHA256:abc)"
+        );
+        assert!(
+            error
+                .hint()
+                .unwrap_or_default()
+                .ends_with("clusterctl-rs hosts trust cp1")
+        );
+    }
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!(seconds(&Duration::from_secs(10)), "10 s");
+        assert_eq!(seconds(&Duration::from_millis(1500)), "1.5 s");
+    }
+}

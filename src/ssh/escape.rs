@@ -1,0 +1,91 @@
+//! Makes text from hosts safe to print.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// One line of a host's text as a terminal may see it: control characters
+/// (C0, C1, escape sequences), bidirectional overrides and other characters
+/// that draw nothing are written out, such as `\u{1b}`; newlines and tabs too.
+pub fn escape(text: &str) -> Cow<'_, str> {
+    filter(text, |_| false)
+}
+
+/// Several lines of a host's text as a terminal may see them: as [`escape`],
+/// but newlines and tabs stay, and a carriage return before a newline goes.
+pub fn sanitize(text: &str) -> Cow<'_, str> {
+    match filter(text, |c| c == '\n' || c == '\t') {
+        Cow::Owned(escaped) if text.contains("\r\n") => Cow::Owned(escaped.replace("\\r\n", "\n")),
+        other => other,
+    }
+}
+
+/// At most `limit` bytes of a host's output as one or more printable lines:
+/// lossy UTF-8, blank edges cut, sanitized. What is cut off is said.
+pub fn excerpt(output: &[u8], limit: usize) -> String {
+    let cut = output.len() > limit;
+    let text = String::from_utf8_lossy(&output[..output.len().min(limit)]);
+    let mut text = sanitize(text.trim()).into_owned();
+    if cut {
+        let _ = write!(text, " […, {} bytes in all]", output.len());
+    }
+    text
+}
+
+fn filter(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(|c| hidden(c) && !keep(c)) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if hidden(c) && !keep(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Characters that steer a terminal or change how the others are read.
+fn hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn escapes_what_steers_a_terminal() {
+        assert_eq!(escape("\x1b[31mred\x07"), "\\u{1b}[31mred\\u{7}");
+        assert_eq!(escape("a\nb"), "a\\nb");
+        assert_eq!(escape("\u{9b}2J"), "\\u{9b}2J");
+        assert_eq!(escape("user\u{202e}txt"), "user\\u{202e}txt");
+        assert_eq!(escape("Grüße, 世界"), "Grüße, 世界");
+    }
+
+    #[test]
+    fn keeps_the_shape_of_several_lines() {
+        assert_eq!(sanitize("a\r\n\tb\x1bc\rd\n"), "a\n\tb\\u{1b}c\\rd\n");
+    }
+
+    #[test]
+    fn says_what_it_cut() {
+        assert_eq!(excerpt(b" ab\xff\n", 100), "ab\u{fffd}");
+        assert_eq!(excerpt(b"abcdef", 3), "abc […, 6 bytes in all]");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_hidden_is_left(text in "\\PC*|[\\x00-\\x20\\x7f-\\u{a0}\\u{2000}-\\u{2070}]*") {
+            prop_assert!(!escape(&text).chars().any(hidden));
+            prop_assert!(!sanitize(&text).chars().any(|c| hidden(c) && c != '\n' && c != '\t'));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Whether a key that a host presents is one that the operator trusts.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::known_hosts::{KnownHosts, Name, Verdict};
+use super::{HostKey, HostKeys, SshError, Target};
+
+/// What the known_hosts files say of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// It stands there.
+    Known,
+    /// Nothing stands there.
+    Unknown,
+    /// Another key stands there.
+    Changed(PathBuf, usize),
+    /// It is revoked there.
+    Revoked(PathBuf, usize),
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trust::Known => f.write_str("known"),
+            Trust::Unknown => f.write_str("new"),
+            Trust::Changed(file, line) => {
+                write!(
+                    f,
+                    "CHANGED: another key stands in {}:{line}",
+                    file.display()
+                )
+            }
+            Trust::Revoked(file, line) => write!(f, "REVOKED in {}:{line}", file.display()),
+        }
+    }
+}
+
+/// Holds each key against the target's known_hosts files.
+///
+/// # Errors
+///
+/// A file that can't be read.
+pub fn trust(target: &Target, keys: &HostKeys) -> Result<Vec<(HostKey, Trust)>, SshError> {
+    let known = KnownHosts::load(&target.known_hosts)?;
+    let name = || Name {
+        host: &keys.name,
+        port: Some(keys.port),
+    };
+    Ok(keys
+        .keys
+        .iter()
+        .map(|key| {
+            let trust = match known.check(name(), &key.key) {
+                Verdict::Known => Trust::Known,
+                Verdict::Changed(file, line) => Trust::Changed(file, line),
+                Verdict::Revoked(file, line) => Trust::Revoked(file, line),
+                Verdict::Unknown | Verdict::BadCertificate(_) => Trust::Unknown,
+            };
+            (key.clone(), trust)
+        })
+        .collect())
+}

@@ -1,0 +1,93 @@
+//! What a run that changes nothing must leave as it was.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::lab::{Lab, checked};
+use crate::operator::Operator;
+
+/// Lines, each of which says what something is like.
+pub(crate) type Traces = BTreeSet<String>;
+
+/// Nothing may have come, gone or changed.
+#[track_caller]
+pub(crate) fn assert_same(before: &Traces, after: &Traces) {
+    let gone: Vec<_> = before.difference(after).collect();
+    let new: Vec<_> = after.difference(before).collect();
+    assert!(
+        gone.is_empty() && new.is_empty(),
+        "before: {gone:#?}\nafter: {new:#?}"
+    );
+}
+
+/// Files of hosts with mode, owner, size and times. What a kubelet writes while
+/// it runs is left out.
+pub(crate) fn of_host(lab: &Lab, host: &str) -> Traces {
+    let listing = lab.sh(
+        host,
+        "cd /; find etc usr/bin usr/lib/systemd usr/local opt root var/lib/clusterctl \
+         var/lib/kubelet/pki var/lib/kubelet/*.yaml var/lib/kubelet/*.env \
+         $(ls -A tmp | sed s:^:tmp/:) $(ls -A run | grep -i clusterctl | sed s:^:run/:) \
+         -xdev -printf '%p %m %U:%G %s %T@ %C@\\n' 2>/dev/null; true",
+    );
+    assert!(listing.lines().count() > 100, "{host}: {listing}");
+    listing
+        .lines()
+        .map(|line| format!("{host} {line}"))
+        .collect()
+}
+
+/// Files of a directory on the workstation with mode, size and times.
+pub(crate) fn of_directory(dir: &Path) -> Traces {
+    let mut find = std::process::Command::new("find");
+    find.arg(dir).args(["-printf", "%p %m %s %T@\n"]);
+    checked("find", find.output())
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Kinds of which clusters hold objects of ours.
+const KINDS: [&str; 11] = [
+    "/api/v1/configmaps",
+    "/api/v1/secrets",
+    "/api/v1/serviceaccounts",
+    "/api/v1/services",
+    "/apis/apps/v1/daemonsets",
+    "/apis/apps/v1/deployments",
+    "/apis/rbac.authorization.k8s.io/v1/roles",
+    "/apis/rbac.authorization.k8s.io/v1/rolebindings",
+    "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "/apis/certificates.k8s.io/v1/certificatesigningrequests",
+];
+
+/// Objects that we manage, with their versions.
+pub(crate) fn of_api(operator: &Operator, cluster: &str) -> Traces {
+    let mut lines = Traces::new();
+    for path in KINDS {
+        let list = operator.get_json(cluster, path);
+        for object in list["items"].as_array().unwrap() {
+            let metadata = &object["metadata"];
+            let managers = metadata["managedFields"].as_array();
+            let ours = |one: &Value| one["manager"] == "clusterctl-rs";
+            if !managers.is_some_and(|list| list.iter().any(ours)) {
+                continue;
+            }
+            // A workload's status moves by itself; its generation is the spec's.
+            let version = match metadata["generation"].is_null() {
+                true => &metadata["resourceVersion"],
+                false => &metadata["generation"],
+            };
+            lines.insert(format!(
+                "{path} {} {} {version}",
+                metadata["namespace"], metadata["name"]
+            ));
+        }
+    }
+    // Nothing of ours at all would mean that this looks for the wrong thing.
+    assert!(lines.len() > 10, "only {lines:?} are ours");
+    lines
+}

@@ -1,0 +1,12 @@
+//! The host room's scripts, run for real: under a directory that stands in for
+//! `/`, with stand-ins for systemd, containerd and the package manager, by
+//! every POSIX shell that this machine has.
+
+#[path = "host/converging.rs"]
+mod converging;
+#[path = "host/reaching.rs"]
+mod reaching;
+#[path = "host/resetting.rs"]
+mod resetting;
+#[path = "host/root.rs"]
+mod root;

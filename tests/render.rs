@@ -1,0 +1,11 @@
+//! Rendering: what kubeadm wrote for the same configuration, and golden files.
+#![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
+
+mod render {
+    mod bridge;
+    mod fixture;
+    mod golden;
+    mod kubeadm;
+    mod node;
+    mod operator;
+}
