@@ -158,8 +158,9 @@ fn a_reset_leaves_the_machines_that_were_there_and_apply_works_at_once() {
     scenario("reset", "the rest of it, killed, and once more");
     lab.verb(&["start", &third]);
     std::thread::sleep(Duration::from_millis(500));
-    let run = operator.start(&["reset", "--all", "--yes"]);
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut run = operator.start(&["reset", "--all", "--yes"]);
+    run.wait_for("take Kubernetes off the hosts");
+    std::thread::sleep(Duration::from_millis(200));
     run.kill();
     operator.run(&["reset", "--all", "--yes"]).exits(0);
     assert_same(&lab, &third, &before[2]);
