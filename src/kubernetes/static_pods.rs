@@ -132,6 +132,19 @@ pub fn pod(
     Ok(pod)
 }
 
+/// The static pods that read a file of certificatesDir only when they start.
+/// What is missing here, they read anew by themselves: the API server its serving
+/// certificate and the front proxy's, etcd its certificates at each handshake.
+pub fn readers_of(file: &str) -> &'static [&'static str] {
+    match file {
+        "ca.crt" | "ca.key" | "sa.key" | "sa.pub" => &["kube-apiserver", "kube-controller-manager"],
+        "apiserver-kubelet-client.crt" | "apiserver-kubelet-client.key" => &["kube-apiserver"],
+        "front-proxy-ca.crt" => &["kube-apiserver", "kube-controller-manager"],
+        "etcd/ca.crt" => &["etcd", "kube-apiserver"],
+        _ => &[],
+    }
+}
+
 /// The members that an etcd manifest lists, if it joined others with them.
 /// Rendering it again with these leaves it as it is.
 pub fn etcd_members(manifest: &str) -> Option<Vec<EtcdMember>> {

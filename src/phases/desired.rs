@@ -94,8 +94,13 @@ impl Context {
                     secret: file.mode == 0o600,
                     seed: false,
                     notify: Vec::new(),
+                    static_pods: Vec::new(),
                 };
-                (Phase::ControlPlane, Resource::File(resource))
+                let readers = kubernetes::static_pods::readers_of(&file.path);
+                (
+                    Phase::ControlPlane,
+                    Resource::File(resource.restarts(readers)),
+                )
             }));
         }
         if target.host.is_control_plane() {
@@ -325,6 +330,7 @@ fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
             secret: mode == 0o600,
             seed: false,
             notify: Vec::new(),
+            static_pods: Vec::new(),
         }));
     }
     Ok(files)
