@@ -140,6 +140,9 @@ impl Execution<'_> {
 
     async fn control_plane_steps(&self, work: &Work) -> Result<(), Error> {
         let (run, plan) = (self.run, self.plan);
+        if work.prepare.is_empty() && !self.awaits_control_plane(work) {
+            return Ok(());
+        }
         let part = run.tracker.part(Phase::ControlPlane);
         if plan.live && work.restarts_control_plane() {
             etcd::wait_for_others(run, plan, work, &part).await?;
