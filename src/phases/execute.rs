@@ -2,6 +2,7 @@
 //! only where the cluster needs it to.
 
 use futures::future::{join_all, try_join_all};
+use k8s_openapi::api::core::v1::Node;
 use tokio::sync::{Semaphore, watch};
 
 use super::cluster_api::ClusterApi;
@@ -15,7 +16,7 @@ use crate::Error;
 use crate::engine::Part;
 use crate::host::Resource;
 use crate::inventory::CniType;
-use crate::kubernetes::api::{node_ready, wait_for_node};
+use crate::kubernetes::api::{node_ready, node_ready_since, wait_for_node};
 
 /// Carries out `plan`. Workers that fail are set aside and come back.
 ///
@@ -76,11 +77,16 @@ impl Execution<'_> {
                 .filter(|work| work.is_control_plane())
                 .map(|work| async { self.finish(work).await.map_err(|e| e.on(work.name())) }),
         );
-        let (finished, control_planes) = match finished {
-            Some(finished) => (finished, control_planes.await),
-            None => futures::join!(workers, control_planes),
+        let rest = async {
+            match finished {
+                Some(finished) => (finished, control_planes.await),
+                None => futures::join!(workers, control_planes),
+            }
         };
-        granted.revoke(self.run, &self.api).await;
+        let (finished, control_planes) = tokio::select! {
+            done = rest => done,
+            never = granted.keep(self.run, &self.api) => match never {},
+        };
         control_planes?;
         Ok(finished.into_iter().flatten().collect())
     }
@@ -292,8 +298,17 @@ impl Execution<'_> {
             part.doing(work.name(), "waiting until it is Ready");
             let what = format!("readiness of node {}", host.node_name);
             let timeout = self.run.cluster.timeouts.node_ready;
+            // A kubelet that was restarted has yet to speak for itself.
+            let since = match !work.is_new() && work.restarts_kubelet() {
+                true => Some(observe::kubelet_started(&work.surveyed).await?),
+                false => None,
+            };
+            let ready = |node: &Node| match since {
+                Some(start) => node_ready_since(node, start),
+                None => node_ready(node),
+            };
             let waited =
-                wait_for_node(&self.api.admin, &host.node_name, &what, timeout, node_ready).await;
+                wait_for_node(&self.api.admin, &host.node_name, &what, timeout, ready).await;
             if let Err(error) = waited {
                 return Err(super::evidence::explain(&work.surveyed.session, error).await);
             }

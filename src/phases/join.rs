@@ -1,68 +1,84 @@
 //! Workers join: a bootstrap token that lives for minutes, and the wait for
 //! the kubelet's own certificate.
 
-use k8s_openapi::api::core::v1::{Node, Secret};
-use kube::api::{Api, DeleteParams};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Node;
 
 use crate::Error;
-use crate::kubernetes::TokenSecret;
-use crate::kubernetes::api::{ApiError, Health, wait_for_node};
+use crate::kubernetes::api::{Health, wait_for_node};
+use crate::kubernetes::{Token, TokenSecret};
 
 use super::cluster_api::ClusterApi;
 use super::plan::{Plan, Work, pod_cidrs};
 use super::{Phase, Run, evidence};
 
-/// How long the token of a run lives if nobody deletes it: longer than the
-/// slowest bootstrap, and minutes all the same.
-pub(super) const TOKEN_TTL: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
+/// How long the token of a run lives once nothing renews it any more. Long
+/// enough for a kubelet's bootstrap and for kubeadm's tools, which expect a
+/// cluster to have a token and `cluster-info` to be signed with it.
+pub(super) const TOKEN_TTL: SignedDuration = SignedDuration::from_mins(10);
 
-/// The token of this run, once it is in the cluster.
+/// How often a run at work renews its token: two renewals may fail.
+const RENEWAL: Duration = Duration::from_mins(3);
+
+/// The token of this run, once it is in the cluster. Nobody deletes it: like a
+/// lease it is renewed while the run lasts, and the cluster removes it within
+/// minutes after, whether the run ended or was killed.
 #[derive(Debug)]
 pub(super) struct Granted {
-    secret: Option<String>,
+    token: Option<Token>,
 }
 
 /// Lets workers join, if any are to.
 pub(super) async fn grant(run: &Run, plan: &Plan, api: &ClusterApi) -> Result<Granted, Error> {
     if !plan.work.iter().any(|work| work.join.is_some()) {
-        return Ok(Granted { secret: None });
+        return Ok(Granted::nothing());
     }
-    let expires = jiff::Timestamp::now() + TOKEN_TTL;
-    let token = TokenSecret::for_join(
-        plan.context.token.clone(),
-        expires,
-        "clusterctl-rs: workers of one run join with it",
-    );
-    let (name, secret) = (token.name(), token.object());
-    run.journalled(
-        None,
-        Phase::Join,
-        &format!("Secret kube-system/{name}"),
-        async { Ok(api.applier().apply(&secret).await?) },
-    )
-    .await?;
-    Ok(Granted { secret: Some(name) })
+    let granted = Granted {
+        token: Some(plan.context.token.clone()),
+    };
+    granted.renew(run, api).await?;
+    Ok(granted)
 }
 
 impl Granted {
     /// No token was needed.
     pub(super) fn nothing() -> Self {
-        Granted { secret: None }
+        Granted { token: None }
     }
 
-    /// Takes the token back. That it expires by itself is the net below.
-    pub(super) async fn revoke(self, run: &Run, api: &ClusterApi) {
-        let Some(name) = self.secret else { return };
-        let secrets: Api<Secret> = Api::namespaced(api.admin.clone(), "kube-system");
-        let deleted = secrets.delete(&name, &DeleteParams::default()).await;
-        if let Err(error) = deleted {
-            let gone = matches!(&error, kube::Error::Api(status) if status.code == 404);
-            if !gone {
-                let error = ApiError::request(format!("delete Secret kube-system/{name}"))(error);
-                run.events()
-                    .warn(format!("{error}; the token expires within 15 minutes"));
+    /// Renews the token for as long as it is polled: a slow host may take
+    /// longer to prepare than a token lives.
+    pub(super) async fn keep(&self, run: &Run, api: &ClusterApi) -> Infallible {
+        loop {
+            tokio::time::sleep(RENEWAL).await;
+            if let Err(error) = self.renew(run, api).await {
+                run.events().warn(format!(
+                    "{error}; if the bootstrap token of this run can't be renewed, hosts that \
+                     join late will be refused"
+                ));
             }
         }
+    }
+
+    /// Puts the token into the cluster, from now on for [`TOKEN_TTL`].
+    async fn renew(&self, run: &Run, api: &ClusterApi) -> Result<(), Error> {
+        let Some(token) = &self.token else {
+            return Ok(());
+        };
+        let token = TokenSecret::for_join(
+            token.clone(),
+            jiff::Timestamp::now() + TOKEN_TTL,
+            "clusterctl-rs: workers of one run join with it",
+        );
+        let what = format!("Secret kube-system/{}", token.name());
+        run.journalled(None, Phase::Join, &what, async {
+            Ok(api.applier().apply(&token.object()).await?)
+        })
+        .await?;
+        Ok(())
     }
 }
 

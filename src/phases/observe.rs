@@ -57,6 +57,31 @@ pub(super) async fn restart_kubelet(one: &Surveyed) -> Result<(), Error> {
     .into())
 }
 
+/// When the kubelet of a host started, by the host's own clock. One command.
+pub(super) async fn kubelet_started(one: &Surveyed) -> Result<jiff::Timestamp, Error> {
+    let script = Script {
+        name: "ask when the kubelet started".into(),
+        // systemd 240 and older has no form but the one for people.
+        text: "export TZ=UTC LC_ALL=C\n\
+               started=$(systemctl show -p ExecMainStartTimestamp --value kubelet.service)\n\
+               date -d \"$started\" +%s\n"
+            .into(),
+        input: Vec::new(),
+    };
+    let output = one.session.run(&script, &RunOptions::default()).await?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let seconds = text.trim().parse().ok().filter(|_| output.status == 0);
+    seconds
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .ok_or_else(|| {
+            HostError::Step {
+                step: "ask when kubelet.service started".into(),
+                why: excerpt(&output.stderr, 2000),
+            }
+            .into()
+        })
+}
+
 /// Makes the changes of a plan. One command, fed by one stream; none if there
 /// is nothing to change.
 pub(super) async fn converge(

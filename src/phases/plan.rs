@@ -137,6 +137,14 @@ impl Work {
         }
     }
 
+    /// Whether its kubelet starts anew.
+    pub(super) fn restarts_kubelet(&self) -> bool {
+        self.prepare.changes.iter().any(|change| {
+            matches!(change.action, HostAction::Restart | HostAction::Start)
+                && change.name == "kubelet.service"
+        })
+    }
+
     /// How many things are to be done on it or with its Node.
     pub fn count(&self) -> usize {
         self.prepare.changes.len()

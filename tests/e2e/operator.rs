@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::components::Components;
@@ -117,6 +119,29 @@ impl Operator {
     /// As [`Self::get`], parsed.
     pub(crate) fn get_json(&self, cluster: &str, path: &str) -> Value {
         serde_json::from_str(&self.get(cluster, path)).unwrap()
+    }
+
+    /// How many bootstrap tokens the cluster has. Each lives for minutes from
+    /// now, and `cluster-info` is signed with it.
+    pub(crate) fn tokens_for_minutes(&self, cluster: &str) -> usize {
+        let of = |path: &str| self.get_json(cluster, &format!("/api/v1/namespaces/{path}"));
+        let secrets = of("kube-system/secrets");
+        let info = of("kube-public/configmaps/cluster-info");
+        let tokens = secrets["items"].as_array().unwrap().iter();
+        let tokens = tokens.filter(|secret| secret["type"] == "bootstrap.kubernetes.io/token");
+        tokens
+            .map(|token| {
+                let text = |key: &str| {
+                    let encoded = token["data"][key].as_str().unwrap();
+                    String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
+                };
+                let expiration: jiff::Timestamp = text("expiration").parse().unwrap();
+                let left = expiration.duration_since(jiff::Timestamp::now()).as_secs();
+                assert!(left <= 600, "a token lives for {left} s more");
+                let signature = format!("jws-kubeconfig-{}", text("token-id"));
+                assert!(info["data"][signature].is_string(), "{info}");
+            })
+            .count()
     }
 
     /// Runs kubectl, which must succeed.

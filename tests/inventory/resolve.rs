@@ -61,7 +61,10 @@ fn the_least_file_has_kubeadms_defaults() {
         ("cp1", "cp1")
     );
     assert_eq!(host.roles, [Role::ControlPlane, Role::Worker]);
-    assert_eq!(host.cri_socket, "unix:///run/containerd/containerd.sock");
+    assert_eq!(
+        host.cri_socket,
+        "unix:///var/run/containerd/containerd.sock"
+    );
     assert_eq!(host.ssh.port, None);
     assert!(host.ssh.agent && host.ssh.use_ssh_config && host.ssh.become_root.is_none());
     assert_eq!(host.ssh.connect_timeout, Duration::from_secs(10));

@@ -17,7 +17,7 @@ use super::ssh::SshLayer;
 use super::{component, options};
 
 /// containerd's socket, where every package puts it.
-const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
+const CRI_SOCKET: &str = "unix:///var/run/containerd/containerd.sock";
 
 /// What one level says.
 #[derive(Debug, Clone, Default)]

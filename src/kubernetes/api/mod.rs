@@ -10,7 +10,7 @@ pub use apply::{Applier, ObjectChange, ObjectId};
 pub use client::{Dial, Identity, Stream, client};
 pub use etcd::{EtcdClient, Member, MemberStatus};
 pub use probe::{probe_http, probe_https};
-pub use wait::{Health, node_ready, wait_for_node, wait_healthy};
+pub use wait::{Health, node_ready, node_ready_since, wait_for_node, wait_healthy};
 
 /// What can go wrong with the API.
 #[derive(Debug, thiserror::Error)]

@@ -113,3 +113,59 @@ pub fn node_ready(node: &Node) -> Health {
         Health::No(format!("{}: {}", say(&ready.reason), say(&ready.message)))
     }
 }
+
+/// Whether a Node is Ready by the word of the kubelet that started at `start`,
+/// by the clock of its host: what stands there may be its forerunner's word.
+pub fn node_ready_since(node: &Node, start: jiff::Timestamp) -> Health {
+    let heartbeat = node
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.as_deref().unwrap_or_default())
+        .find(|condition| condition.type_ == "Ready")
+        .and_then(|condition| condition.last_heartbeat_time.as_ref());
+    match heartbeat {
+        // Both are whole seconds: within the same one, it may be either's.
+        Some(at) if at.0.as_second() > start.as_second() => node_ready(node),
+        _ => Health::No("its kubelet has not reported since it was restarted".into()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn node(status: &str, heartbeat: &str) -> Node {
+        let condition = json!({"type": "Ready", "status": status, "reason": "Why", "message": "because",
+            "lastHeartbeatTime": heartbeat});
+        serde_json::from_value(
+            json!({"metadata": {"name": "a"}, "status": {"conditions": [condition]}}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_word_of_the_kubelet_before_does_not_count() {
+        let start = "2026-11-21T06:40:04Z".parse().unwrap();
+        let ready = |status, heartbeat| node_ready_since(&node(status, heartbeat), start);
+        assert!(matches!(
+            ready("True", "2026-11-21T06:40:03Z"),
+            Health::No(_)
+        ));
+        assert!(matches!(
+            ready("True", "2026-11-21T06:40:04Z"),
+            Health::No(_)
+        ));
+        assert_eq!(
+            ready("False", "2026-11-21T06:40:05Z"),
+            Health::No("Why: because".into())
+        );
+        assert_eq!(ready("True", "2026-11-21T06:40:05Z"), Health::Ok);
+        assert!(matches!(
+            node_ready_since(&Node::default(), start),
+            Health::No(_)
+        ));
+    }
+}
