@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::HostError;
 use super::gather::{UnitState, units};
 use super::wire::{Sections, clean, quote, relative};
-use super::HostError;
 use crate::inventory::{Cluster, Host};
 use crate::ssh::Script;
 
@@ -61,10 +61,12 @@ pub fn parse_vitals(raw: &[u8]) -> Result<Vitals, HostError> {
         .starting("certificate ")
         .map(|(path, lines)| (path, lines.join(&b'\n')));
     // In kubeconfigs, PEM stands in base64.
-    let embedded = sections.starting("kubeconfig ").filter_map(|(path, lines)| {
-        let data = lines.iter().find(|line| !line.is_empty())?;
-        Some((path, STANDARD.decode(data.trim_ascii()).ok()?))
-    });
+    let embedded = sections
+        .starting("kubeconfig ")
+        .filter_map(|(path, lines)| {
+            let data = lines.iter().find(|line| !line.is_empty())?;
+            Some((path, STANDARD.decode(data.trim_ascii()).ok()?))
+        });
     let certificates = files
         .chain(embedded)
         .take(MAX_CERTIFICATES)
