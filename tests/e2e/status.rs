@@ -96,7 +96,16 @@ impl Story {
             }
             traces
         };
-        let before = look();
+        // Times that the file system has yet to tell of what apply did come late.
+        let mut before = look();
+        for _ in 0..20 {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = look();
+            if now == before {
+                break;
+            }
+            before = now;
+        }
         let (status, took) = self.status();
         traces::assert_same(&before, &look());
         self.says(&format!("took {:.1} s", took.as_secs_f64()));
