@@ -320,7 +320,7 @@ fn drift(status: &ClusterStatus, painter: &Painter) -> String {
         (true, true) => return "drift: none".into(),
         (true, false) => "drift: none elsewhere".to_owned(),
         (false, _) => format!(
-            "drift: {}; `clusterctl-rs plan` shows them",
+            "drift: {}; `clusterctl-rs plan` shows more",
             known.join(", ")
         ),
     };
