@@ -36,12 +36,10 @@ pub struct Aside {
 }
 
 /// Connects to the hosts that take part, and to the control planes in any
-/// case, for the API is reached through them. Workers that can't be reached
-/// are set aside; a control plane that can't be reached ends the run.
-///
-/// # Errors
-/// The first control plane that can't be reached.
-pub(super) async fn survey(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error> {
+/// case, for the API is reached through them. Hosts that can't be reached are
+/// set aside; whether a run can go on without one of its control planes is known
+/// only once the API was asked.
+pub(super) async fn survey(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let wanted: Vec<&Host> = run
         .cluster
         .hosts
@@ -68,14 +66,13 @@ pub(super) async fn survey(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Err
     for (host, answer) in answers {
         match answer {
             Ok(one) => surveyed.push(one),
-            Err(error) if host.is_control_plane() => return Err(error.on(&host.name)),
             Err(error) => aside.push(Aside {
                 host: host.name.clone(),
                 error,
             }),
         }
     }
-    Ok((surveyed, aside))
+    (surveyed, aside)
 }
 
 async fn survey_one(run: &Run, host: &Host, part: &Part) -> Result<Surveyed, Error> {
