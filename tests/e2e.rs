@@ -24,6 +24,8 @@ mod operator;
 mod reset;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/status.rs"]
+mod status;
 #[path = "e2e/traces.rs"]
 mod traces;
 #[path = "e2e/trouble.rs"]

@@ -10,3 +10,5 @@ mod reaching;
 mod resetting;
 #[path = "host/root.rs"]
 mod root;
+#[path = "host/vitals.rs"]
+mod vitals;

@@ -15,6 +15,7 @@ mod render;
 mod reset;
 mod schema;
 mod session;
+mod status;
 mod validate;
 
 use std::path::PathBuf;
@@ -41,7 +42,7 @@ A first cluster:
   clusterctl-rs apply inventory.yaml bring the cluster up
 
 Exit codes: 0 done, 1 failed, 2 inventory or command line wrong, 3 `plan --exit-code` found
-changes, 4 done but some hosts were set aside, 5 preflight refused, 6 another run holds the lock.";
+changes or `status --exit-code` something that isn't well, 4 done but some hosts were set aside, 5 preflight refused, 6 another run holds the lock.";
 
 /// Options of every verb.
 #[derive(Debug, Clone, Args)]
@@ -87,6 +88,7 @@ enum Verb {
     Plan(plan::Plan),
     Apply(apply::Apply),
     Reset(reset::Reset),
+    Status(status::Status),
     Phases(phases::Phases),
     Kubeconfig(kubeconfig::Kubeconfig),
     Completions(completions::Completions),
@@ -108,6 +110,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
         Verb::Plan(verb) => verb.run(&global).await,
         Verb::Apply(verb) => verb.run(&global).await,
         Verb::Reset(verb) => verb.run(&global).await,
+        Verb::Status(verb) => verb.run(&global).await,
         Verb::Phases(verb) => verb.run(&global),
         Verb::Kubeconfig(verb) => verb.run(&global).await,
         Verb::Completions(verb) => verb.run(),

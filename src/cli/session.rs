@@ -116,6 +116,7 @@ impl Session {
                 tracker: Tracker::new(events),
                 journal,
                 options,
+                kept: None,
             },
             summary,
             _lock: lock,

@@ -18,6 +18,7 @@ mod reset;
 mod resource;
 #[cfg(test)]
 mod testing;
+mod vitals;
 mod wire;
 
 pub use converge::{Progress, converge, converged};
@@ -31,3 +32,4 @@ pub use prepare::{prepare_resources, user_file};
 pub use receipt::{ORIGINALS, RECEIPT, Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
 pub use reset::{Cleaned, Reset, cleaned, look_for_receipt, reset, reset_progress};
 pub use resource::{Content, FileResource, Resource};
+pub use vitals::{Vitals, parse_vitals, vitals};

@@ -25,6 +25,7 @@ mod run;
 mod selection;
 mod show;
 mod sources;
+pub mod status;
 mod survey;
 mod upload_certs;
 
@@ -34,7 +35,7 @@ pub use plan::{EtcdStep, Plan, Work};
 pub use preflight::{Report, report};
 pub use render::{Rendered, render};
 pub use reset::{Outcome, ResetHost, ResetOptions, reset};
-pub use run::{Options, Run, matches, ssh_target};
+pub use run::{Kept, Options, Run, matches, ssh_target};
 pub use selection::{Selection, SelectionError};
 pub use survey::{Aside, Surveyed};
 

@@ -1,12 +1,13 @@
 //! What every phase of a run shares.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Error;
 use crate::engine::{Events, Journal, State, Step, Tracker};
 use crate::inventory::{Cluster, Host};
-use crate::ssh::{Connector, Session, Settings, Target, Workstation};
+use crate::ssh::{Connector, Session, Settings, SshError, Target, Workstation};
 
 use super::{Phase, Selection};
 
@@ -49,6 +50,8 @@ pub struct Run {
     pub journal: Option<Arc<Journal>>,
     /// What the command line asked for.
     pub options: Options,
+    /// Connections that outlive one look, for verbs that look again and again.
+    pub kept: Option<Arc<Kept>>,
 }
 
 impl Run {
@@ -62,6 +65,14 @@ impl Run {
     /// # Errors
     /// Whatever SSH says.
     pub(super) async fn connect(&self, host: &Host) -> Result<Session, Error> {
+        match self.kept.as_ref().and_then(|kept| kept.get(&host.name)) {
+            Some(Ok(session)) => return Ok(session),
+            Some(Err(reason)) => {
+                let host = host.name.clone();
+                return Err(SshError::Lost { host, reason }.into());
+            }
+            None => {}
+        }
         let target = ssh_target(&self.state, host)?;
         for warning in &target.warnings {
             self.events().warn(format!("{}: {warning}", host.name));
@@ -109,6 +120,34 @@ impl Run {
         let result = deed.await?;
         journal.done(&step).map_err(cannot)?;
         Ok(result)
+    }
+}
+
+/// Connections by host, and why there is none.
+#[derive(Debug, Default)]
+pub struct Kept(Mutex<BTreeMap<String, Result<Session, String>>>);
+
+impl Kept {
+    /// The live connection to a host, or why it can't be reached; `None` if
+    /// that has to be tried.
+    pub(super) fn get(&self, host: &str) -> Option<Result<Session, String>> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.get(host) {
+            Some(Ok(session)) if session.is_closed() => None,
+            known => known.cloned(),
+        }
+    }
+
+    /// Remembers how the last attempt went.
+    pub(super) fn put(&self, host: &str, result: Result<Session, String>) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(host.to_owned(), result);
+    }
+
+    /// Forgets who could not be reached, so that it is tried again.
+    pub(super) fn forget_failures(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, result| result.is_ok());
     }
 }
 

@@ -60,6 +60,12 @@ impl Selection {
         Ok(Selection { chosen })
     }
 
+    /// The same without `phase`.
+    pub(super) fn without(mut self, phase: Phase) -> Self {
+        self.chosen.remove(&phase);
+        self
+    }
+
     /// Whether `phase` takes part.
     pub fn has(&self, phase: Phase) -> bool {
         self.chosen.contains(&phase)

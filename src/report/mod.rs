@@ -3,6 +3,7 @@
 mod diff;
 mod jsonl;
 mod plain;
+mod status;
 mod summary;
 mod table;
 mod tty;
@@ -11,6 +12,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 pub use diff::{colored_diff, unified};
+pub use status::status;
 pub use summary::Summary;
 pub use table::table;
 

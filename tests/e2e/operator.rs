@@ -189,6 +189,11 @@ impl Running {
         fs::read_to_string(self.out.join("stderr")).unwrap()
     }
 
+    /// What it has written to standard output so far.
+    pub(crate) fn stdout(&self) -> String {
+        fs::read_to_string(self.out.join("stdout")).unwrap()
+    }
+
     /// Waits until standard error holds `text`. The run must not end before.
     pub(crate) fn wait_for(&mut self, text: &str) {
         let started = Instant::now();

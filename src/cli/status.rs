@@ -1,0 +1,170 @@
+//! `status`: how the cluster fares.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use console::Term;
+
+use super::session::{Access, Part, Session};
+use super::{Global, OutputFormat};
+use crate::phases::status::{ClusterStatus, Watch};
+use crate::report::{self, Printer};
+use crate::{Error, ExitStatus};
+
+/// Show how the cluster fares, on one screen; change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  clusterctl-rs status
+  clusterctl-rs status --watch
+  clusterctl-rs status --exit-code --output json >status.json || mail -s 'look at the cluster' ops
+
+Shows each host with its roles, whether it can be reached, its kubelet, whether its Node is
+Ready, and its components; Nodes that the inventory doesn't know; etcd's members and their
+leader; the certificates that expire soonest; and how many changes `plan` would show. Hosts
+that don't answer are shown as such after a few seconds and don't hold up the rest. No lock is
+taken, nothing is downloaded.
+
+A watch keeps its connections, makes a plan once a minute, and ends with Ctrl-C, exit code 0.
+
+With --output json: one object (with --watch: one a line); docs/status.md describes its fields.
+
+Exit code: 0 if status could tell, however the cluster fares. With --exit-code, 3 if anything
+isn't well, differs from the inventory, or can't be told; a certificate that expires soon counts.")]
+pub(super) struct Status {
+    /// The inventory
+    file: Option<PathBuf>,
+    /// Look again every so many seconds [default: 5]
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "5",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    watch: Option<u32>,
+    /// End with 3 if anything isn't well or differs from the inventory
+    #[arg(long, conflicts_with = "watch")]
+    exit_code: bool,
+}
+
+impl Status {
+    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+        let session = Session::open(
+            global,
+            "status",
+            self.file.as_ref(),
+            &Part::default(),
+            Access::Read,
+            false,
+        )?;
+        let watch = Watch::new(&session.run);
+        let screen = Screen::new(global, self.watch.is_some());
+        let Some(seconds) = self.watch else {
+            let status = watch.look().await;
+            screen.show(&status);
+            let well = status.healthy && status.drifted == Some(false);
+            return Ok(match self.exit_code && !well {
+                true => ExitStatus::Changes,
+                false => ExitStatus::Done,
+            });
+        };
+        let pause = Duration::from_secs(seconds.into());
+        let watching = async {
+            loop {
+                screen.show(&watch.look().await);
+                tokio::time::sleep(pause).await;
+            }
+        };
+        tokio::select! {
+            () = watching => Ok(ExitStatus::Done),
+            _ = tokio::signal::ctrl_c() => Ok(ExitStatus::Done),
+        }
+    }
+}
+
+/// Where a status is shown, and how.
+struct Screen {
+    printer: Printer,
+    output: OutputFormat,
+    /// Whether it repeats.
+    watch: bool,
+    /// Whether it is drawn over itself.
+    redraw: bool,
+}
+
+impl Screen {
+    fn new(global: &Global, watch: bool) -> Self {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Screen {
+            printer: global.printer(),
+            output: global.output,
+            watch,
+            redraw: watch
+                && global.output == OutputFormat::Text
+                && std::io::stdout().is_terminal()
+                && !dumb,
+        }
+    }
+
+    fn show(&self, status: &ClusterStatus) {
+        if self.output == OutputFormat::Json {
+            let json = match self.watch {
+                true => serde_json::to_string(status),
+                false => serde_json::to_string_pretty(status),
+            };
+            // A struct of text and numbers always has a JSON form.
+            return self.printer.out(&json.unwrap_or_default());
+        }
+        let text = report::status(status, self.printer.color_out);
+        if self.redraw {
+            let (rows, columns) = Term::stdout().size();
+            self.printer.out(&frame(&text, rows.into(), columns.into()));
+        } else if self.watch {
+            self.printer.out(&format!("{text}\n"));
+        } else {
+            self.printer.out(&text);
+        }
+    }
+}
+
+/// A text that takes the place of what is on a terminal: each line is cut to
+/// its width and clears what is left of the old one; what doesn't fit is said.
+fn frame(text: &str, rows: usize, columns: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    // The newline after the last line takes a row of its own.
+    let room = rows.saturating_sub(1).max(2);
+    let shown = match lines.len() > room {
+        true => room - 1,
+        false => lines.len(),
+    };
+    let mut framed = String::from("\x1b[H");
+    for line in &lines[..shown] {
+        let line = console::truncate_str(line, columns, "…");
+        framed.push_str(&format!("{line}\x1b[K\n"));
+    }
+    if shown < lines.len() {
+        framed.push_str(&format!("… {} more lines\x1b[K\n", lines.len() - shown));
+    }
+    framed.pop();
+    framed.push_str("\x1b[J");
+    framed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::frame;
+
+    #[test]
+    fn a_frame_fits_the_terminal() {
+        assert_eq!(frame("ab\ncd", 10, 10), "\x1b[Hab\x1b[K\ncd\x1b[K\x1b[J");
+        assert_eq!(
+            frame("a\nb\nc\nd", 4, 10),
+            "\x1b[Ha\x1b[K\nb\x1b[K\n… 2 more lines\x1b[K\x1b[J"
+        );
+        assert_eq!(frame("abcdef", 4, 4), "\x1b[Habc…\x1b[K\x1b[J");
+    }
+}
