@@ -5,7 +5,7 @@ mod client;
 mod probe;
 mod wait;
 
-pub use apply::{Applier, ObjectChange, ObjectId};
+pub use apply::{Applier, ObjectChange, ObjectId, fingerprint};
 pub use client::{Dial, Identity, Stream, client};
 pub use probe::{probe_http, probe_https};
 pub use wait::{Health, node_ready, wait_for_node, wait_healthy};
