@@ -306,3 +306,7 @@ fn differences<'a, T: PartialEq>(
         })
         .collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
