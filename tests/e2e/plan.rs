@@ -162,10 +162,7 @@ impl Story {
             &self.second,
             "echo 'maxPods: 42' >>/var/lib/kubelet/config.yaml",
         );
-        let object = "{\"data\": {\"Corefile\": \"mine\\n\"}}";
-        let patch = ["patch", "-n", "kube-system", "configmap", "coredns"];
-        let patch = [&patch[..], &["--type=merge", "-p", object]].concat();
-        self.operator.kubectl(&self.cluster, &patch);
+        self.write_corefile("mine\n");
         let plan = self.plan("drift.plan", || {
             let mut traces = self.disks(&ALIVE);
             traces.extend(traces::of_api(&self.operator, &self.cluster));
@@ -196,10 +193,7 @@ impl Story {
 
     fn it_is_refused_once_an_object_has_moved(&self) {
         self.says("refused: somebody else was at an object");
-        let object = "{\"data\": {\"Corefile\": \"theirs\\n\"}}";
-        let patch = ["patch", "-n", "kube-system", "configmap", "coredns"];
-        let patch = [&patch[..], &["--type=merge", "-p", object]].concat();
-        self.operator.kubectl(&self.cluster, &patch);
+        self.write_corefile("theirs\n");
         self.operator
             .run(&["apply", "drift.plan", "--yes"])
             .exits(1)
@@ -224,6 +218,19 @@ impl Story {
             .exits(0);
         assert_eq!(applied.changed_hosts(), [self.first.as_str()]);
         self.operator.run(&["apply", "--assert-noop"]).exits(0);
+    }
+
+    /// Puts something else into CoreDNS' ConfigMap, as somebody with kubectl.
+    fn write_corefile(&self, text: &str) {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"namespace": "kube-system", "name": "coredns"},
+            "data": {"Corefile": text},
+        });
+        fs::write(self.operator.dir.join("object.json"), object.to_string()).unwrap();
+        let apply = ["apply", "--server-side", "--force-conflicts"];
+        let apply = [&apply[..], &["-f", "object.json"]].concat();
+        self.operator.kubectl(&self.cluster, &apply);
     }
 
     /// Everything on the hosts' disks, and the times of what is ours there.
