@@ -36,6 +36,13 @@ fn stage(run: &Run, plan: &Plan, phase: Phase) -> Option<Stage> {
             how,
         })
     };
+    let through_api = || {
+        let objects = objects(plan, phase);
+        here(
+            objects > 0,
+            format!("{}, through the API", count(objects, "object")),
+        )
+    };
     match phase {
         Phase::Certs => here(plan.changes_certs(), "on this machine".into()),
         Phase::Hosts => on(
@@ -48,7 +55,9 @@ fn stage(run: &Run, plan: &Plan, phase: Phase) -> Option<Stage> {
                 run.has(phase) && work.is_control_plane() && changes
             }),
             "side by side, each until its components are healthy",
-        ),
+        )
+        // The admin's own rights belong to it.
+        .or_else(through_api),
         Phase::Join => on(
             hosts(&|work| work.join.is_some()),
             "side by side, once the API answers",
@@ -62,13 +71,7 @@ fn stage(run: &Run, plan: &Plan, phase: Phase) -> Option<Stage> {
         ),
         Phase::Kubeconfig => here(plan.kubeconfig, "on this machine".into()),
         Phase::UploadCerts => here(plan.certificate_key.is_some(), "through the API".into()),
-        phase => {
-            let objects = objects(plan, phase);
-            here(
-                objects > 0,
-                format!("{}, through the API", count(objects, "object")),
-            )
-        }
+        _ => through_api(),
     }
 }
 
