@@ -192,10 +192,9 @@ fn planned(phase: Phase, action: ObjectAction, id: &ObjectId) -> PlannedObject {
 /// hosts as they are (those show in what would be written).
 fn inputs(inventory: &Path, cluster: &Cluster) -> Result<Vec<InputFile>, Error> {
     let mut paths = vec![inventory.to_owned()];
-    for dir in [&cluster.templates_dir, &cluster.patches_dir] {
-        if let Some(dir) = dir {
-            paths.extend(files(dir)?);
-        }
+    let dirs = [&cluster.templates_dir, &cluster.patches_dir];
+    for dir in dirs.into_iter().flatten() {
+        paths.extend(files(dir)?);
     }
     paths.extend(cluster.networking.cni_manifest.clone());
     paths.iter().map(|path| input(path, cluster)).collect()

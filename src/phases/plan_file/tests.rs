@@ -148,6 +148,8 @@ fn after(change: impl Fn(&mut Value)) -> Vec<String> {
     moved(&sample(), &serde_json::from_value(value).unwrap())
 }
 
+type Change = Box<dyn Fn(&mut Value)>;
+
 #[test]
 fn whatever_moves_is_named() {
     assert_eq!(after(|_| ()), [""; 0]);
@@ -155,7 +157,7 @@ fn whatever_moves_is_named() {
         after(|plan| plan["setAside"][0]["why"] = "in other words".into()),
         [""; 0]
     );
-    let cases: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+    let cases: Vec<(&str, Change)> = vec![
         (
             "this machine: inventory.yaml has changed",
             Box::new(|plan| plan["inputs"][0]["sha256"] = "ab".into()),
