@@ -79,6 +79,12 @@ pub enum Error {
         /// How many.
         changes: usize,
     },
+    /// What a plan is about is no longer as it was.
+    #[error("the plan can't be carried out as it is: {} moved since it was made{}", count(.moved.len(), "thing"), lines(.moved))]
+    Moved {
+        /// What has moved, a line each.
+        moved: Vec<String>,
+    },
     /// There is no admin kubeconfig yet.
     #[error("cannot read the admin kubeconfig {}: {source}", path.display())]
     NoKubeconfig {
@@ -210,6 +216,9 @@ impl Error {
             Error::RolloutStopped { after } => Some(format!(
                 "put {after} right, then run the same command again"
             )),
+            Error::Moved { .. } => Some(
+                "make a new plan: clusterctl-rs plan --out FILE. Nothing was changed".into(),
+            ),
             Error::Inventory(error) => error.hint(),
             Error::Api(_)
             | Error::NotNoop { .. }
@@ -258,6 +267,20 @@ impl Error {
         }
         text
     }
+}
+
+/// The first of many lines, and how many more there are.
+fn lines(all: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut text: String = all
+        .iter()
+        .take(SHOWN)
+        .map(|line| format!("\n  {line}"))
+        .collect();
+    if all.len() > SHOWN {
+        text.push_str(&format!("\n  and {} more", all.len() - SHOWN));
+    }
+    text
 }
 
 /// The errors among the findings, a line each.

@@ -20,6 +20,8 @@ mod lab;
 mod modes;
 #[path = "e2e/operator.rs"]
 mod operator;
+#[path = "e2e/plan.rs"]
+mod plan;
 #[path = "e2e/reset.rs"]
 mod reset;
 #[path = "e2e/secrets.rs"]

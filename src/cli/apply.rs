@@ -10,7 +10,7 @@ use super::Global;
 use super::prompt::confirm;
 use super::session::{Access, Part, Session};
 use crate::kubernetes::upload_certs::CertificateKey;
-use crate::phases::{self, Draft};
+use crate::phases::{self, Draft, PlanDocument};
 use crate::report::count;
 use crate::{Error, ExitStatus};
 
@@ -19,9 +19,12 @@ use crate::{Error, ExitStatus};
 #[command(after_help = "Examples:
   clusterctl-rs apply inventory.yaml
   clusterctl-rs apply --yes --hosts 'worker*' --phases hosts
+  clusterctl-rs plan --out next.plan && clusterctl-rs apply next.plan
 A run that was interrupted is taken up by the same command.")]
 pub(super) struct Apply {
-    /// The inventory
+    /// The inventory; or a plan of `plan --out`, which is carried out as it is,
+    /// or refused if anything that it is about has moved since
+    #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Don't ask before changing things
     #[arg(short, long)]
@@ -50,36 +53,79 @@ fn certificate_key(key: &CertificateKey) -> Zeroizing<String> {
 
 impl Apply {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+        let kept = self.kept_plan()?;
+        let (file, part, upload_certs) = match &kept {
+            // The options are the plan's own.
+            Some(plan) => (
+                Some(PathBuf::from(&plan.inventory)),
+                Part::of_plan(&plan.options),
+                plan.options.upload_certs,
+            ),
+            None => (self.file.clone(), self.part.clone(), self.upload_certs),
+        };
         let session = Session::open(
             global,
             "apply",
-            self.file.as_ref(),
-            &self.part,
+            file.as_ref(),
+            &part,
             Access::Write,
-            self.upload_certs,
+            upload_certs,
         )?;
         tokio::select! {
-            result = self.go(global, &session) => result,
+            result = self.go(global, &session, kept.as_ref()) => result,
             // Whatever is under way dies with its channel, on the hosts too.
             _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
         }
     }
 
-    async fn go(&self, global: &Global, session: &Session) -> Result<ExitStatus, Error> {
+    /// The plan in the file that was named, if it is one.
+    fn kept_plan(&self) -> Result<Option<PlanDocument>, Error> {
+        let Some(path) = self.file.as_ref().filter(|path| phases::is_plan(path)) else {
+            return Ok(None);
+        };
+        if !self.part.is_all() || self.upload_certs {
+            return Err(Error::Usage {
+                message: format!(
+                    "{} is a plan, and says itself which phases and hosts take part",
+                    path.display()
+                ),
+                hint: Some("give these options to `clusterctl-rs plan --out FILE`".into()),
+            });
+        }
+        phases::read_plan(path).map(Some)
+    }
+
+    async fn go(
+        &self,
+        global: &Global,
+        session: &Session,
+        kept: Option<&PlanDocument>,
+    ) -> Result<ExitStatus, Error> {
         let run = &session.run;
         let printer = global.printer();
         let mut draft = Draft::new(run).await?;
+        if let Some(kept) = kept {
+            let moved = phases::moved(kept, &draft.document(run).await?);
+            if !moved.is_empty() {
+                return Err(Error::Moved { moved });
+            }
+        }
         let mut plan = draft.plan(run).await?;
         if self.assert_noop && !plan.is_empty() {
-            printer.out(&plan.render(printer.color_out));
+            let document = draft.document(run).await?;
+            printer.out(&document.render(printer.color_out));
             return Err(Error::NotNoop {
                 changes: plan.count(),
             });
         }
+        let shown = match plan.is_empty() || self.yes {
+            true => None,
+            false => Some(draft.document(run).await?),
+        };
         let mut aside = std::mem::take(&mut draft.aside);
         if !plan.is_empty() {
-            if !self.yes {
-                printer.err(&plan.render(printer.color_err));
+            if let Some(document) = shown {
+                printer.err(&document.render(printer.color_err));
                 let question = format!("Make {}?", count(plan.count(), "change"));
                 confirm(&question)?;
             }

@@ -6,20 +6,31 @@ use clap::Args;
 
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
-use crate::phases::Draft;
+use crate::phases::{Draft, write_plan};
 use crate::{Error, ExitStatus};
 
 /// Show what `apply` would do; change nothing
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  clusterctl-rs plan --exit-code || echo 'the cluster differs'")]
+#[command(after_help = "Examples:
+  clusterctl-rs plan --exit-code || echo 'the cluster differs'
+  clusterctl-rs plan --out next.plan     keep it, look at it, let others look at it
+  clusterctl-rs apply next.plan          do exactly that, or refuse if anything has moved
+  clusterctl-rs plan --output json | jq '.hosts[] | {name, changes: (.changes | length)}'
+`clusterctl-rs schema plan` prints the JSON Schema of plans.")]
 pub(super) struct Plan {
     /// The inventory
     file: Option<PathBuf>,
     /// End with 3 if there are changes
     #[arg(long)]
     exit_code: bool,
+    /// Keep the plan in a file that only you may read, for `apply FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     part: Part,
+    /// Plan for `apply --upload-certs`
+    #[arg(long)]
+    upload_certs: bool,
 }
 
 impl Plan {
@@ -30,15 +41,27 @@ impl Plan {
             self.file.as_ref(),
             &self.part,
             Access::Read,
-            false,
+            self.upload_certs,
         )?;
         let draft = Draft::new(&session.run).await?;
-        let plan = draft.plan(&session.run).await?;
+        let plan = draft.document(&session.run).await?;
         let printer = global.printer();
         if global.output == OutputFormat::Json {
-            printer.out(&plan.to_json().to_string());
+            let json = serde_json::to_string(&plan).map_err(|error| Error::File {
+                what: "write",
+                path: "the plan".into(),
+                source: error.into(),
+            })?;
+            printer.out(&json);
         } else {
             printer.out(&plan.render(printer.color_out));
+        }
+        if let Some(path) = &self.out {
+            write_plan(path, &plan)?;
+            printer.err(&format!(
+                "the plan is in {0}; `clusterctl-rs apply {0}` carries it out",
+                path.display()
+            ));
         }
         Ok(match (plan.is_empty(), draft.aside.is_empty()) {
             (false, _) if self.exit_code => ExitStatus::Changes,

@@ -1,21 +1,40 @@
-//! `schema`: the inventory's JSON Schema.
+//! `schema`: JSON Schemas of the inventory and of plans.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::report::Printer;
-use crate::{Error, ExitStatus, inventory};
+use crate::{Error, ExitStatus, inventory, phases};
 
-/// Print the JSON Schema of the inventory
+/// Print the JSON Schema of the inventory, or of plans
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example (VS Code's YAML extension, first line of the inventory):\n  \
-# yaml-language-server: $schema=inventory.schema.json"
-)]
-pub(super) struct Schema {}
+#[command(after_help = "Examples:
+  clusterctl-rs schema > inventory.schema.json
+  clusterctl-rs schema plan > plan.schema.json
+The first line of an inventory, for VS Code's YAML extension:
+  # yaml-language-server: $schema=inventory.schema.json")]
+pub(super) struct Schema {
+    /// Of what
+    #[arg(value_enum, default_value_t)]
+    of: Of,
+}
+
+/// What there are schemas of.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Of {
+    /// The inventory
+    #[default]
+    Inventory,
+    /// What `plan --output json` prints and `plan --out` writes
+    Plan,
+}
 
 impl Schema {
     pub(super) fn run(&self) -> Result<ExitStatus, Error> {
-        Printer::new().out(&format!("{:#}", inventory::schema()));
+        let schema = match self.of {
+            Of::Inventory => inventory::schema(),
+            Of::Plan => phases::plan_schema(),
+        };
+        Printer::new().out(&format!("{schema:#}"));
         Ok(ExitStatus::Done)
     }
 }

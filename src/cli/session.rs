@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Global, load::load, prompt::Terminal};
 use crate::engine::{Event, Events, Journal, Lock, Sink, State, Tracker};
-use crate::phases::{Options, Phase, Run, Selection, matches};
+use crate::phases::{Options, Phase, PlanOptions, Run, Selection, matches};
 use crate::report::{self, Summary};
 use crate::ssh::{Connector, Finished, Observer};
 use crate::{Error, inventory};
@@ -27,6 +27,20 @@ pub(super) struct Part {
 }
 
 impl Part {
+    /// The part that a plan is for.
+    pub(super) fn of_plan(options: &PlanOptions) -> Self {
+        Part {
+            phases: options.phases.clone(),
+            skip_phases: Vec::new(),
+            hosts: options.hosts.clone(),
+        }
+    }
+
+    /// Whether everything is wanted.
+    pub(super) fn is_all(&self) -> bool {
+        self.phases.is_empty() && self.skip_phases.is_empty() && self.hosts.is_empty()
+    }
+
     /// Some hosts, all phases.
     pub(super) fn hosts(patterns: Vec<String>) -> Self {
         Part {
@@ -61,7 +75,10 @@ impl Session {
         upload_certs: bool,
     ) -> Result<Self, Error> {
         let printer = global.printer();
-        let cluster = load(&global.inventory(inventory), printer)?;
+        let inventory = global.inventory(inventory);
+        let cluster = load(&inventory, printer)?;
+        let name = inventory.file_name().unwrap_or_default();
+        let inventory = cluster.base_dir.join(name);
         let skip: Vec<String> = part
             .skip_phases
             .iter()
@@ -111,6 +128,7 @@ impl Session {
         Ok(Session {
             run: Run {
                 cluster: Arc::new(cluster),
+                inventory,
                 state,
                 connector,
                 tracker: Tracker::new(events),

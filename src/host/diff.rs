@@ -78,6 +78,8 @@ impl Differ<'_> {
             kind,
             name: escape(name),
             detail,
+            before: None,
+            after: None,
         };
         self.out.push((change, step));
     }
@@ -241,14 +243,17 @@ impl Differ<'_> {
             keep,
         };
         self.push(action, Kind::File, &file.path, detail, step);
+        if let Some((change, _)) = self.out.last_mut() {
+            change.before = before.map(|hash| shown_hash(file, hash));
+            change.after = Some(shown_hash(file, &after));
+        }
     }
 
     fn file_detail(&self, file: &FileResource, before: Option<&String>, after: &str) -> Detail {
         if file.secret {
-            let short = |hash: &str| hash.chars().take(12).collect::<String>();
             return Detail::Secret {
-                before: before.map(|hash| short(hash)),
-                after: short(after),
+                before: before.map(|hash| shown_hash(file, hash)),
+                after: shown_hash(file, after),
             };
         }
         let old = match self.observed.at(&file.path) {
@@ -313,6 +318,15 @@ impl Differ<'_> {
         self.touched
             .extend(notify.iter().map(|unit| unit_name(unit)));
         self.unit_files |= path.contains("/systemd/system/");
+    }
+}
+
+/// As much of a hash as may be shown: of a secret, what tells two apart, and
+/// too little to be sure of a guess.
+fn shown_hash(file: &FileResource, hash: &str) -> String {
+    match file.secret {
+        true => hash.chars().take(12).collect(),
+        false => hash.to_owned(),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{FileResource, Receipt};
+use super::{Content, FileResource, Receipt};
 
 /// What has to change on one host, in the order in which it will.
 #[derive(Debug, Clone)]
@@ -29,21 +30,25 @@ impl HostPlan {
         self.changes.is_empty()
     }
 
+    /// What the change at position `at` writes, if it writes bytes of ours.
+    pub fn content(&self, at: usize) -> Option<&[u8]> {
+        match self.steps.get(at) {
+            Some(Step::File { file, .. }) => match &file.content {
+                Content::Bytes(bytes) => Some(bytes),
+                Content::Local { .. } => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Bytes that converging will send over, about: for progress bars.
     pub fn payload(&self) -> u64 {
         self.steps.iter().map(Step::payload).sum()
     }
 }
 
-impl Serialize for HostPlan {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.changes.serialize(serializer)
-    }
-}
-
 /// One thing that has to change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// What happens.
     pub action: Action,
@@ -52,8 +57,12 @@ pub struct Change {
     /// Which one.
     pub name: String,
     /// What exactly.
-    #[serde(skip_serializing_if = "Detail::is_none")]
     pub detail: Detail,
+    /// SHA-256 of what stands there, where a file's content is about to change
+    /// and there is one. Of a secret, the first digits.
+    pub before: Option<String>,
+    /// The same of what will stand there.
+    pub after: Option<String>,
 }
 
 impl std::fmt::Display for Change {
@@ -65,7 +74,9 @@ impl std::fmt::Display for Change {
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+        )]
         #[serde(rename_all = "kebab-case")]
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
@@ -140,10 +151,11 @@ words! {
 }
 
 /// What exactly changes. Everything that came from a host is escaped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "camelCase", deny_unknown_fields)]
 pub enum Detail {
     /// The name says it all.
+    #[default]
     None,
     /// A unified diff of text.
     Diff {
@@ -165,7 +177,8 @@ pub enum Detail {
 }
 
 impl Detail {
-    fn is_none(&self) -> bool {
+    /// Whether there is nothing more to say.
+    pub fn is_none(&self) -> bool {
         *self == Detail::None
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::desired::{Context, facts_of};
+use super::document::PlanDocument;
 use super::make_plan::{self, Looked};
 use super::membership::Membership;
 use super::plan::{Live, Plan};
@@ -97,6 +98,17 @@ impl Draft {
             &self.looked,
         )
         .await
+    }
+
+    /// The same as a document: to be shown or kept, not to be carried out.
+    ///
+    /// # Errors
+    /// As [`Draft::plan`].
+    pub async fn document(&self, run: &Run) -> Result<PlanDocument, Error> {
+        let context = Arc::new(self.context.with_placeholders()?);
+        let (live, looked) = (self.live.as_ref(), &self.looked);
+        let plan = make_plan::make(run, &context, &self.control_planes, live, looked).await?;
+        super::draw::document(run, &plan, &self.aside)
     }
 
     /// Makes the certificates that are missing. The plan has to be made anew

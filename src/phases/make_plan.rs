@@ -109,12 +109,16 @@ pub(super) async fn make(
         );
     }
     let mut objects = context.objects()?;
+    if needs_api(run).is_some() {
+        objects.insert(0, (Phase::ControlPlane, context.cluster_admins()?));
+    }
     if upload_certs::wanted(run) {
         objects.extend(context.upload_certs_rbac()?);
     }
     let mut objects: Vec<_> = objects
         .into_iter()
-        .filter(|(phase, _)| run.has(*phase))
+        // Whatever needs the API sees to it that the admin may use it.
+        .filter(|(phase, _)| *phase == Phase::ControlPlane || run.has(*phase))
         .collect();
     let object_changes = match live {
         Some(live) => {

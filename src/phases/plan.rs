@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Error;
@@ -74,7 +76,8 @@ pub struct Work {
 }
 
 /// What becomes of the etcd member of a control plane whose cluster lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum EtcdStep {
     /// It joins as a learner, and is promoted once it has caught up.
     Join,

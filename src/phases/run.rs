@@ -40,6 +40,8 @@ impl Default for Options {
 pub struct Run {
     /// What the cluster should be.
     pub cluster: Arc<Cluster>,
+    /// The file that says so, absolute.
+    pub inventory: PathBuf,
     /// The operator state.
     pub state: State,
     /// Connects to hosts.

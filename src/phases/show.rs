@@ -1,136 +1,79 @@
-//! A plan as people and programs read it.
+//! A plan as people read it.
 
-use serde_json::{Value, json};
-
-use super::plan::{EtcdStep, Plan, Work};
-use crate::host::{Action as HostAction, Detail, HostPlan};
+use super::document::{ObjectAction, PlanDocument, PlannedChange, PlannedHost, PlannedObject};
+use super::plan::EtcdStep;
+use crate::host::{Action as HostAction, Detail};
 use crate::pki::Action;
-use crate::report::{colored_diff, count, unified};
+use crate::report::{colored_diff, count};
 
-impl Plan {
+impl PlanDocument {
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        self.changes == 0
+    }
+
     /// The plan as text: what happens to whom, in order, with diffs of what is
     /// changed and hashes of what is secret.
     pub fn render(&self, color: bool) -> String {
         let mut sections = Vec::new();
-        let certs: Vec<String> = self
-            .certs
-            .iter()
-            .filter(|decision| decision.action != Action::Kept)
-            .map(|decision| {
-                let verb = if decision.action == Action::Created {
-                    "create"
-                } else {
-                    "reissue"
-                };
-                format!("  {verb} {} ({})", decision.file, decision.why)
-            })
-            .collect();
-        push(&mut sections, "certificates", certs);
-        for work in &self.work {
-            push(&mut sections, work.name(), host_lines(work, color));
+        let certificates = self.certificates.iter().map(|decision| {
+            let verb = match decision.action {
+                Action::Reissued => "reissue",
+                Action::Created | Action::Kept => "create",
+            };
+            format!("  {verb} {} ({})", decision.file, decision.why)
+        });
+        push(&mut sections, "certificates", certificates.collect());
+        for host in &self.hosts {
+            push(&mut sections, &host.name, host_lines(host, color));
         }
-        let mut cluster = self.object_lines(color);
-        if self.certificate_key.is_some() {
-            cluster.push("  upload the shared certificates, encrypted, for two hours".into());
-        }
-        push(&mut sections, "cluster", cluster);
+        let title = match self.api_answers {
+            true => "cluster",
+            false => "cluster, once its API answers",
+        };
+        push(&mut sections, title, self.cluster_lines(color));
         if self.kubeconfig {
-            push(
-                &mut sections,
-                "this machine",
-                vec!["  write the admin kubeconfig".into()],
-            );
+            let line = "  write the admin kubeconfig".to_owned();
+            push(&mut sections, "this machine", vec![line]);
         }
-        if sections.is_empty() {
-            return "nothing to change".into();
+        let restarts = self.hosts.iter().filter_map(|host| {
+            let restarts: Vec<String> = host.restarts().collect();
+            (!restarts.is_empty()).then(|| format!("  {}: {}", host.name, restarts.join(", ")))
+        });
+        push(&mut sections, "restarts", restarts.collect());
+        let aside = &self.set_aside;
+        let aside = aside
+            .iter()
+            .map(|one| format!("  {}: {}", one.host, one.why));
+        push(&mut sections, "left out", aside.collect());
+        if self.is_empty() {
+            sections.push("nothing to change".into());
+            return sections.join("\n\n");
         }
-        format!(
-            "{}\n\n{} to make",
-            sections.join("\n\n"),
-            count(self.count(), "change")
-        )
+        let order = self.order.iter().enumerate().map(|(at, stage)| {
+            let whom = match stage.hosts.len() {
+                0 => String::new(),
+                _ => format!("{}, ", stage.hosts.join(", ")),
+            };
+            format!("  {}. {}: {whom}{}", at + 1, stage.phase, stage.how)
+        });
+        push(&mut sections, "order", order.collect());
+        let changes = count(self.changes, "change");
+        format!("{}\n\n{changes} to make", sections.join("\n\n"))
     }
 
-    fn object_lines(&self, color: bool) -> Vec<String> {
-        let Some(changes) = &self.object_changes else {
-            return self
-                .objects
-                .iter()
-                .map(|(_, object)| {
-                    let text = |pointer: &str| {
-                        object
-                            .pointer(pointer)
-                            .and_then(Value::as_str)
-                            .unwrap_or_default()
-                    };
-                    let namespace = match text("/metadata/namespace") {
-                        "" => String::new(),
-                        namespace => format!("{namespace}/"),
-                    };
-                    format!(
-                        "  apply {} {namespace}{}",
-                        text("/kind"),
-                        text("/metadata/name")
-                    )
-                })
-                .collect();
-        };
+    fn cluster_lines(&self, color: bool) -> Vec<String> {
         let mut lines = Vec::new();
-        for (_, change) in changes {
-            let verb = if change.created { "create" } else { "update" };
-            lines.push(format!("  {verb} {}", change.id));
-            if !change.created {
-                let diff = unified(&change.before, &change.after);
-                lines.push(colored_diff(&diff, "      ", color));
-            }
+        for object in &self.objects {
+            lines.extend(object_lines(object, color));
+        }
+        if self.options.upload_certs {
+            lines.push("  upload the shared certificates, encrypted, for two hours".into());
+        }
+        if self.join_token {
+            lines.push("  create a bootstrap token for this run, delete it at its end".into());
         }
         lines
-    }
-
-    /// The plan as JSON.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "cluster": self.context.cluster.name,
-            "changes": self.count(),
-            "certificates": self
-                .certs
-                .iter()
-                .filter(|decision| decision.action != Action::Kept)
-                .collect::<Vec<_>>(),
-            "hosts": self
-                .work
-                .iter()
-                .map(|work| {
-                    json!({
-                        "name": work.name(),
-                        "changes": work.prepare,
-                        "join": work.join,
-                        "etcd": work.etcd.map(|step| match step {
-                            EtcdStep::Join => "join",
-                            EtcdStep::Promote => "promote",
-                        }),
-                        "registersAgain": work.registers_again,
-                        "afterRegistration": work.waits_for_node,
-                        "labels": work.labels.is_some(),
-                        "taints": work.taints,
-                    })
-                })
-                .collect::<Vec<_>>(),
-            "objects": match &self.object_changes {
-                Some(changes) => json!(changes
-                    .iter()
-                    .map(|(phase, change)| {
-                        let mut value = json!(change);
-                        value["phase"] = phase.name().into();
-                        value["diff"] = unified(&change.before, &change.after).into();
-                        value
-                    })
-                    .collect::<Vec<_>>()),
-                None => Value::Null,
-            },
-            "uploadCerts": self.certificate_key.is_some(),
-            "kubeconfig": self.kubeconfig,
-        })
     }
 }
 
@@ -140,59 +83,70 @@ fn push(sections: &mut Vec<String>, title: &str, lines: Vec<String>) {
     }
 }
 
-fn host_lines(work: &Work, color: bool) -> Vec<String> {
-    let mut lines = change_lines(&work.prepare, color);
-    if let Some(join) = &work.join {
+fn host_lines(host: &PlannedHost, color: bool) -> Vec<String> {
+    let mut lines = change_lines(&host.changes, color);
+    if let Some(join) = &host.join {
         lines.push("  once the API answers, join:".into());
-        lines.extend(
-            change_lines(join, color)
-                .into_iter()
-                .map(|line| format!("  {line}")),
-        );
+        let join = change_lines(join, color).into_iter();
+        lines.extend(join.map(|line| format!("  {}", line.replace('\n', "\n  "))));
     }
-    lines.extend(work.etcd.map(|step| {
+    lines.extend(host.etcd.map(|step| {
         match step {
             EtcdStep::Join => "  add its etcd member as a learner, and promote it",
             EtcdStep::Promote => "  promote its etcd member, a learner so far",
         }
         .to_owned()
     }));
-    if work.registers_again {
+    if host.registers_again {
         lines.push("  restart unit kubelet.service (the API has lost its node)".into());
     }
-    if work.waits_for_node {
+    if host.after_registration {
         lines.push("  once its node has registered: pod network, labels, taints".into());
     }
-    if let Some(labels) = &work.labels {
+    if let Some(labels) = &host.labels {
         lines.push("  change labels of its node".into());
-        let diff = unified(&labels.before, &labels.after);
-        lines.push(colored_diff(&diff, "      ", color));
+        let diff = labels.diff.as_deref().unwrap_or_default();
+        lines.push(colored_diff(diff, "      ", color));
     }
-    lines.extend(
-        work.taints
-            .iter()
-            .map(|taint| format!("  add taint {taint}")),
-    );
+    let taints = host.taints.iter();
+    lines.extend(taints.map(|taint| format!("  add taint {taint}")));
     lines
 }
 
-fn change_lines(plan: &HostPlan, color: bool) -> Vec<String> {
-    let mut lines = Vec::new();
-    for change in &plan.changes {
-        let mut line = format!("  {change}");
-        match &change.detail {
-            Detail::Text { text } => line.push_str(&format!(" ({text})")),
-            Detail::Secret { before, after } => {
-                let before = before.as_deref().unwrap_or("none");
-                line.push_str(&format!(" (secret, {before} -> {after})"));
-            }
-            Detail::Diff { unified } if change.action == HostAction::Update => {
-                line.push('\n');
-                line.push_str(&colored_diff(unified, "      ", color));
-            }
-            _ => {}
-        }
-        lines.push(line);
+fn object_lines(object: &PlannedObject, color: bool) -> Vec<String> {
+    let mut line = format!("  {} {}", object.action.word(), object.title());
+    if object.kind == "Secret" && object.action != ObjectAction::Apply {
+        let before = object.before.as_deref().unwrap_or("none");
+        line.push_str(&format!(" (secret, {before} -> {})", object.after));
     }
-    lines
+    let diff = object.diff.as_deref();
+    let diff = diff.map(|diff| colored_diff(diff, "      ", color));
+    std::iter::once(line).chain(diff).collect()
+}
+
+fn change_lines(changes: &[PlannedChange], color: bool) -> Vec<String> {
+    changes
+        .iter()
+        .map(|change| change_line(change, color))
+        .collect()
+}
+
+fn change_line(change: &PlannedChange, color: bool) -> String {
+    let line = format!("  {} {} {}", change.action, change.kind, change.name);
+    match &change.detail {
+        Detail::Secret { before, .. } if change.undecided => {
+            let before = before.as_deref().unwrap_or("none");
+            format!("{line} (secret, {before} -> made by apply)")
+        }
+        _ if change.undecided => format!("{line} (made by apply)"),
+        Detail::Secret { before, after } => {
+            let before = before.as_deref().unwrap_or("none");
+            format!("{line} (secret, {before} -> {after})")
+        }
+        Detail::Text { text } => format!("{line} ({text})"),
+        Detail::Diff { unified } if change.action == HostAction::Update => {
+            format!("{line}\n{}", colored_diff(unified, "      ", color))
+        }
+        Detail::Diff { .. } | Detail::None => line,
+    }
 }

@@ -1,12 +1,18 @@
 //! What the store hands out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::store;
 use super::table::{self, Ca, LEAVES, Place};
+
+/// What every placeholder begins with. Its length is a multiple of three, so
+/// that it can be told in base64, too.
+pub const PLACEHOLDER: &str = "#: made by apply: ";
 
 /// A CA, in PEM.
 #[derive(Clone)]
@@ -44,7 +50,7 @@ impl fmt::Debug for Leaf {
 }
 
 /// What became of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// It stays as it is.
@@ -56,7 +62,8 @@ pub enum Action {
 }
 
 /// What became of a file, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Decision {
     /// The certificate (its key goes with it) or key, relative to the operator
     /// state.
@@ -140,6 +147,51 @@ impl Pki {
         self.decisions.iter().any(|d| d.action != Action::Kept)
     }
 
+    /// The same with a placeholder in the place of each certificate and key
+    /// that isn't made yet, or is to be made anew. What would be made is random,
+    /// and never the same twice; what is rendered from placeholders is.
+    pub fn with_placeholders(&self) -> Pki {
+        let made: BTreeSet<&str> = self
+            .decisions
+            .iter()
+            .filter(|decision| decision.action != Action::Kept)
+            .map(|decision| decision.file.as_str())
+            .collect();
+        let mut pki = Pki {
+            external_ca: self.external_ca,
+            decisions: self.decisions.clone(),
+            warnings: self.warnings.clone(),
+            authorities: self.authorities.clone(),
+            service_account: self.service_account.clone(),
+            nodes: self.nodes.clone(),
+        };
+        for (ca, authority) in &mut pki.authorities {
+            let file = store::shared(ca.base(), "crt");
+            if made.contains(file.as_str()) {
+                authority.cert = placeholder(&file);
+                let key = placeholder(&store::shared(ca.base(), "key"));
+                authority.key = Some(Zeroizing::new(key));
+            }
+        }
+        let [key, public] = ["key", "pub"].map(|end| store::shared(table::SERVICE_ACCOUNT, end));
+        if made.contains(key.as_str()) {
+            pki.service_account.0 = Zeroizing::new(placeholder(&key));
+        }
+        if made.contains(public.as_str()) {
+            pki.service_account.1 = placeholder(&public);
+        }
+        for (node, leaves) in &mut pki.nodes {
+            for (base, leaf) in leaves {
+                let file = store::own(node, base, "crt");
+                if made.contains(file.as_str()) {
+                    leaf.cert = placeholder(&file);
+                    leaf.key = Zeroizing::new(placeholder(&store::own(node, base, "key")));
+                }
+            }
+        }
+        pki
+    }
+
     /// Every file of the PKI directory of the control plane `name`, authorities
     /// first. Nothing if the request didn't name it. What kubeconfigs embed is
     /// not among them.
@@ -175,6 +227,10 @@ impl Pki {
         files.push(secret_file(format!("{base}.pub"), public));
         files
     }
+}
+
+fn placeholder(file: &str) -> String {
+    format!("{PLACEHOLDER}{file}\n")
 }
 
 fn cert_file(base: &str, cert: &str) -> PkiFile {

@@ -23,7 +23,7 @@ mod upload;
 pub use error::PkiError;
 pub use inspect::{CertificateInfo, inspect, spki_pin};
 pub use keys::{Algorithm, KeyError, PrivateKey};
-pub use material::{Action, Authority, Decision, Leaf, Pki, PkiFile};
+pub use material::{Action, Authority, Decision, Leaf, PLACEHOLDER, Pki, PkiFile};
 pub use request::{EtcdSans, NodeRequest, Request, Sans, Validity};
 pub use store::{EtcdCredentials, Store};
 pub use table::Ca;

@@ -336,20 +336,15 @@ pub(crate) fn planned(plan: &Value) -> Vec<String> {
         if !host["join"].is_null() {
             lines.push(format!("{name} join"));
         }
-        if host["labels"] == true {
+        if !host["labels"].is_null() {
             lines.push(format!("{name} labels"));
         }
         for taint in host["taints"].as_array().unwrap() {
             lines.push(format!("{name} taint {}", text(taint)));
         }
     }
-    for object in plan["objects"].as_array().into_iter().flatten() {
-        let verb = if object["created"] == true {
-            "create"
-        } else {
-            "update"
-        };
-        let (kind, name) = (text(&object["kind"]), text(&object["name"]));
+    for object in plan["objects"].as_array().unwrap() {
+        let [verb, kind, name] = ["action", "kind", "name"].map(|field| text(&object[field]));
         lines.push(format!("cluster {verb} {kind} {name}"));
     }
     lines.sort();

@@ -7,19 +7,7 @@ use std::time::{Duration, Instant};
 use crate::components::Components;
 use crate::lab::Lab;
 use crate::operator::Operator;
-use crate::scenario;
-
-/// Every path that outlives a reboot, with kind, mode, owner, target and hash.
-/// Left out: logs, and containerd's own store, which keeps its databases once
-/// it has run.
-const SNAPSHOT: &str = r#"
-find / /var/lib -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/tmp \
-	-o -path /var/log -o -path /var/lib/systemd/random-seed -o -path /var/lib/containerd \) -prune -o \
-	-printf '%p %y %m %U:%G %l\n' | sort -u
-find / /var/lib -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /var/tmp \
-	-o -path /var/log -o -path /var/lib/systemd/random-seed -o -path /var/lib/containerd \) -prune -o \
-	-type f -print0 | xargs -0 sha256sum | sort -u
-"#;
+use crate::{scenario, traces};
 
 /// What the kernel and systemd hold: links, routes, sysctls, rules, units.
 const STATE: &str = r#"
@@ -55,7 +43,7 @@ fn assert_same(lab: &Lab, host: &str, before: &[BTreeSet<String>; 2]) {
 }
 
 fn look(lab: &Lab, host: &str) -> [BTreeSet<String>; 2] {
-    [lines(lab, host, SNAPSHOT), lines(lab, host, STATE)]
+    [traces::of_disk(lab, host, &[]), lines(lab, host, STATE)]
 }
 
 /// Waits until `done` says so, for a minute and a half.

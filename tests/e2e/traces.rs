@@ -39,6 +39,41 @@ pub(crate) fn of_host(lab: &Lab, host: &str) -> Traces {
         .collect()
 }
 
+/// Every path of a host that outlives a reboot, with kind, mode, owner, target
+/// and hash. Left out: logs, containerd's own store, which keeps its databases
+/// once it has run, and what lies below `but`.
+pub(crate) fn of_disk(lab: &Lab, host: &str, but: &[&str]) -> Traces {
+    let left_out: Vec<String> = [
+        "/proc",
+        "/sys",
+        "/dev",
+        "/run",
+        "/tmp",
+        "/var/tmp",
+        "/var/log",
+        "/var/lib/systemd/random-seed",
+        "/var/lib/containerd",
+    ]
+    .iter()
+    .chain(but)
+    .map(|path| format!("-path '{path}'"))
+    .collect();
+    let find = format!(
+        "find / /var/lib -xdev \\( {} \\) -prune -o",
+        left_out.join(" -o ")
+    );
+    let script = format!(
+        "{find} -printf '%p %y %m %U:%G %l\\n' | sort -u
+        {find} -type f -print0 | xargs -0 sha256sum | sort -u"
+    );
+    let listing = lab.sh(host, &script);
+    assert!(listing.lines().count() > 1000, "{host}: {listing}");
+    listing
+        .lines()
+        .map(|line| format!("{host} {line}"))
+        .collect()
+}
+
 /// Files of a directory on the workstation with mode, size and times.
 pub(crate) fn of_directory(dir: &Path) -> Traces {
     let mut find = std::process::Command::new("find");
@@ -64,18 +99,18 @@ const KINDS: [&str; 11] = [
     "/apis/certificates.k8s.io/v1/certificatesigningrequests",
 ];
 
-/// Objects that we manage, with their versions.
+/// Every object of these kinds, with its version, and of the Nodes what doesn't
+/// move by itself. Some of the objects must be ours.
 pub(crate) fn of_api(operator: &Operator, cluster: &str) -> Traces {
     let mut lines = Traces::new();
+    let mut ours = 0;
     for path in KINDS {
         let list = operator.get_json(cluster, path);
         for object in list["items"].as_array().unwrap() {
             let metadata = &object["metadata"];
             let managers = metadata["managedFields"].as_array();
-            let ours = |one: &Value| one["manager"] == "clusterctl-rs";
-            if !managers.is_some_and(|list| list.iter().any(ours)) {
-                continue;
-            }
+            let by_us = |one: &Value| one["manager"] == "clusterctl-rs";
+            ours += usize::from(managers.is_some_and(|list| list.iter().any(by_us)));
             // A workload's status moves by itself; its generation is the spec's.
             let version = match metadata["generation"].is_null() {
                 true => &metadata["resourceVersion"],
@@ -88,6 +123,16 @@ pub(crate) fn of_api(operator: &Operator, cluster: &str) -> Traces {
         }
     }
     // Nothing of ours at all would mean that this looks for the wrong thing.
-    assert!(lines.len() > 10, "only {lines:?} are ours");
+    assert!(ours > 10, "only {ours} of {lines:?} are ours");
+    for node in operator.get_json(cluster, "/api/v1/nodes")["items"]
+        .as_array()
+        .unwrap()
+    {
+        let metadata = &node["metadata"];
+        lines.insert(format!(
+            "node {} {} {} {}",
+            metadata["name"], metadata["labels"], metadata["annotations"], node["spec"]
+        ));
+    }
     lines
 }

@@ -6,8 +6,8 @@ use backon::{ExponentialBuilder, Retryable};
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, ApiResource, Scope};
-use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::ApiError;
 
@@ -19,8 +19,7 @@ const FIELD_MANAGER: &str = "clusterctl-rs";
 const CONCURRENCY: usize = 8;
 
 /// Names an object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectId {
     /// Group and version, as in the object.
     pub api_version: String,
@@ -73,21 +72,21 @@ impl ObjectId {
 }
 
 /// What applying an object would change, or has changed.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub struct ObjectChange {
     /// Which object.
-    #[serde(flatten)]
     pub id: ObjectId,
     /// Whether it isn't there yet.
     pub created: bool,
     /// Before and after as YAML without what the server fills in; empty for
     /// Secrets, whose content is never shown.
-    #[serde(skip)]
     pub before: String,
     /// See `before`.
-    #[serde(skip)]
     pub after: String,
+    /// [`fingerprint`] of what is there; `None` if nothing is.
+    pub before_hash: Option<String>,
+    /// The same of what will be there.
+    pub after_hash: String,
 }
 
 /// Applies objects.
@@ -142,11 +141,12 @@ impl Applier {
             }
         };
         let Some(live) = live else {
-            let after = show(&bare(object.clone()));
             return Ok(Some(ObjectChange {
                 created: true,
                 before: String::new(),
-                after,
+                after: show(&bare(object.clone())),
+                before_hash: None,
+                after_hash: fingerprint(object),
                 id,
             }));
         };
@@ -162,11 +162,12 @@ impl Applier {
         if before == after {
             return Ok(None);
         }
-        let (before, after) = (show(&before), show(&after));
         Ok(Some(ObjectChange {
             created: false,
-            before,
-            after,
+            before: show(&before),
+            after: show(&after),
+            before_hash: Some(fingerprint(&before)),
+            after_hash: fingerprint(&after),
             id,
         }))
     }
@@ -294,6 +295,39 @@ fn bare(mut object: Value) -> Value {
     object
 }
 
+/// SHA-256 of an object as far as it is ours, lower hex; of a Secret, the first
+/// digits. Two of an object that nobody has changed are the same: left out is
+/// what the server fills in, when a bootstrap token ends, and of a Node all but
+/// its labels and annotations, for the rest moves by itself.
+pub fn fingerprint(object: &Value) -> String {
+    let mut object = bare(object.clone());
+    let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+    if kind == "Node" {
+        let metadata = &object["metadata"];
+        object = serde_json::json!({
+            "name": metadata["name"],
+            "labels": metadata["labels"],
+            "annotations": metadata["annotations"],
+        });
+    }
+    for data in ["data", "stringData"] {
+        if object["type"] == "bootstrap.kubernetes.io/token"
+            && let Some(data) = object.get_mut(data).and_then(Value::as_object_mut)
+        {
+            data.shift_remove("expiration");
+        }
+    }
+    object.sort_all_objects();
+    let mut hash: String = Sha256::digest(object.to_string())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    if kind == "Secret" {
+        hash.truncate(12);
+    }
+    hash
+}
+
 fn yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap_or_else(|_| value.to_string())
 }
@@ -326,6 +360,30 @@ mod tests {
             bare(live),
             json!({"metadata": {"name": "a"}, "data": {"k": "v"}})
         );
+    }
+
+    #[test]
+    fn a_fingerprint_moves_with_what_is_ours_and_nothing_else() {
+        let token = |expiration: &str, id: &str| {
+            fingerprint(
+                &json!({"kind": "Secret", "type": "bootstrap.kubernetes.io/token",
+                "data": {"expiration": expiration, "token-id": id}}),
+            )
+        };
+        assert_eq!(token("MjAyNg==", "YQ=="), token("MjAyNw==", "YQ=="));
+        assert_ne!(token("MjAyNg==", "YQ=="), token("MjAyNg==", "Yg=="));
+        assert_eq!(token("MjAyNg==", "YQ==").len(), 12);
+        let node = |labels: Value, status: &str| {
+            fingerprint(
+                &json!({"kind": "Node", "spec": {"taints": [status]}, "status": status,
+                "metadata": {"name": "w1", "resourceVersion": status, "labels": labels}}),
+            )
+        };
+        assert_eq!(
+            node(json!({"a": "1", "b": "2"}), "x"),
+            node(json!({"b": "2", "a": "1"}), "y")
+        );
+        assert_ne!(node(json!({"a": "1"}), "x"), node(json!({"a": "2"}), "x"));
     }
 
     #[test]

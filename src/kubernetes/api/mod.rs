@@ -6,7 +6,7 @@ mod etcd;
 mod probe;
 mod wait;
 
-pub use apply::{Applier, ObjectChange, ObjectId};
+pub use apply::{Applier, ObjectChange, ObjectId, fingerprint};
 pub use client::{Dial, Identity, Stream, client};
 pub use etcd::{EtcdClient, Member, MemberStatus};
 pub use probe::{probe_http, probe_https};

@@ -68,6 +68,7 @@ impl Watch {
         Watch {
             run: Run {
                 cluster: Arc::new(offline(&run.cluster)),
+                inventory: run.inventory.clone(),
                 state: run.state.clone(),
                 connector: run.connector.clone(),
                 tracker: Tracker::new(events),
