@@ -31,9 +31,21 @@ pub(super) fn client(
     session: &crate::ssh::Session,
     host: &Host,
 ) -> Result<EtcdClient, Error> {
-    let files = Store::new(run.state.dir()).etcd_client(&host.name)?;
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let tunnel = Tunnel::new(session, address, ETCD_CLIENT_PORT);
+    client_at(run, session, host, address, ETCD_CLIENT_PORT)
+}
+
+/// A client, with the certificate of `host`, of the member that `host` reaches
+/// at `address`.
+pub(super) fn client_at(
+    run: &Run,
+    session: &crate::ssh::Session,
+    host: &Host,
+    address: IpAddr,
+    port: u16,
+) -> Result<EtcdClient, Error> {
+    let files = Store::new(run.state.dir()).etcd_client(&host.name)?;
+    let tunnel = Tunnel::new(session, address, port);
     let identity = Identity {
         cert: files.cert,
         key: files.key,

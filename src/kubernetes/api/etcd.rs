@@ -118,7 +118,19 @@ impl EtcdClient {
     /// # Errors
     /// What the member says, or the way to it.
     pub async fn members(&self) -> Result<Vec<Member>, ApiError> {
-        let body = json!({"linearizable": true});
+        self.list(true).await
+    }
+
+    /// Every member that this one knows of, in quorum or not.
+    ///
+    /// # Errors
+    /// What the member says, or the way to it.
+    pub async fn members_known_here(&self) -> Result<Vec<Member>, ApiError> {
+        self.list(false).await
+    }
+
+    async fn list(&self, linearizable: bool) -> Result<Vec<Member>, ApiError> {
+        let body = json!({"linearizable": linearizable});
         let list: Members = self
             .call("list etcd's members", "/v3/cluster/member/list", &body)
             .await?;

@@ -356,7 +356,7 @@ mod tests {
         let mut answers = samples::answers();
         let nodes = &mut answers.api.as_mut().unwrap().1;
         nodes[0].metadata.name = Some("evil\u{1b}[2J".into());
-        answers.etcd.as_mut().unwrap()[0].name = "cp1\u{7}".into();
+        answers.etcd.as_mut().unwrap()[0].listed.name = "cp1\u{7}".into();
         let status = merge(&samples::cluster(), &answers);
         let text = crate::report::status(&status, false);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text}");

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::certs::{Found, Place};
 use super::drift::Drift;
-use super::etcd::{Member, Said};
+use super::etcd::Member;
 use super::host::{Told, component};
 use super::merge::{Answers, merge};
 use super::model::{ClusterStatus, ComponentStatus, Health};
@@ -103,14 +103,12 @@ fn node(name: &str, ready: &str) -> Node {
 
 pub(super) fn member(id: u64, leader: u64) -> Member {
     Member {
-        id,
-        name: format!("cp{id}"),
-        learner: false,
-        said: Ok(Said {
-            leader,
-            db_size: 5 << 20,
-            errors: Vec::new(),
-        }),
+        listed: serde_json::from_value(json!({"ID": id.to_string(), "name": format!("cp{id}")}))
+            .unwrap(),
+        said: Ok(serde_json::from_value(
+            json!({"leader": leader.to_string(), "dbSize": "5242880"}),
+        )
+        .unwrap()),
     }
 }
 
