@@ -186,6 +186,9 @@ impl Differ<'_> {
                     self.push(Action::Create, Kind::Link, path, detail, step);
                 }
                 Resource::Absent { path, notify } => self.absent(path, notify),
+                Resource::Withdrawn { path } if self.receipt.files.contains_key(path) => {
+                    self.absent(path, &[]);
+                }
                 _ => {}
             }
         }

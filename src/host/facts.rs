@@ -63,6 +63,8 @@ pub struct Facts {
     pub mtu: u32,
     /// Whether a working kubelet.conf says that this host has joined.
     pub joined: bool,
+    /// `server` in the host's kubelet.conf, such as `https://127.0.0.1:6443`.
+    pub kubelet_server: Option<String>,
     /// Version of `kubeadm` at /usr/bin, if there is one.
     pub kubeadm_version: Option<String>,
 }

@@ -106,6 +106,11 @@ pub(super) fn facts<'a>(
             .to_lowercase(),
         swap: swap_devices(files.lines("/proc/swaps")),
         joined: present.contains("/etc/kubernetes/kubelet.conf"),
+        kubelet_server: sections
+            .text("joined")
+            .iter()
+            .find_map(|line| line.strip_prefix("server "))
+            .map(|server| server.trim().trim_matches(['"', '\'']).to_owned()),
     }
 }
 

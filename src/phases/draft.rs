@@ -11,7 +11,7 @@ use super::{Run, certs, preflight, sources};
 use crate::artifacts::Set;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Etcd, Host};
-use crate::kubernetes::{self, EtcdMember, Patches, Templates, Token, endpoint};
+use crate::kubernetes::{self, Endpoints, EtcdMember, Patches, Templates, Token, endpoint};
 use crate::pki::Pki;
 use crate::{Error, host};
 
@@ -119,15 +119,15 @@ fn context(
         message: "no control plane takes part".into(),
         hint: None,
     })?;
-    let facts = |host: &crate::inventory::Host| {
+    let facts = |host: &Host| {
         control_planes
             .iter()
             .find(|one| one.host.name == host.name)
-            .map_or(&first.gathered.facts, |one| &one.gathered.facts)
+            .map(|one| &one.gathered.facts)
     };
     Ok(Context {
         cluster: Arc::new(sources::fit(&run.cluster, &artifacts)),
-        endpoint: kubernetes::endpoint::control_plane_endpoint(&run.cluster, facts)?,
+        endpoints: Endpoints::of(&run.cluster, facts)?,
         first_address: kubernetes::endpoint::advertise_address(&first.host, &first.gathered.facts)?,
         first_facts: first.gathered.facts.clone(),
         pki: Arc::new(pki),

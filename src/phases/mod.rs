@@ -16,6 +16,7 @@ mod objects;
 mod observe;
 mod plan;
 mod preflight;
+mod reach_endpoint;
 mod render;
 mod reset;
 mod run;
