@@ -69,7 +69,7 @@ const FILES: [(&str, &str); 17] = [
     ),
     (
         "etc/kubernetes/kubelet.conf",
-        "clusters:\n- cluster:\n    certificate-authority-data: UEVN\n",
+        "clusters:\n- cluster:\n    certificate-authority-data: UEVN\n    server: https://127.0.0.1:6443\n",
     ),
     (
         "var/lib/clusterctl/receipt.json",
@@ -176,6 +176,7 @@ fn a_host_is_read_by_every_shell() {
               ],
               "mtu": 1450,
               "joined": true,
+              "kubeletServer": "https://127.0.0.1:6443",
               "kubeadmVersion": null
             }
             "#);
