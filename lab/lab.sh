@@ -384,8 +384,7 @@ metadata: {name: $prefix}
 spec:
   kubernetesVersion: $version
 YAML
-  [[ $control_planes = 1 ]] ||
-    echo "  controlPlaneEndpoint: $(address_of "$net" "$first"):6443  # the first one: a lab has no balancer"
+  [[ $control_planes = 1 ]] || echo "  loadBalancer: {type: local}"
   cat <<YAML
   ssh:
     user: $user

@@ -121,6 +121,18 @@ pub enum Error {
         /// The likely cause and what to do.
         hint: Option<String>,
     },
+    /// The operator's load balancer leads to no control plane.
+    #[error(
+        "no control plane answers under {endpoint} (controlPlaneEndpoint), asked from {from}: {reason}"
+    )]
+    Endpoint {
+        /// `host:port`.
+        endpoint: String,
+        /// The host that asked.
+        from: String,
+        /// What the last try said.
+        reason: String,
+    },
     /// etcd doesn't let a member go.
     #[error("etcd has not let this member go: {why}")]
     Quorum {
@@ -202,6 +214,10 @@ impl Error {
             Error::NoKubeconfig { .. } => {
                 Some("`clusterctl-rs apply` writes it; run it from where the inventory is".into())
             }
+            Error::Endpoint { .. } => Some(
+                "the control planes are up: let the load balancer pass TCP on to their API servers, and run the same command again"
+                    .into(),
+            ),
             Error::Quorum { .. } => Some(
                 "without it the others could not write: bring them up first, or pass --force if their data doesn't matter"
                     .into(),

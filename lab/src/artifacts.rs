@@ -12,6 +12,7 @@ use crate::api::sha256;
 use crate::version::{Release, trailer};
 
 const BINARIES: &[&str] = &["kubelet", "kubectl", "kubeadm"];
+const HAPROXY: &str = "docker.io/library/haproxy:3.2.19-alpine";
 const PLUGINS: &[&str] = &["bridge", "host-local", "loopback", "portmap"];
 
 /// Writes the directory; the exit status.
@@ -119,6 +120,10 @@ fn images(release: Release, arch: &str, dir: &Path) -> anyhow::Result<()> {
         image(&path, &format!("{repository}:{tag}"), name, arch)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
+    // The balancer of workers is no part of a release.
+    let path = dir.join("haproxy.tar");
+    image(&path, HAPROXY, "haproxy", arch)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(())
 }
 

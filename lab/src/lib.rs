@@ -10,6 +10,7 @@ pub mod client;
 pub mod cni;
 pub mod etcd;
 pub mod flags;
+pub mod haproxy;
 pub mod http;
 pub mod informer;
 pub mod jwt;
@@ -50,6 +51,7 @@ pub fn run(component: &str, args: &[String]) -> u8 {
             "kube-proxy" => proxy::kube_proxy(args).await,
             "coredns" => proxy::coredns(args).await,
             "pause" => proxy::pause().await,
+            "haproxy" => haproxy::main(args).await,
             "kubectl" => kubectl::main(args).await,
             "kubeadm" => kubeadm::main(args).await,
             "bridge" | "host-local" | "loopback" | "portmap" => cni::main(component),

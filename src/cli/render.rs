@@ -114,6 +114,7 @@ fn line(phase: Phase, resource: &Resource) -> String {
         },
         Resource::SeedLink { path, target } => format!("link {path} -> {target}"),
         Resource::Absent { path, .. } => format!("absent {path}"),
+        Resource::Withdrawn { path } => format!("absent {path} (if it is ours)"),
         Resource::KernelModule { name, .. } => format!("module {name}"),
         Resource::Sysctl { key, value } => format!("sysctl {key}={value}"),
         Resource::SwapOff => "no swap".into(),

@@ -18,6 +18,10 @@ use super::{Content, FileResource, HostError, Observed, Receipt, Resource};
 /// New files up to this size are shown whole.
 const MAX_NEW: usize = 64 << 10;
 
+/// The kubelet's kubeconfig: ours on control planes, the kubelet's own work on
+/// workers, unless it has to lead elsewhere.
+const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
+
 /// What has to change for a host to look as `resources` say. Of two resources
 /// for one path the later one counts.
 ///
@@ -193,6 +197,9 @@ impl Differ<'_> {
                     self.push(Action::Create, Kind::Link, path, detail, step);
                 }
                 Resource::Absent { path, notify } => self.absent(path, notify),
+                Resource::Withdrawn { path } if self.receipt.files.contains_key(path) => {
+                    self.absent(path, &[]);
+                }
                 _ => {}
             }
         }
@@ -306,12 +313,15 @@ impl Differ<'_> {
             Some(entry) => entry.original && hash != Some(&entry.sha256),
         };
         let original = entry.map_or(standing, |entry| entry.original);
+        // What a kubelet left here when it joined is no possession of the host:
+        // given back by a reset, it would pass for that of a node.
+        let theirs = path != KUBELET_CONF;
         let entry = ReceiptFile {
             sha256: sha256.into(),
-            original,
+            original: original && theirs,
         };
         self.receipt.files.insert(path.to_owned(), entry);
-        keep
+        keep && theirs
     }
 
     fn notice(&mut self, path: &str, notify: &[String]) {

@@ -71,6 +71,8 @@ pub struct Facts {
     pub etcd_initial_cluster_state: Option<String>,
     /// Whether there is a super-admin.conf.
     pub super_admin: bool,
+    /// `server` in the host's kubelet.conf, such as `https://127.0.0.1:6443`.
+    pub kubelet_server: Option<String>,
     /// Version of `kubeadm` at /usr/bin, if there is one.
     pub kubeadm_version: Option<String>,
 }

@@ -109,6 +109,11 @@ pub(super) fn facts<'a>(
         etcd_initial_cluster: etcd_flag(sections, "initial-cluster"),
         etcd_initial_cluster_state: etcd_flag(sections, "initial-cluster-state"),
         super_admin: present.contains("/etc/kubernetes/super-admin.conf"),
+        kubelet_server: sections
+            .text("joined")
+            .iter()
+            .find_map(|line| line.strip_prefix("server "))
+            .map(|server| server.trim().trim_matches(['"', '\'']).to_owned()),
     }
 }
 

@@ -162,6 +162,7 @@ impl Asked {
                 self.path(&relative(path)?);
                 self.units(notify)?;
             }
+            Resource::Withdrawn { path } => self.path(&relative(path)?),
             Resource::KernelModule { name, effect } => {
                 word("module", name)?;
                 self.paths.insert(relative(effect)?);

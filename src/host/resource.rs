@@ -45,6 +45,12 @@ pub enum Resource {
         /// Units to restart once it is gone.
         notify: Vec<String>,
     },
+    /// A file that must not exist if it is ours; somebody else's of the same
+    /// path stays.
+    Withdrawn {
+        /// Absolute path.
+        path: String,
+    },
     /// A kernel feature, loaded as a module where it is one. What counts is its
     /// effect, not modprobe's exit status.
     KernelModule {

@@ -65,6 +65,7 @@ pub(super) fn cluster() -> Cluster {
             node_ready: minutes(5),
         },
         rollout: Default::default(),
+        load_balancer: Default::default(),
         artifacts: Artifacts {
             source: ArtifactSource::Online,
             path: None,

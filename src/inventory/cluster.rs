@@ -13,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use super::load_balancer::LoadBalancer;
 use super::rollout::Rollout;
 use super::spec;
 pub use super::spec::{
@@ -30,9 +31,11 @@ pub struct Cluster {
     /// The Kubernetes version.
     pub version: Version,
     /// What clients outside the nodes use, if the operator chose it. It goes
-    /// into kubeadm-config; without it, the one control plane's own endpoint
-    /// serves ([`crate::kubernetes::endpoint::control_plane_endpoint`]).
+    /// into kubeadm-config; without it, the first control plane's own endpoint
+    /// serves ([`crate::kubernetes::Endpoints`]).
     pub control_plane_endpoint: Option<Endpoint>,
+    /// How nodes reach the API servers.
+    pub load_balancer: LoadBalancer,
     /// Port of every API server.
     pub bind_port: u16,
     /// Default `/etc/kubernetes/pki`.

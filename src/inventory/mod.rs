@@ -8,6 +8,7 @@
 mod cluster;
 mod context;
 mod finding;
+mod load_balancer;
 mod mended;
 mod range;
 mod read;
@@ -25,6 +26,7 @@ mod yaml;
 
 pub use cluster::*;
 pub use finding::{Finding, InventoryError, Report, Severity};
+pub use load_balancer::{LoadBalancer, LoadBalancerSpec, LoadBalancerType};
 pub use read::{load, parse};
 pub use resolve::SUPPORTED_MINORS;
 pub use rollout::{IntOrString, MaxUnavailable, Rollout, RolloutSpec};

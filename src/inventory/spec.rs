@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::load_balancer::LoadBalancerSpec;
 use super::rollout::RolloutSpec;
 
 /// A free-form tree, merged into a configuration that somebody else defines
@@ -62,10 +63,12 @@ pub struct ClusterSpec {
     pub kubernetes_version: String,
     /// The cluster's name in kubeconfigs. Default: `metadata.name`.
     pub cluster_name: Option<String>,
-    /// `host` or `host:port` under which every node and client reaches the API.
-    /// Optional with one control plane. The port defaults to
+    /// `host` or `host:port` under which clients reach the API, and nodes, too,
+    /// unless `loadBalancer.type` is `local`. The port defaults to
     /// `localAPIEndpoint.bindPort`.
     pub control_plane_endpoint: Option<String>,
+    /// How nodes reach the API servers.
+    pub load_balancer: Option<LoadBalancerSpec>,
     /// The API server's own address and port.
     #[serde(rename = "localAPIEndpoint")]
     pub local_api_endpoint: Option<LocalApiEndpoint>,

@@ -354,6 +354,52 @@ pub(super) fn image_tag(text: &str) -> Result<(), Wrong> {
     }
 }
 
+/// An image with its tag or digest: `docker.io/library/haproxy:3.2`.
+pub(super) fn image_reference(text: &str) -> Result<(), Wrong> {
+    if let Some((repository, digest)) = text.split_once('@') {
+        let hex = |b: u8| b.is_ascii_digit() || matches!(b, b'a'..=b'f');
+        let valid = digest
+            .strip_prefix("sha256:")
+            .is_some_and(|digits| digits.len() == 64 && digits.bytes().all(hex));
+        if !valid {
+            return Err("has a digest that is not of the form `sha256:…`".to_owned());
+        }
+        // A tag before a digest is for humans.
+        return match last_colon(repository) {
+            Some((repository, tag)) => image_repository(repository).and(image_tag(tag)),
+            None => image_repository(repository),
+        };
+    }
+    match last_colon(text) {
+        Some((repository, tag)) => {
+            image_repository(repository)?;
+            image_tag(tag).map_err(|_| format!("has `:{tag}`, which is no tag"))
+        }
+        None => {
+            image_repository(text)?;
+            Err(format!("lacks a tag, as in `{text}:3.2`"))
+        }
+    }
+}
+
+/// Splits at the colon that starts a tag, not at that of a registry's port.
+fn last_colon(text: &str) -> Option<(&str, &str)> {
+    text.rsplit_once(':')
+        .filter(|(_, after)| !after.contains('/'))
+}
+
+/// A network interface's name, as Linux takes it.
+pub(super) fn interface(name: &str) -> Result<(), Wrong> {
+    const MAX: usize = 15;
+    let wrong = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
+    match name {
+        "" | "." | ".." => Err("is not an interface's name, such as `eth0`".to_owned()),
+        _ if name.len() > MAX => Err(format!("has more than {MAX} characters")),
+        _ if name.contains(wrong) => Err("is not an interface's name, such as `eth0`".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -372,6 +418,36 @@ mod tests {
         }
         assert!(dns_name_or_wildcard("*.Example.com").is_ok());
         assert!(dns_name_or_wildcard("a.*.com").is_err());
+    }
+
+    #[test]
+    fn images_and_interfaces() {
+        let digest = "a".repeat(64);
+        for right in [
+            "haproxy:3.2",
+            "docker.io/library/haproxy:3.2-alpine",
+            "registry.example.com:5000/haproxy:1",
+            &format!("ghcr.io/kube-vip/kube-vip@sha256:{digest}"),
+            &format!("ghcr.io/kube-vip/kube-vip:v1@sha256:{digest}"),
+        ] {
+            assert!(image_reference(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "haproxy",
+            "registry.example.com:5000/haproxy",
+            "haproxy:",
+            "haproxy:3 2",
+            "https://a/haproxy:1",
+            "haproxy@sha256:12",
+            "HAproxy:1",
+            "",
+        ] {
+            assert!(image_reference(wrong).is_err(), "{wrong}");
+        }
+        assert!(interface("eth0.100").is_ok());
+        for wrong in ["", "..", "eth 0", "eth0/1", "0123456789abcdef"] {
+            assert!(interface(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::endpoint::{self, Endpoints};
 use super::static_pods::external_etcd_paths;
 use super::{tree, versions};
 use crate::inventory::spec::{EnvVar, HostPathMount};
@@ -12,14 +13,18 @@ use crate::inventory::{Arg, Cluster, Etcd};
 
 /// The document (v1beta4), fully defaulted, with what the operator set and
 /// nothing that kubeadm would leave out.
-pub fn cluster_configuration(cluster: &Cluster) -> Value {
+pub fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value {
     let networking = &cluster.networking;
     let mut api_server = component(
         &cluster.api_server.extra_args,
         &cluster.api_server.extra_envs,
         &cluster.api_server.extra_volumes,
     );
-    put_list(&mut api_server, "certSANs", &cluster.api_server.cert_sans);
+    put_list(
+        &mut api_server,
+        "certSANs",
+        &endpoint::api_server_sans(cluster),
+    );
     let plain = |component_: &crate::inventory::ControlPlaneComponent| {
         component(
             &component_.extra_args,
@@ -46,7 +51,7 @@ pub fn cluster_configuration(cluster: &Cluster) -> Value {
         "proxy": if cluster.proxy_disabled { json!({"disabled": true}) } else { json!({}) },
         "scheduler": plain(&cluster.scheduler),
     });
-    if let Some(endpoint) = &cluster.control_plane_endpoint {
+    if let Some(endpoint) = endpoints.for_kubeadm(cluster) {
         tree::set(&mut document, "controlPlaneEndpoint", endpoint.to_string());
     }
     for (key, subnet) in [

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::KubernetesError;
-use super::endpoint;
+use super::endpoint::{self, Endpoints};
 use super::images::{Images, images};
 use super::patches::Patches;
 use super::templates::Templates;
@@ -24,8 +24,8 @@ pub struct NodeContext<'a> {
     pub host: &'a Host,
     /// What the host told.
     pub facts: &'a Facts,
-    /// Resolved by [`endpoint::control_plane_endpoint`].
-    pub control_plane_endpoint: &'a Endpoint,
+    /// Where who finds the API.
+    pub endpoints: &'a Endpoints,
     /// The cluster CA's certificate, PEM.
     pub ca: &'a str,
     /// What a control plane has beside; `None` makes a worker's files.
@@ -92,8 +92,8 @@ pub struct EtcdMember {
 pub struct ClusterContext<'a> {
     /// The cluster.
     pub cluster: &'a Cluster,
-    /// Resolved by [`endpoint::control_plane_endpoint`].
-    pub control_plane_endpoint: &'a Endpoint,
+    /// Where who finds the API.
+    pub endpoints: &'a Endpoints,
     /// What the first control plane advertises: its family is kube-proxy's.
     pub advertise_address: IpAddr,
     /// What the first control plane told: its proxy environment is kube-proxy's.
@@ -123,7 +123,7 @@ impl NodeContext<'_> {
     pub(crate) fn view(&self) -> Result<Value, KubernetesError> {
         let address = self.advertise_address()?;
         Ok(json!({
-            "cluster": cluster_view(self.cluster, self.control_plane_endpoint),
+            "cluster": cluster_view(self.cluster, self.endpoints),
             "host": {
                 "name": self.host.name,
                 "nodeName": self.host.node_name,
@@ -144,22 +144,24 @@ impl ClusterContext<'_> {
     /// What templates of API objects see.
     pub(crate) fn view(&self) -> Value {
         json!({
-            "cluster": cluster_view(self.cluster, self.control_plane_endpoint),
+            "cluster": cluster_view(self.cluster, self.endpoints),
             "images": images_view(&images(self.cluster)),
             "features": features_view(self.cluster),
         })
     }
 }
 
-fn cluster_view(cluster: &Cluster, endpoint: &Endpoint) -> Value {
+fn cluster_view(cluster: &Cluster, endpoints: &Endpoints) -> Value {
     let networking = &cluster.networking;
     json!({
         "name": cluster.name,
         "clusterName": cluster.cluster_name,
         "kubernetesVersion": cluster.version.to_string(),
         "minor": cluster.version.minor,
-        "controlPlaneEndpoint": endpoint.to_string(),
-        "controlPlaneURL": endpoint.url(),
+        "controlPlaneEndpoint": endpoints.outside.to_string(),
+        "controlPlaneURL": endpoints.outside.url(),
+        "nodeURL": endpoints.nodes.url(),
+        "localLoadBalancer": cluster.load_balancer.is_local(),
         "bindPort": cluster.bind_port,
         "certificatesDir": cluster.certificates_dir,
         "imageRepository": cluster.image_repository,
@@ -179,6 +181,8 @@ fn images_view(images: &Images) -> Value {
         "etcd": images.etcd,
         "coredns": images.coredns,
         "pause": images.pause,
+        "haproxy": images.haproxy,
+        "kubeVip": images.kube_vip,
     })
 }
 

@@ -1,10 +1,17 @@
 //! The images that a cluster runs, by kubeadm's rules.
 
 use crate::artifacts::Release;
-use crate::inventory::{Cluster, Etcd};
+use crate::inventory::{Cluster, Etcd, LoadBalancer};
 
 /// kubeadm's default for `imageRepository`.
 pub const DEFAULT_IMAGE_REPOSITORY: &str = "registry.k8s.io";
+
+/// The balancer on nodes: the LTS branch that kubespray ships, too.
+pub const HAPROXY: &str = "docker.io/library/haproxy:3.2.19-alpine";
+
+/// The holder of the control planes' address. What its manifest says is for
+/// v1.0.
+pub const KUBE_VIP: &str = "ghcr.io/kube-vip/kube-vip:v1.0.4";
 
 /// References of the images that a cluster runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +30,12 @@ pub struct Images {
     pub coredns: Option<String>,
     /// The pod sandbox's.
     pub pause: String,
+    /// haproxy's, on hosts that are no control plane; `None` without a
+    /// `loadBalancer` of type `local`.
+    pub haproxy: Option<String>,
+    /// kube-vip's, on control planes; `None` without a `loadBalancer` of type
+    /// `kube-vip`.
+    pub kube_vip: Option<String>,
 }
 
 impl Images {
@@ -38,6 +51,7 @@ impl Images {
             .chain(&self.coredns)
             .chain([&self.pause])
             .chain(&self.etcd)
+            .chain(&self.kube_vip)
             .map(String::as_str)
             .collect()
     }
@@ -48,6 +62,7 @@ impl Images {
             .iter()
             .chain(&self.coredns)
             .chain([&self.pause])
+            .chain(&self.haproxy)
             .map(String::as_str)
             .collect()
     }
@@ -80,6 +95,16 @@ pub fn images(cluster: &Cluster) -> Images {
                 .as_deref()
                 .unwrap_or_else(|| Release::of(version).pause)
         ),
+        haproxy: match &cluster.load_balancer {
+            LoadBalancer::Local { image } => Some(image.as_deref().unwrap_or(HAPROXY).into()),
+            _ => None,
+        },
+        kube_vip: match &cluster.load_balancer {
+            LoadBalancer::KubeVip { image, .. } => {
+                Some(image.as_deref().unwrap_or(KUBE_VIP).into())
+            }
+            _ => None,
+        },
     }
 }
 

@@ -111,6 +111,34 @@ fn quote(text: &str) -> String {
     )
 }
 
+/// kubelet.conf as the kubelet itself writes it at the end of its bootstrap:
+/// its identity is the file that it replaces by itself.
+pub(crate) fn of_kubelet(server: &str, ca: &str, identity: &str) -> String {
+    format!(
+        "apiVersion: v1\n\
+         clusters:\n\
+         - cluster:\n    \
+             certificate-authority-data: {ca}\n    \
+             server: {server}\n  \
+           name: default-cluster\n\
+         contexts:\n\
+         - context:\n    \
+             cluster: default-cluster\n    \
+             namespace: default\n    \
+             user: default-auth\n  \
+           name: default-context\n\
+         current-context: default-context\n\
+         kind: Config\n\
+         users:\n\
+         - name: default-auth\n  \
+           user:\n    \
+             client-certificate: {identity}\n    \
+             client-key: {identity}\n",
+        ca = STANDARD.encode(ca),
+        identity = quote(identity),
+    )
+}
+
 /// What `cluster-info` publishes: where the API is and how to trust it, for
 /// those who know nothing yet.
 pub(crate) fn cluster_info(server: &str, ca: &str) -> Value {

@@ -16,6 +16,7 @@ mod error;
 pub mod images;
 pub mod kubeconfig;
 pub mod kubelet;
+pub mod load_balancer;
 mod node;
 mod objects;
 mod patches;
@@ -31,6 +32,7 @@ mod yaml;
 
 pub use args::merge as merge_arguments;
 pub use context::{ClusterContext, ControlPlane, EtcdMember, KeyPair, NodeContext};
+pub use endpoint::Endpoints;
 pub use error::KubernetesError;
 pub use images::{Images, images};
 pub use kubeconfig::{Credentials, Kubeconfig, merge_into, read_embedded};

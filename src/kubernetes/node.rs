@@ -3,9 +3,9 @@
 use zeroize::Zeroizing;
 
 use super::context::{ControlPlane, NodeContext};
-use super::kubeconfig::{Credentials, Kubeconfig};
+use super::kubeconfig::{self, Credentials, Kubeconfig};
 use super::static_pods::{self, Component, MANIFESTS_DIR};
-use super::{KubernetesError, Phase, cni, containerd, kubelet, yaml};
+use super::{KubernetesError, Phase, cni, containerd, kubelet, load_balancer, yaml};
 use crate::host::{Content, FileResource, Resource};
 use crate::inventory::{CniType, Etcd};
 
@@ -42,6 +42,11 @@ pub fn node_resources(ctx: &NodeContext<'_>) -> Result<Vec<(Phase, Resource)>, K
             add(phase, static_pod(*component, ctx, control_plane)?);
         }
     }
+    if ctx.control_plane.is_some() {
+        add(Phase::ControlPlane, load_balancer::on_control_plane(ctx)?);
+    } else {
+        add(Phase::KubeletStart, load_balancer::on_worker(ctx)?);
+    }
     add(Phase::KubeletStart, kubelet_start(ctx)?);
     if ctx.cluster.networking.cni == CniType::Bridge {
         add(Phase::PodNetwork, pod_network(ctx)?);
@@ -53,8 +58,9 @@ fn kubeconfigs(
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,
 ) -> Result<Vec<Resource>, KubernetesError> {
-    let outside = ctx.control_plane_endpoint.url();
-    let local = ctx.local_api_endpoint()?.url();
+    let own = ctx.local_api_endpoint()?;
+    let admin = ctx.endpoints.admin(ctx.cluster, &own).url();
+    let local = own.url();
     let node = format!("system:node:{}", ctx.host.node_name);
     let pki = kubelet::certificate_directory(&ctx.host.kubelet_extra_args);
     let current = format!("{pki}/kubelet-client-current.pem");
@@ -85,7 +91,7 @@ fn kubeconfigs(
         certified(
             "admin.conf",
             "kubernetes-admin",
-            &outside,
+            &admin,
             control_plane.admin,
         ),
     ];
@@ -93,7 +99,7 @@ fn kubeconfigs(
         resources.push(certified(
             "super-admin.conf",
             "kubernetes-super-admin",
-            &outside,
+            &admin,
             pair,
         ));
     }
@@ -188,6 +194,7 @@ fn kubelet_start(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError
         let ca = FileResource::text(format!("{pki}/ca.crt"), ctx.ca);
         resources.push(Resource::File(ca));
         resources.push(bootstrap_kubeconfig(ctx));
+        resources.extend(moved_kubeconfig(ctx));
     }
     // A worker's kubelet that has neither token nor certificate only fails.
     let able = ctx.control_plane.is_some() || ctx.bootstrap_token.is_some() || ctx.facts.joined;
@@ -210,13 +217,32 @@ fn bootstrap_kubeconfig(ctx: &NodeContext<'_>) -> Resource {
     };
     let text = Kubeconfig {
         cluster: &ctx.cluster.cluster_name,
-        server: &ctx.control_plane_endpoint.url(),
+        server: &ctx.endpoints.nodes.url(),
         ca: ctx.ca,
         user: "tls-bootstrap-token-user",
         credentials: Credentials::Token(token),
     }
     .render();
     Resource::File(secret_file(path, &text).notify(kubelet::UNIT))
+}
+
+/// The kubeconfig of a worker that has joined and goes elsewhere than it
+/// should: the kubelet writes it once, when it gets its certificate, and never
+/// looks at the endpoint again. `None` if all is well.
+fn moved_kubeconfig(ctx: &NodeContext<'_>) -> Option<Resource> {
+    let wanted = ctx.endpoints.nodes.url();
+    let found = ctx.facts.kubelet_server.as_deref()?;
+    if !ctx.facts.joined || ctx.bootstrap_token.is_some() || found == wanted {
+        return None;
+    }
+    let pki = kubelet::certificate_directory(&ctx.host.kubelet_extra_args);
+    let text = kubeconfig::of_kubelet(
+        &wanted,
+        ctx.ca,
+        &format!("{pki}/kubelet-client-current.pem"),
+    );
+    let file = FileResource::text(format!("{KUBERNETES_DIR}/kubelet.conf"), text);
+    Some(Resource::File(file.mode(0o600).notify(kubelet::UNIT)))
 }
 
 fn pod_network(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
@@ -247,7 +273,7 @@ fn has_directory(resources: &[(Phase, Resource)], phase: Phase, new: &Resource) 
     })
 }
 
-fn directory(path: &str, mode: u32) -> Resource {
+pub(super) fn directory(path: &str, mode: u32) -> Resource {
     Resource::Directory {
         path: path.to_owned(),
         mode,

@@ -41,7 +41,7 @@ pub fn upload_certs_rbac(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, Kuberne
 
 /// kubeadm-config and kubelet-config, each with the role that may read it.
 fn upload_config(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
-    let document = yaml::to_string(&cluster_configuration(ctx.cluster))?;
+    let document = yaml::to_string(&cluster_configuration(ctx.cluster, ctx.endpoints))?;
     let kubeadm = config_map("kubeadm-config", "ClusterConfiguration", document);
     let document = yaml::to_string(&kubelet::shared_config(ctx)?)?;
     let mut kubelet = config_map("kubelet-config", "kubelet", document);
@@ -67,7 +67,7 @@ fn upload_config(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError
 
 /// Tokens, what they may do, and `cluster-info`.
 fn bootstrap_token(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
-    let url = ctx.control_plane_endpoint.url();
+    let url = ctx.endpoints.outside.url();
     let info = yaml::to_string(&kubeconfig::cluster_info(&url, ctx.ca))?;
     let mut view = ctx.view();
     tree::set(&mut view, "clusterInfo", info);

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::strategic::{self, Schema};
 use super::{KubernetesError, yaml};
 
-/// What can be patched. `kubeproxydaemonset` is kubeadm's from v1.37.
-const TARGETS: [&str; 7] = [
+/// What can be patched. `kubeproxydaemonset` is kubeadm's from v1.37; the last
+/// two are ours alone.
+const TARGETS: [&str; 9] = [
     "etcd",
     "kube-apiserver",
     "kube-controller-manager",
@@ -17,6 +18,8 @@ const TARGETS: [&str; 7] = [
     "kubeletconfiguration",
     "corednsdeployment",
     "kubeproxydaemonset",
+    "haproxy",
+    "kube-vip",
 ];
 
 /// The patches of a directory, in the order in which they apply.
@@ -187,7 +190,7 @@ mod tests {
         );
         assert_eq!(parse_name("README.md").unwrap(), None);
         insta::assert_snapshot!(parse_name("etcd+jsn.yaml").unwrap_err(), @"patch `etcd+jsn.yaml` is not usable: `jsn` is none of strategic, merge, json");
-        insta::assert_snapshot!(parse_name("apiserver.yaml").unwrap_err(), @"patch `apiserver.yaml` is not usable: its target is none of etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubeletconfiguration, corednsdeployment, kubeproxydaemonset");
+        insta::assert_snapshot!(parse_name("apiserver.yaml").unwrap_err(), @"patch `apiserver.yaml` is not usable: its target is none of etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubeletconfiguration, corednsdeployment, kubeproxydaemonset, haproxy, kube-vip");
     }
 
     #[test]

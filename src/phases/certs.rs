@@ -39,7 +39,7 @@ pub(super) fn request(
             .control_plane_endpoint
             .as_ref()
             .map(|endpoint| endpoint.host.clone()),
-        api_server_sans: cluster.api_server.cert_sans.clone(),
+        api_server_sans: kubernetes::endpoint::api_server_sans(cluster),
         etcd: match &cluster.etcd {
             Etcd::Local(local) => Some(EtcdSans {
                 server: local.server_cert_sans.clone(),

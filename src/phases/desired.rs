@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use crate::Error;
 use crate::artifacts::Set;
 use crate::host::{self, Content, Facts, FileResource, Resource};
-use crate::inventory::{Cluster, Endpoint, Etcd, Host};
+use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::{
-    self, ClusterContext, ControlPlane, Credentials, KeyPair, Kubeconfig, NodeContext, Patches,
-    Templates, Token, TokenSecret,
+    self, ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
+    Patches, Templates, Token, TokenSecret,
 };
 use crate::pki::Pki;
 
@@ -27,8 +27,8 @@ use super::{Phase, sources};
 pub(super) struct Context {
     /// What the cluster should be.
     pub(super) cluster: Arc<Cluster>,
-    /// Where clients outside the nodes find the API.
-    pub(super) endpoint: Endpoint,
+    /// Where who finds the API.
+    pub(super) endpoints: Endpoints,
     /// What the first control plane advertises.
     pub(super) first_address: IpAddr,
     /// What the first control plane told.
@@ -63,7 +63,7 @@ pub(super) struct Target<'a> {
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Context")
-            .field("endpoint", &self.endpoint)
+            .field("endpoints", &self.endpoints)
             .finish_non_exhaustive()
     }
 }
@@ -109,6 +109,10 @@ impl Context {
         for (phase, resource) in kubernetes::node_resources(&self.node(target)?)? {
             resources.push((of_rendering(phase, target.host), resource));
         }
+        // What an inventory asked for before, and no longer does.
+        let balancers = kubernetes::load_balancer::withdrawn(&self.cluster, target.host);
+        let phase = of_rendering(kubernetes::Phase::KubeletStart, target.host);
+        resources.extend(balancers.into_iter().map(|resource| (phase, resource)));
         Ok(resources)
     }
 
@@ -168,7 +172,7 @@ impl Context {
             })?;
         Ok(Kubeconfig {
             cluster: &self.cluster.cluster_name,
-            server: &self.endpoint.url(),
+            server: &self.endpoints.outside.url(),
             ca: self.pki.ca_cert(),
             user: "kubernetes-admin",
             credentials: Credentials::Certificate(KeyPair {
@@ -231,7 +235,7 @@ impl Context {
     fn cluster_view<'a>(&'a self, tokens: &'a [TokenSecret]) -> ClusterContext<'a> {
         ClusterContext {
             cluster: &self.cluster,
-            control_plane_endpoint: &self.endpoint,
+            endpoints: &self.endpoints,
             advertise_address: self.first_address,
             facts: &self.first_facts,
             ca: self.pki.ca_cert(),
@@ -275,7 +279,7 @@ impl Context {
             cluster: &self.cluster,
             host: target.host,
             facts: target.facts,
-            control_plane_endpoint: &self.endpoint,
+            endpoints: &self.endpoints,
             ca: self.pki.ca_cert(),
             control_plane,
             bootstrap_token: (!target.joined).then_some(&self.token),

@@ -11,7 +11,7 @@ use super::plan::{Live, Plan};
 use super::survey::{Aside, Surveyed, survey};
 use super::{Phase, Run, certs, preflight, sources};
 use crate::artifacts::Set;
-use crate::kubernetes::{self, Patches, Templates, Token, endpoint};
+use crate::kubernetes::{Endpoints, Patches, Templates, Token, endpoint};
 use crate::pki::Pki;
 use crate::{Error, host};
 
@@ -142,11 +142,11 @@ fn context(
         control_planes
             .iter()
             .find(|one| one.host.name == host.name)
-            .map_or(&first.gathered.facts, |one| &one.gathered.facts)
+            .map(|one| &one.gathered.facts)
     };
     Ok(Context {
         cluster: Arc::new(sources::fit(&run.cluster, &artifacts)),
-        endpoint: kubernetes::endpoint::control_plane_endpoint(&run.cluster, facts)?,
+        endpoints: Endpoints::of(&run.cluster, facts)?,
         first_address: first_address(run, first)?,
         first_facts: first.gathered.facts.clone(),
         pki: Arc::new(pki),

@@ -181,6 +181,14 @@ impl Execution<'_> {
         }
         super::objects::apply(self.run, self.plan, &self.api).await?;
         super::upload_certs::upload(self.run, self.plan, &self.api).await?;
+        // Workers go through the endpoint, so it has to lead somewhere by now.
+        let control_planes = self.plan.work.iter().filter(|work| work.is_control_plane());
+        if control_planes
+            .into_iter()
+            .any(|work| !work.prepare.is_empty())
+        {
+            super::reach_endpoint::check(self.run, self.plan).await?;
+        }
         join::grant(self.run, self.plan, &self.api).await
     }
 

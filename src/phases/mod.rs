@@ -22,6 +22,7 @@ mod order;
 mod plan;
 mod plan_file;
 mod preflight;
+mod reach_endpoint;
 mod render;
 mod reset;
 mod rollout;

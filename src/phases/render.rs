@@ -15,7 +15,7 @@ use crate::artifacts::{self, Set};
 use crate::engine::State;
 use crate::host::{Address, Facts, Resource};
 use crate::inventory::{ArtifactSource, Cluster, Host};
-use crate::kubernetes::{Patches, Templates, Token, endpoint};
+use crate::kubernetes::{Endpoints, Patches, Templates, Token, endpoint};
 use crate::pki::Store;
 
 /// What rendering gives.
@@ -58,7 +58,7 @@ pub async fn render(cluster: &Cluster, facts: &BTreeMap<String, Facts>) -> Resul
         .as_ref()
         .map_or_else(|| cluster.clone(), |set| super::sources::fit(cluster, set));
     let context = Context {
-        endpoint: endpoint::control_plane_endpoint(cluster, |host| &facts[host.name.as_str()])?,
+        endpoints: Endpoints::of(cluster, |host| facts.get(host.name.as_str()))?,
         first_address: endpoint::advertise_address(first, first_facts)?,
         first_facts: first_facts.clone(),
         pki: Arc::new(pki),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::Error;
 use crate::artifacts::{self, File, OnlineRequest, Set};
 use crate::host::{Content, FileResource, Resource};
-use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy};
+use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::{self, Images};
 
 use super::Run;
@@ -90,7 +90,36 @@ pub(super) fn fit(cluster: &Cluster, set: &Set) -> Cluster {
         fitted.dns.image_tag = images.coredns.as_deref().and_then(offer);
     }
     fitted.pause_image_tag = offer(&images.pause);
+    let balancer = match &mut fitted.load_balancer {
+        LoadBalancer::Local { image } => Some((image, kubernetes::images::HAPROXY)),
+        LoadBalancer::KubeVip { image, .. } => Some((image, kubernetes::images::KUBE_VIP)),
+        LoadBalancer::None | LoadBalancer::External => None,
+    };
+    if let Some((image @ None, default)) = balancer {
+        *image = offered_balancer(set, default);
+    }
     fitted
+}
+
+/// The one image that the archives hold under the name of `default`'s program,
+/// whoever's registry it is from; `None` if that is `default` itself, or if
+/// there is none, or a choice.
+fn offered_balancer(set: &Set, default: &str) -> Option<String> {
+    let name = program(default)?;
+    let offered: BTreeSet<&str> = set
+        .references()
+        .filter(|reference| program(reference) == Some(name))
+        .collect();
+    match offered.first() {
+        Some(only) if offered.len() == 1 && *only != default => Some((*only).to_owned()),
+        _ => None,
+    }
+}
+
+/// The last component of an image's repository.
+fn program(reference: &str) -> Option<&str> {
+    let last = reference.rsplit('/').next()?;
+    last.split([':', '@']).next()
 }
 
 /// What a host gets of binaries, plugins and images.
@@ -160,8 +189,8 @@ fn executable(file: &File, path: String) -> FileResource {
     }
 }
 
-/// Archives go to every host, those of the control plane's own images to
-/// control planes; what no archive holds is pulled by the host.
+/// Archives go to every host, save those that only the other kind of host
+/// needs; what no archive holds is pulled by the host.
 fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resource>, Error> {
     let images = kubernetes::images(cluster);
     let control_plane = target.host.is_control_plane();
@@ -170,10 +199,20 @@ fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resou
     } else {
         images.worker()
     };
+    // A balancer's archive that this cluster has no use for is no extra of the
+    // operator's either: the same directory serves other clusters.
+    let unused = |reference: &&str| {
+        let wanted = images.haproxy.iter().chain(&images.kube_vip);
+        [kubernetes::images::HAPROXY, kubernetes::images::KUBE_VIP]
+            .iter()
+            .any(|known| repository(known) == repository(reference))
+            && !wanted.into_iter().any(|wanted| wanted == reference)
+    };
     let elsewhere: BTreeSet<&str> = images
         .control_plane()
         .into_iter()
-        .filter(|_| !control_plane)
+        .chain(images.worker())
+        .chain(set.references().filter(unused))
         .filter(|reference| !needed.contains(reference))
         .collect();
     refuse_other_version(&images, set)?;
@@ -205,6 +244,15 @@ fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resou
         );
     }
     Ok(resources)
+}
+
+/// An image without its tag or digest.
+fn repository(reference: &str) -> &str {
+    let untagged = reference.split('@').next().unwrap_or(reference);
+    match untagged.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => untagged,
+    }
 }
 
 /// Archives of another version than the inventory's are a mistake that would
@@ -290,6 +338,59 @@ mod tests {
 
         let images = fitted("", &["registry.k8s.io/pause:3.11"]);
         assert_eq!(images.pause, "registry.k8s.io/pause:3.11");
+    }
+
+    #[test]
+    fn the_balancer_is_the_one_that_archives_offer() {
+        let local = "  loadBalancer: {type: local}\n";
+        let haproxy = |more, references: &[&str]| fitted(more, references).haproxy;
+        let default = Some(kubernetes::images::HAPROXY.to_owned());
+        let mirrored = "mirror.example:5000/x/haproxy:3.0";
+        assert_eq!(haproxy("", &[mirrored]), None);
+        assert_eq!(haproxy(local, &[]), default);
+        assert_eq!(haproxy(local, &["a/haproxy-exporter:1"]), default);
+        assert_eq!(haproxy(local, &[mirrored]).as_deref(), Some(mirrored));
+        assert_eq!(haproxy(local, &[mirrored, "b/haproxy:2"]), default);
+        let chosen = "  loadBalancer: {type: local, image: \"c/haproxy:3\"}\n";
+        assert_eq!(haproxy(chosen, &[mirrored]).as_deref(), Some("c/haproxy:3"));
+    }
+
+    fn archives(more: &str, control_plane: bool, set: &Set) -> Vec<String> {
+        let cluster = fit(&cluster(more), set);
+        let mut host = cluster.hosts[0].clone();
+        if !control_plane {
+            host.roles = vec![inventory::Role::Worker];
+        }
+        let facts = crate::host::Facts {
+            arch: "amd64".into(),
+            ..Default::default()
+        };
+        let target = Target {
+            host: &host,
+            facts: &facts,
+            joined: false,
+            pod_cidrs: &[],
+        };
+        let resources = images(&cluster, set, &target).unwrap();
+        let references = |resource| match resource {
+            Resource::ImageArchive { references, .. } => references,
+            _ => Vec::new(),
+        };
+        resources.into_iter().flat_map(references).collect()
+    }
+
+    #[test]
+    fn archives_go_where_they_are_needed() {
+        let haproxy = kubernetes::images::HAPROXY;
+        let own = "example.com/own/haproxy:1";
+        let etcd = "registry.k8s.io/etcd:3.6.8-0";
+        let set = offered(&[haproxy, etcd, own]);
+        let local = "  loadBalancer: {type: local}\n";
+        // The operator's own image of that name is an extra like any other.
+        assert_eq!(archives(local, true, &set), [etcd, own]);
+        assert_eq!(archives(local, false, &set), [haproxy, own]);
+        assert_eq!(archives("", true, &set), [etcd, own]);
+        assert_eq!(archives("", false, &set), [own]);
     }
 
     #[test]

@@ -165,7 +165,7 @@ fn every_field_of_the_schema_has_an_example() {
         "the schema has {} fields",
         missing.len()
     );
-    for name in ["full.yaml", "ha-external-etcd.yaml"] {
+    for name in ["full.yaml", "ha-external-etcd.yaml", "kube-vip.yaml"] {
         let text = fs::read_to_string(source().join(name)).unwrap();
         let tree: Value = serde_saphyr::from_str(&text).unwrap();
         visit(&schema, &schema, &tree, &mut missing);

@@ -10,12 +10,12 @@ use clusterctl::inventory::spec::{
     ApiServer, ControlPlaneComponent, Dns, Mirrors, Taint, TaintEffect,
 };
 use clusterctl::inventory::{
-    Arg, ArtifactSource, Artifacts, Cluster, CniType, Containerd, EncryptionAlgorithm, Endpoint,
-    Etcd, Host, ImagePullPolicy, LocalEtcd, Networking, Role, SshSettings, Timeouts, Tree, Version,
+    Arg, ArtifactSource, Artifacts, Cluster, CniType, Containerd, EncryptionAlgorithm, Etcd, Host,
+    ImagePullPolicy, LocalEtcd, Networking, Role, SshSettings, Timeouts, Tree, Version,
 };
 use clusterctl::kubernetes::{
-    ClusterContext, ControlPlane, EtcdMember, KeyPair, KubernetesError, NodeContext, Patches,
-    Phase, Templates, Token, TokenSecret, endpoint,
+    ClusterContext, ControlPlane, Endpoints, EtcdMember, KeyPair, KubernetesError, NodeContext,
+    Patches, Phase, Templates, Token, TokenSecret, endpoint,
 };
 use serde_json::Value;
 
@@ -93,8 +93,8 @@ impl Fixture {
         }
     }
 
-    pub fn endpoint(&self) -> Result<Endpoint, KubernetesError> {
-        endpoint::control_plane_endpoint(&self.cluster, |host| &self.facts[&host.name])
+    pub fn endpoints(&self) -> Result<Endpoints, KubernetesError> {
+        Endpoints::of(&self.cluster, |host| self.facts.get(&host.name))
     }
 
     /// Renders a host's resources.
@@ -137,7 +137,7 @@ impl Fixture {
             cluster: &self.cluster,
             host,
             facts: &self.facts[name],
-            control_plane_endpoint: &self.endpoint()?,
+            endpoints: &self.endpoints()?,
             ca: CA,
             control_plane,
             bootstrap_token: self.bootstrap_token.as_ref(),
@@ -179,7 +179,7 @@ impl Fixture {
         let facts = &self.facts[&first.name];
         clusterctl::kubernetes::objects(&ClusterContext {
             cluster: &self.cluster,
-            control_plane_endpoint: &self.endpoint()?,
+            endpoints: &self.endpoints()?,
             advertise_address: endpoint::advertise_address(first, facts)?,
             facts,
             ca: CA,
@@ -215,7 +215,6 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     Cluster {
-        rollout: Default::default(),
         name: "demo".into(),
         cluster_name: "demo".into(),
         version: Version {
@@ -224,6 +223,8 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
             patch: 2,
         },
         control_plane_endpoint: None,
+        load_balancer: Default::default(),
+        rollout: Default::default(),
         bind_port: 6443,
         certificates_dir: "/etc/kubernetes/pki".into(),
         image_repository: "registry.k8s.io".into(),

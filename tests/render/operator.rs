@@ -552,7 +552,7 @@ fn addresses_come_from_the_operator_then_ssh_then_the_default_route() {
 #[test]
 fn several_control_planes_need_an_endpoint() {
     let fixture = Fixture::new(36).with_host("cp2", "192.0.2.12", Role::ControlPlane);
-    let error = fixture.endpoint().unwrap_err();
+    let error = fixture.endpoints().unwrap_err();
     insta::assert_snapshot!(error, @"the cluster has 2 control planes but no controlPlaneEndpoint");
     insta::assert_snapshot!(error.hint().unwrap(), @"set controlPlaneEndpoint to a name or address that leads to all of them");
 }

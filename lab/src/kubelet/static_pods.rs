@@ -25,6 +25,7 @@ const PLAYED: &[&str] = &[
     "kube-proxy",
     "coredns",
     "pause",
+    "haproxy",
 ];
 
 /// What is known of a static pod.
@@ -349,9 +350,12 @@ async fn start(kubelet: &Kubelet, manifest: &Value) -> Result<Child, String> {
         ));
     }
     let args: Vec<String> = words
-        .iter()
-        .skip(1)
-        .map(|w| translate(w, &mounts))
+        .windows(2)
+        .map(|pair| match pair {
+            ["-f", path] => within(path, &mounts, true),
+            [_, word] => translate(word, &mounts),
+            _ => String::new(),
+        })
         .collect();
     let logs = host(&format!(
         "/var/log/containers/{}.log",
@@ -461,20 +465,23 @@ fn translate(word: &str, mounts: &[(String, String)]) -> String {
     }
     let value: Vec<String> = value
         .split(',')
-        .map(|path| {
-            let seen = mounts.iter().find_map(|(at, from)| {
-                path.strip_prefix(at.as_str())
-                    .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-                    .map(|rest| format!("{from}{rest}"))
-            });
-            match seen {
-                Some(path) => path,
-                None if read => format!("/not-mounted-in-this-container{path}"),
-                None => path.to_owned(),
-            }
-        })
+        .map(|path| within(path, mounts, read))
         .collect();
     format!("{flag}={}", value.join(","))
+}
+
+/// The host's name of a path inside the container.
+fn within(path: &str, mounts: &[(String, String)], read: bool) -> String {
+    let seen = mounts.iter().find_map(|(at, from)| {
+        path.strip_prefix(at.as_str())
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+            .map(|rest| format!("{from}{rest}"))
+    });
+    match seen {
+        Some(path) => path,
+        None if read => format!("/not-mounted-in-this-container{path}"),
+        None => path.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::host::UnitState;
+use crate::host::observe::PathState;
 
 fn observed(answer: &str) -> Observed {
     Observed::parse(format!("@@clusterctl observe 1\n{answer}@@end\n").as_bytes())
@@ -150,6 +151,49 @@ fn secrets_show_only_hashes_and_text_is_escaped() {
         }
     );
     assert!(plan.receipt.files["/k"].original);
+}
+
+#[test]
+fn what_a_kubelet_wrote_is_nothing_to_give_back() {
+    let mut observed = Observed::default();
+    for path in ["/etc/kubernetes/kubelet.conf", "/etc/motd"] {
+        let state = PathState {
+            kind: PathKind::File,
+            mode: 0o600,
+            owner: "root:root".into(),
+            owner_ids: "0:0".into(),
+            size: 1,
+        };
+        observed.paths.insert(path.into(), state);
+    }
+    let file = |path: &str| Resource::File(FileResource::text(path, "new"));
+    let resources = [file("/etc/kubernetes/kubelet.conf"), file("/etc/motd")];
+    let plan = diff(&resources, &observed, "demo").expect("a plan");
+    assert!(!plan.receipt.files["/etc/kubernetes/kubelet.conf"].original);
+    assert!(plan.receipt.files["/etc/motd"].original);
+}
+
+#[test]
+fn a_file_is_withdrawn_only_if_it_is_ours() {
+    let path = "/etc/kubernetes/manifests/haproxy.yaml";
+    let mut observed = Observed::default();
+    let state = PathState {
+        kind: PathKind::File,
+        mode: 0o600,
+        owner: "root:root".into(),
+        owner_ids: "0:0".into(),
+        size: 1,
+    };
+    observed.paths.insert(path.into(), state);
+    let withdrawn = [Resource::Withdrawn { path: path.into() }];
+    assert_eq!(lines(&withdrawn, &observed), [""; 0]);
+    let ours = [Resource::File(FileResource::text(path, "x"))];
+    let plan = diff(&ours, &Observed::default(), "demo").expect("a plan");
+    observed.receipt = Some(plan.receipt);
+    assert_eq!(
+        lines(&withdrawn, &observed),
+        [format!("remove file {path}")]
+    );
 }
 
 #[test]

@@ -69,7 +69,7 @@ const FILES: [(&str, &str); 18] = [
     ),
     (
         "etc/kubernetes/kubelet.conf",
-        "clusters:\n- cluster:\n    certificate-authority-data: UEVN\n",
+        "clusters:\n- cluster:\n    certificate-authority-data: UEVN\n    server: https://127.0.0.1:6443\n",
     ),
     (
         "var/lib/clusterctl/receipt.json",
@@ -183,6 +183,7 @@ fn a_host_is_read_by_every_shell() {
               "etcdInitialCluster": "cp1=https://192.0.2.7:2380,cp2=https://192.0.2.8:2380",
               "etcdInitialClusterState": "existing",
               "superAdmin": false,
+              "kubeletServer": "https://127.0.0.1:6443",
               "kubeadmVersion": null
             }
             "#);

@@ -5,7 +5,7 @@ use super::proxy::proxy_for;
 use super::{Report, Subject, path_check};
 use crate::host::Runtime;
 use crate::host::gather::{MANIFESTS, STATIC_PODS, data_dir};
-use crate::inventory::{Cluster, Etcd};
+use crate::inventory::{Cluster, Etcd, LoadBalancer};
 
 /// Ports of every node.
 pub(super) const KUBELET_PORT: u16 = 10250;
@@ -34,6 +34,9 @@ fn own_ports(cluster: &Cluster, subject: &Subject<'_>) -> Vec<u16> {
             ports.extend(ETCD_PORTS);
         }
     }
+    if cluster.load_balancer.is_local() && !subject.host.is_control_plane() {
+        ports.extend([cluster.bind_port, LoadBalancer::HEALTH_PORT]);
+    }
     ports.push(KUBELET_PORT);
     ports
 }
@@ -47,7 +50,7 @@ fn ports(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
             .iter()
             .find(|listener| listener.port == port);
         let ours = |process: &Option<String>| match process {
-            Some(name) => name == "etcd" || name.starts_with("kube"),
+            Some(name) => name == "etcd" || name == "haproxy" || name.starts_with("kube"),
             None => true,
         };
         match listener {

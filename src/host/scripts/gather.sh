@@ -116,7 +116,8 @@ if command -v ip >/dev/null 2>&1; then
 fi | head -c 400000
 
 echo '@@section joined'
-sed -n 's/^ *certificate-authority-data: */ca /p' ./etc/kubernetes/kubelet.conf 2>/dev/null
+sed -n -e 's/^ *certificate-authority-data: */ca /p' -e 's/^ *server: */server /p' \
+	./etc/kubernetes/kubelet.conf 2>/dev/null
 sed -n 's/^ *"cluster": "\(.*\)",*$/cluster \1/p' \
 	./var/lib/clusterctl/receipt.json 2>/dev/null
 

@@ -50,6 +50,9 @@ impl Owned<'_> {
         if within("/etc/kubernetes/manifests") {
             return Some(change("`patches` or `extraArgs`"));
         }
+        if within("/etc/kubernetes/haproxy") {
+            return Some("replace the template `haproxy/haproxy.cfg.j2` instead".to_owned());
+        }
         if within(self.certificates_dir) {
             return Some("put a CA of your own into the operator's state instead".to_owned());
         }

@@ -254,19 +254,6 @@ pub(super) fn check_control_planes(
                 .help("write `roles: [control-plane]` for one host, or for three"),
         );
     }
-    if count > 1 && spec.control_plane_endpoint.is_none() {
-        let missing = at.key("controlPlaneEndpoint");
-        let message = format!("{count} control planes need a `controlPlaneEndpoint`");
-        context.report(
-            Fault::error(&missing, message)
-                .label("missing here")
-                .also(&roles_at(control_planes[0]), "a control plane")
-                .help(
-                    "write the name or address of the load balancer in front of them, such as \
-                     `controlPlaneEndpoint: k8s.example.com:6443`",
-                ),
-        );
-    }
     if count > 0 && count.is_multiple_of(2) && matches!(etcd, Etcd::Local(_)) {
         let message = format!(
             "{count} control planes survive the loss of no more of them than {} would",

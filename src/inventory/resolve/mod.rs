@@ -10,6 +10,7 @@ mod etcd;
 mod files;
 mod host;
 mod layer;
+mod load_balancer;
 mod names;
 mod network;
 mod options;
@@ -18,6 +19,7 @@ mod unique;
 
 use super::cluster::{Cluster, Endpoint, Host, Version};
 use super::context::{Context, Fault};
+use super::load_balancer::LoadBalancer;
 use super::spec::{EncryptionAlgorithm, Inventory};
 use super::syntax;
 use super::tree::Path;
@@ -115,6 +117,8 @@ pub(super) fn cluster(inventory: Inventory, context: &mut Context<'_>) -> Cluste
     let hosts = host::hosts(&spec, &owned, &at, context);
     network::check_hosts(&networking, &spec, &hosts, endpoint.as_ref(), context);
     host::check_control_planes(&spec, &hosts, &etcd, &at, context);
+    let load_balancer =
+        load_balancer::load_balancer(&spec, endpoint.as_ref(), bind_port, &hosts, &at, context);
     let hosts: Vec<Host> = hosts.into_iter().map(|one| one.host).collect();
 
     let kubelet_config = spec.kubelet.config.clone();
@@ -127,6 +131,7 @@ pub(super) fn cluster(inventory: Inventory, context: &mut Context<'_>) -> Cluste
             patch: 0,
         }),
         control_plane_endpoint: endpoint,
+        load_balancer,
         bind_port,
         certificates_dir,
         image_repository: spec
@@ -188,10 +193,11 @@ fn bind_port(spec: &super::spec::ClusterSpec, at: &Path, context: &mut Context<'
     let port_at = at.key("localAPIEndpoint").key("bindPort");
     let port = spec.local_api_endpoint.as_ref().and_then(|e| e.bind_port);
     let port = port.unwrap_or(DEFAULT_BIND_PORT);
-    const TAKEN: [(u16, &str); 7] = [
+    const TAKEN: [(u16, &str); 8] = [
         (0, "nothing"),
         (2379, "etcd"),
         (2380, "etcd"),
+        (LoadBalancer::HEALTH_PORT, "the local load balancer"),
         (10248, "the kubelet"),
         (10250, "the kubelet"),
         (10257, "the controller manager"),
