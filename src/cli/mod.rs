@@ -1,6 +1,7 @@
 //! The command line: one file per verb, its arguments and a call into the
 //! library.
 
+mod add_node;
 mod apply;
 mod completions;
 mod hosts;
@@ -11,6 +12,7 @@ mod phases;
 mod plan;
 mod preflight;
 mod prompt;
+mod remove_node;
 mod render;
 mod reset;
 mod schema;
@@ -86,6 +88,8 @@ enum Verb {
     Render(render::Render),
     Plan(plan::Plan),
     Apply(apply::Apply),
+    AddNode(add_node::AddNode),
+    RemoveNode(remove_node::RemoveNode),
     Reset(reset::Reset),
     Phases(phases::Phases),
     Kubeconfig(kubeconfig::Kubeconfig),
@@ -107,6 +111,8 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
         Verb::Render(verb) => verb.run(&global).await,
         Verb::Plan(verb) => verb.run(&global).await,
         Verb::Apply(verb) => verb.run(&global).await,
+        Verb::AddNode(verb) => verb.run(&global).await,
+        Verb::RemoveNode(verb) => verb.run(&global).await,
         Verb::Reset(verb) => verb.run(&global).await,
         Verb::Phases(verb) => verb.run(&global),
         Verb::Kubeconfig(verb) => verb.run(&global).await,

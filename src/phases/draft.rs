@@ -11,6 +11,7 @@ use super::{Run, certs, preflight, sources};
 use crate::artifacts::Set;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Etcd, Host};
+use crate::kubernetes::api::{Health, node_ready};
 use crate::kubernetes::{self, EtcdMember, Patches, Templates, Token, endpoint};
 use crate::pki::Pki;
 use crate::{Error, host};
@@ -90,6 +91,17 @@ impl Draft {
             &self.looked,
         )
         .await
+    }
+
+    /// Whether the API answers.
+    pub fn has_api(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Whether the API knows a Node of that name, and it is Ready.
+    pub fn is_ready(&self, node: &str) -> bool {
+        let node = self.live.as_ref().and_then(|live| live.node(node));
+        node.is_some_and(|node| node_ready(node) == Health::Ok)
     }
 
     /// Makes the certificates that are missing. The plan has to be made anew

@@ -4,6 +4,7 @@ mod certs;
 mod cluster_api;
 mod control_plane;
 mod desired;
+mod drain;
 mod draft;
 mod evidence;
 mod execute;
@@ -16,6 +17,7 @@ mod objects;
 mod observe;
 mod plan;
 mod preflight;
+mod remove_node;
 mod render;
 mod reset;
 mod run;
@@ -29,6 +31,7 @@ pub use draft::Draft;
 pub use execute::execute;
 pub use plan::{Plan, Work};
 pub use preflight::{Report, report};
+pub use remove_node::{Removal, RemoveOptions, Removed, remove};
 pub use render::{Rendered, render};
 pub use reset::{Outcome, ResetHost, ResetOptions, reset};
 pub use run::{Options, Run, matches, ssh_target};
@@ -64,6 +67,8 @@ pub enum Phase {
     Kubeconfig,
     /// Kubernetes goes off hosts. No phase of `apply`, so it stands in no list.
     Reset,
+    /// Pods leave a node that goes. No phase of `apply`, either.
+    Drain,
 }
 
 /// What `phases` lists.
@@ -169,11 +174,22 @@ const RESET: PhaseInfo = PhaseInfo {
     needs: &[],
 };
 
+/// What `remove-node` does first.
+const DRAIN: PhaseInfo = PhaseInfo {
+    phase: Phase::Drain,
+    name: "drain",
+    title: "move pods to other nodes",
+    needs: &[],
+};
+
 impl Phase {
     /// What `phases` lists of it.
     pub fn info(self) -> &'static PhaseInfo {
-        // The enum's order is the list's, which a test holds.
-        PHASES.get(self as usize).unwrap_or(&RESET)
+        match self {
+            Phase::Drain => &DRAIN,
+            // The enum's order is the list's, which a test holds.
+            phase => PHASES.get(phase as usize).unwrap_or(&RESET),
+        }
     }
 
     /// Its name on the command line.

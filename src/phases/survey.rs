@@ -42,6 +42,10 @@ pub struct Aside {
 /// # Errors
 /// The first control plane that can't be reached.
 pub(super) async fn survey(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error> {
+    let workers_only = !run.cluster.control_planes().any(|host| run.takes_part(host));
+    if run.options.one_control_plane && workers_only {
+        return survey_with_one(run).await;
+    }
     let wanted: Vec<&Host> = run
         .cluster
         .hosts
@@ -69,6 +73,62 @@ pub(super) async fn survey(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Err
         match answer {
             Ok(one) => surveyed.push(one),
             Err(error) if host.is_control_plane() => return Err(error.on(&host.name)),
+            Err(error) => aside.push(Aside {
+                host: host.name.clone(),
+                error,
+            }),
+        }
+    }
+    Ok((surveyed, aside))
+}
+
+/// The same for workers alone: one control plane is enough to reach the API, so
+/// that a worker more costs the same however many there are.
+async fn survey_with_one(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error> {
+    let workers: Vec<&Host> = run
+        .cluster
+        .hosts
+        .iter()
+        .filter(|host| run.takes_part(host))
+        .collect();
+    run.tracker.expect(Phase::Preflight, workers.len() + 1);
+    let part = run.tracker.part(Phase::Preflight);
+    let control_plane = async {
+        let mut last = None;
+        for host in run.cluster.control_planes() {
+            match survey_one(run, host, &part).await {
+                Ok(one) => return Ok(one),
+                Err(error) => {
+                    if let Some(before) = last.replace(error.on(&host.name)) {
+                        run.events().warn(before.to_string());
+                    }
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::Usage {
+            message: "the inventory has no control plane".into(),
+            hint: None,
+        }))
+    };
+    let workers = futures::stream::iter(workers)
+        .map(|host| async move {
+            let part = run.tracker.part(Phase::Preflight);
+            let answer = survey_one(run, host, &part).await;
+            match &answer {
+                Err(error) => part.failed(&host.name, error),
+                Ok(_) => part.quiet(&host.name),
+            }
+            (host, answer)
+        })
+        .buffered(run.options.parallel)
+        .collect::<Vec<_>>();
+    let (control_plane, workers) = futures::join!(control_plane, workers);
+    let control_plane = control_plane?;
+    part.quiet(&control_plane.host.name);
+    let (mut surveyed, mut aside) = (vec![control_plane], Vec::new());
+    for (host, answer) in workers {
+        match answer {
+            Ok(one) => surveyed.push(one),
             Err(error) => aside.push(Aside {
                 host: host.name.clone(),
                 error,
