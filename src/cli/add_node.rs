@@ -62,8 +62,7 @@ impl AddNode {
         // The admin's kubeconfig holds the first control plane's certificate, and
         // names none of the hosts that come: another one may be asked here.
         let part = Part::hosts(self.names.clone()).without(Phase::Kubeconfig);
-        let mut session =
-            Session::with(global, "add-node", cluster, &part, Access::Write, false)?;
+        let mut session = Session::with(global, "add-node", cluster, &part, Access::Write, false)?;
         // Whoever stands already needs nobody to look at it.
         session.run.options.one_control_plane = true;
         tokio::select! {
@@ -84,8 +83,12 @@ impl AddNode {
         let mut draft = Draft::new(run).await?;
         if !draft.has_api() {
             return Err(Error::Refused {
-                message: format!("there is no cluster to add to: the API of {} does not answer", run.cluster.name),
-                hint: "run `clusterctl-rs apply`, which brings up all hosts of the inventory".into(),
+                message: format!(
+                    "there is no cluster to add to: the API of {} does not answer",
+                    run.cluster.name
+                ),
+                hint: "run `clusterctl-rs apply`, which brings up all hosts of the inventory"
+                    .into(),
             });
         }
         self.refuse_ready(run, &draft)?;
@@ -136,7 +139,10 @@ impl AddNode {
             .filter(|name| self.names.contains(name))
             .collect();
         let left = cluster.removed_hosts.iter();
-        let marks: Vec<String> = left.filter(|name| !marked.contains(name)).cloned().collect();
+        let marks: Vec<String> = left
+            .filter(|name| !marked.contains(name))
+            .cloned()
+            .collect();
         let all = edit::preview(path, |text| edit::set_removed(text, &marks))?;
         let edit = Edit {
             marks: (!marked.is_empty()).then_some(marks),

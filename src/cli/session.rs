@@ -159,7 +159,10 @@ fn check_patterns(patterns: &[String], cluster: &inventory::Cluster) -> Result<(
 
 /// Nothing in the inventory has that name.
 pub(super) fn no_host(pattern: &str, cluster: &inventory::Cluster) -> Error {
-    let removed = cluster.removed_hosts.iter().any(|name| matches(pattern, name));
+    let removed = cluster
+        .removed_hosts
+        .iter()
+        .any(|name| matches(pattern, name));
     Error::Usage {
         message: format!("no host matches `{pattern}`"),
         hint: Some(match removed {

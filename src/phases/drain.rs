@@ -118,10 +118,14 @@ async fn cordon(client: &kube::Client, node: &str) -> Result<bool, Error> {
         let annotations = live.metadata.annotations.unwrap_or_default();
         return Ok(annotations.contains_key(MARK));
     }
-    patch(client, node, &json!({
-        "metadata": {"annotations": {MARK: "remove-node"}},
-        "spec": {"unschedulable": true},
-    }))
+    patch(
+        client,
+        node,
+        &json!({
+            "metadata": {"annotations": {MARK: "remove-node"}},
+            "spec": {"unschedulable": true},
+        }),
+    )
     .await
     .map_err(ApiError::request(format!("cordon node {node}")))?;
     Ok(true)
@@ -174,7 +178,11 @@ async fn empty(
                 if let Some(pod) = losing.filter(|_| !options.force) {
                     // It came after the check.
                     let why = format!("{}: it would be lost", name(pod));
-                    return Err(failed(node, "it has got a pod that needs --force", vec![why]));
+                    return Err(failed(
+                        node,
+                        "it has got a pod that needs --force",
+                        vec![why],
+                    ));
                 }
                 part.doing(host, format!("draining: {} left", count(pods.len())));
                 let round = evict_all(client, &pods);
@@ -223,10 +231,7 @@ fn lines(pods: &[String]) -> String {
 
 /// Asks for every pod to be evicted. Comes back with those that are still
 /// there, and why.
-async fn evict_all(
-    client: &kube::Client,
-    pods: &[Pod],
-) -> Result<BTreeMap<String, String>, Error> {
+async fn evict_all(client: &kube::Client, pods: &[Pod]) -> Result<BTreeMap<String, String>, Error> {
     let answers: Vec<Result<Option<(String, String)>, Error>> = futures::stream::iter(pods)
         .map(|pod| async move {
             let why = match pod.metadata.deletion_timestamp {
@@ -391,10 +396,25 @@ mod tests {
         for (metadata, spec, phase, expected) in [
             (owned("ReplicaSet"), &none, "Running", Fate::Goes),
             (owned("DaemonSet"), &scratch, "Running", Fate::Stays),
-            (json!({"name": "a", "annotations": {MIRROR: "x"}}), &none, "Running", Fate::Stays),
-            (bare.clone(), &none, "Running", Fate::Loses("no controller makes it anew")),
+            (
+                json!({"name": "a", "annotations": {MIRROR: "x"}}),
+                &none,
+                "Running",
+                Fate::Stays,
+            ),
+            (
+                bare.clone(),
+                &none,
+                "Running",
+                Fate::Loses("no controller makes it anew"),
+            ),
             (bare.clone(), &scratch, "Succeeded", Fate::Goes),
-            (owned("StatefulSet"), &scratch, "Running", Fate::Loses("it keeps data in an emptyDir")),
+            (
+                owned("StatefulSet"),
+                &scratch,
+                "Running",
+                Fate::Loses("it keeps data in an emptyDir"),
+            ),
             (owned("Job"), &scratch, "Failed", Fate::Goes),
         ] {
             let pod = pod(json!({
@@ -407,6 +427,9 @@ mod tests {
     #[test]
     fn what_the_api_says_of_pods_can_do_the_terminal_no_harm() {
         let text = failed("w1", "late", vec!["x: \u{1b}[2J".into()]).to_string();
-        assert!(text.contains("\n  x: ") && !text.contains('\u{1b}'), "{text}");
+        assert!(
+            text.contains("\n  x: ") && !text.contains('\u{1b}'),
+            "{text}"
+        );
     }
 }

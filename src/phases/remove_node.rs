@@ -102,7 +102,10 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
             stay: &stay,
             host,
         };
-        match one.leave(looked.remove(host.name.as_str()), has_node(host)).await {
+        match one
+            .leave(looked.remove(host.name.as_str()), has_node(host))
+            .await
+        {
             Ok(removed) => removal.removed.push(removed),
             Err(error) => {
                 removal.failed = Some(error.on(&host.name));
@@ -111,7 +114,10 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
         }
     }
     let gone = |host: &Host| removal.removed.iter().any(|one| one.name == host.name);
-    if leaving.iter().any(|host| host.is_control_plane() && gone(host)) {
+    if leaving
+        .iter()
+        .any(|host| host.is_control_plane() && gone(host))
+    {
         let left: Vec<Host> = run
             .cluster
             .hosts
@@ -229,7 +235,9 @@ fn refuse_lost_quorum(
     anchors: &[Anchor],
 ) -> Result<(), Error> {
     let count = |hosts: &[&Host]| hosts.iter().filter(|host| host.is_control_plane()).count();
-    if matches!(run.cluster.etcd, Etcd::External(_)) || keeps_quorum(count(stay), count(leaving), anchors.len()) {
+    if matches!(run.cluster.etcd, Etcd::External(_))
+        || keeps_quorum(count(stay), count(leaving), anchors.len())
+    {
         return Ok(());
     }
     let working: Vec<&str> = anchors.iter().map(|anchor| anchor.name.as_str()).collect();
@@ -243,8 +251,9 @@ fn refuse_lost_quorum(
             },
             working.join(", ")
         ),
-        hint: "bring the others up first, or remove those that are gone for good with --unreachable"
-            .into(),
+        hint:
+            "bring the others up first, or remove those that are gone for good with --unreachable"
+                .into(),
     })
 }
 
@@ -281,10 +290,7 @@ async fn refuse_if_ready(anchor: &Anchor, leaving: &[&Host]) -> Result<(), Error
 }
 
 /// Connects to every host that leaves.
-async fn look<'a>(
-    run: &Run,
-    leaving: &[&'a Host],
-) -> Result<BTreeMap<&'a str, Looked<'a>>, Error> {
+async fn look<'a>(run: &Run, leaving: &[&'a Host]) -> Result<BTreeMap<&'a str, Looked<'a>>, Error> {
     let looks: Vec<(&'a Host, Result<Looked<'a>, Error>)> =
         futures::stream::iter(leaving.iter().copied())
             .map(|host| async move { (host, reset::look(run, host).await) })
@@ -371,7 +377,12 @@ impl One<'_> {
             part.doing(&host.name, "giving its pods up");
             let abandoned = drain::abandon(&self.anchor.client, &host.node_name);
             let lost = run
-                .journalled(Some(&host.name), Phase::Drain, "pods", interruptible(abandoned))
+                .journalled(
+                    Some(&host.name),
+                    Phase::Drain,
+                    "pods",
+                    interruptible(abandoned),
+                )
                 .await?;
             if !lost.is_empty() {
                 run.events().warn(format!(
@@ -445,7 +456,11 @@ async fn interruptible<T>(deed: impl Future<Output = Result<T, Error>>) -> Resul
 /// After a control plane has gone: the admin kubeconfig and whatever else names
 /// control planes, on this machine and in the cluster.
 async fn in_step(run: &Run, left: Vec<Host>) -> Result<(), Error> {
-    let phases = [Phase::UploadConfig, Phase::BootstrapToken, Phase::Kubeconfig];
+    let phases = [
+        Phase::UploadConfig,
+        Phase::BootstrapToken,
+        Phase::Kubeconfig,
+    ];
     let names = phases.map(|phase| phase.name().to_owned());
     let first = left.iter().find(|host| host.is_control_plane());
     let run = Run {

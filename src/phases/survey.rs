@@ -42,7 +42,10 @@ pub struct Aside {
 /// # Errors
 /// The first control plane that can't be reached.
 pub(super) async fn survey(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error> {
-    let workers_only = !run.cluster.control_planes().any(|host| run.takes_part(host));
+    let workers_only = !run
+        .cluster
+        .control_planes()
+        .any(|host| run.takes_part(host));
     if run.options.one_control_plane && workers_only {
         return survey_with_one(run).await;
     }

@@ -107,7 +107,12 @@ fn a_list_that_is_shared_or_empty_is_left_alone() {
 
 #[test]
 fn values_that_yaml_takes_for_something_else_are_quoted() {
-    for (name, written) in [("123", "\"123\""), ("no", "\"no\""), ("1e3", "\"1e3\""), ("a", "a")] {
+    for (name, written) in [
+        ("123", "\"123\""),
+        ("no", "\"no\""),
+        ("1e3", "\"1e3\""),
+        ("a", "a"),
+    ] {
         let added = HostEntry {
             address: "fd00::1".into(),
             user: Some("o p: #s".into()),
@@ -170,7 +175,10 @@ fn marks_that_somebody_has_laid_out_keep_their_comments() {
     );
     let text = "spec:\n  x: 1\n  removedHosts: [\n    a, # since May\n  ]\n";
     let refused = set_removed(text, &names(&["a", "b"])).unwrap_err();
-    assert_eq!(refused.by_hand, "directly below `spec:`: removedHosts: [a, b]");
+    assert_eq!(
+        refused.by_hand,
+        "directly below `spec:`: removedHosts: [a, b]"
+    );
     // At the end of a mapping in braces.
     let text = "spec: {x: 1, removedHosts: [a]}\n";
     assert_eq!(set_removed(text, &[]).unwrap(), "spec: {x: 1}\n");
@@ -194,10 +202,16 @@ fn examples_can_be_edited_and_every_line_stays() {
         seen += 1;
         let added = add_host(&text, &host("w99")).unwrap();
         let (cluster, _) = parse(&added).unwrap();
-        assert!(cluster.hosts.iter().any(|host| host.name == "w99"), "{path:?}");
+        assert!(
+            cluster.hosts.iter().any(|host| host.name == "w99"),
+            "{path:?}"
+        );
         let marked = set_removed(&added, &names(&["w99"])).unwrap();
         let (cluster, _) = parse(&marked).unwrap();
-        assert!(!cluster.hosts.iter().any(|host| host.name == "w99"), "{path:?}");
+        assert!(
+            !cluster.hosts.iter().any(|host| host.name == "w99"),
+            "{path:?}"
+        );
         assert_eq!(cluster.removed_hosts, ["w99"]);
         let mut left = marked.lines();
         for line in text.lines() {
@@ -232,12 +246,22 @@ fn the_file_keeps_its_mode_and_a_symlink_stays_one() {
     let written = fs::read_to_string(&file).unwrap();
     assert!(written.starts_with("\u{feff}apiVersion"));
     assert!(written.contains("spec:\n  removedHosts: [w1]\n"));
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     let edited = edit(&link, |text| set_removed(text, &[])).unwrap();
     assert!(edited.changed());
-    assert_eq!(fs::read_to_string(&file).unwrap(), format!("\u{feff}{INVENTORY}"));
-    assert!(!edit(&link, |text| set_removed(text, &[])).unwrap().changed());
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        format!("\u{feff}{INVENTORY}")
+    );
+    assert!(
+        !edit(&link, |text| set_removed(text, &[]))
+            .unwrap()
+            .changed()
+    );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
@@ -260,10 +284,17 @@ fn an_edit_that_makes_a_faulty_inventory_is_not_written() {
 /// A list of hosts in some style, with comments anywhere.
 fn inventories() -> impl Strategy<Value = String> {
     let comment = prop_oneof![Just(""), Just(" # c"), Just("  #"), Just(" # - {x: }")];
-    let between = prop_oneof![Just(""), Just("\n"), Just("    # between\n"), Just("# left\n")];
+    let between = prop_oneof![
+        Just(""),
+        Just("\n"),
+        Just("    # between\n"),
+        Just("# left\n")
+    ];
     let item = (0..4_usize, comment, between).prop_map(|(style, comment, between)| match style {
         0 => format!("{{name: NAME, roles: [worker]}}{comment}\n{between}"),
-        1 => format!("name: NAME{comment}\n      roles:{comment}\n        - worker{comment}\n{between}"),
+        1 => format!(
+            "name: NAME{comment}\n      roles:{comment}\n        - worker{comment}\n{between}"
+        ),
         2 => format!("{{\"name\": \"NAME\",\n      \"roles\": [worker]}}{comment}\n{between}"),
         _ => format!("name: NAME\n      note: |\n        a\n\n        b\n{between}"),
     });

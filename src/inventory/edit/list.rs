@@ -7,11 +7,7 @@ use super::text::{
 use super::{Document, HostEntry, Patch};
 
 /// Appends a host to the list of hosts.
-pub(super) fn append(
-    document: &Document<'_>,
-    list: &Node,
-    host: &HostEntry,
-) -> Option<Vec<Patch>> {
+pub(super) fn append(document: &Document<'_>, list: &Node, host: &HostEntry) -> Option<Vec<Patch>> {
     let text = document.text;
     let Value::Sequence(items) = &list.value else {
         return None;
@@ -60,8 +56,7 @@ fn in_brackets(text: &str, last: &Node, end: usize, item: String) -> Option<Vec<
         true => end + rest.find(',')? + 1,
         false => end,
     };
-    let Some(indent) =
-        indentation(text, last.span.start).filter(|_| rest_is_idle(text, after))
+    let Some(indent) = indentation(text, last.span.start).filter(|_| rest_is_idle(text, after))
     else {
         let item = match comma {
             true => format!(" {item},"),
@@ -101,7 +96,10 @@ pub(super) fn replace(
         }
         return Some(vec![(list.span.clone(), flow_list(names, style))]);
     }
-    let stays = |item: &&Node| item.text().is_some_and(|name| names.iter().any(|n| n == name));
+    let stays = |item: &&Node| {
+        item.text()
+            .is_some_and(|name| names.iter().any(|n| n == name))
+    };
     let mut patches = Vec::new();
     for item in items.iter().filter(|item| !stays(item)) {
         let dash = Dash::of(text, item)?;

@@ -32,7 +32,10 @@ impl Style {
         let safe = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
         let plain = !self.quoted
             && text.bytes().all(safe)
-            && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+            && text
+                .bytes()
+                .next()
+                .is_some_and(|b| b.is_ascii_alphanumeric())
             && is_plain_string(text)
             && !WORDS.contains(&text.to_ascii_lowercase().as_str());
         match plain {
