@@ -209,10 +209,20 @@ impl Story {
                 }},
             },
         }));
-        self.operator.kubectl(
-            &self.cluster,
-            &["wait", "--for=condition=Ready", "pod", "-l", "app=web"],
-        );
+        let pods = "/api/v1/namespaces/default/pods?labelSelector=app%3Dweb";
+        let mut status = Value::Null;
+        crate::reset::eventually("the start of its pod", || {
+            let pods = self.operator.get_json(&self.cluster, pods);
+            let now = pods["items"][0]["status"].clone();
+            let conditions = now["conditions"].as_array();
+            let ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
+            let is_ready = conditions.is_some_and(|all| all.iter().any(ready));
+            if now != status {
+                eprintln!("{now}");
+                status = now;
+            }
+            is_ready
+        });
     }
 
     /// A container whose image every host has.
