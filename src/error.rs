@@ -121,6 +121,26 @@ pub enum Error {
         /// etcd's words, terminal-safe.
         why: String,
     },
+    /// A control plane that would have to be taken down is needed.
+    #[error("left as it is, for taking it down now would stop the cluster: {why}")]
+    AtRisk {
+        /// What is wrong with the others, terminal-safe.
+        why: String,
+    },
+    /// etcd was whole once and doesn't answer, so that no member can join it.
+    #[error("{host}: it can't join etcd, which doesn't answer: {why}")]
+    EtcdSilent {
+        /// The control plane that is to join.
+        host: String,
+        /// Why not.
+        why: String,
+    },
+    /// A node that was changed has failed, so the same was not done to this one.
+    #[error("left as it is, because {after} has not survived its change")]
+    RolloutStopped {
+        /// The node that has failed.
+        after: String,
+    },
     /// The operator state.
     #[error(transparent)]
     State(#[from] StateError),
@@ -224,6 +244,16 @@ impl Error {
                     .into(),
             ),
             Error::Edit { by_hand, .. } => Some(format!("write it by hand: {by_hand}")),
+            Error::AtRisk { .. } => Some(
+                "bring the other control planes back first, then run the same command again".into(),
+            ),
+            Error::EtcdSilent { .. } => Some(
+                "start the control planes that hold etcd's data first: most of them have to run"
+                    .into(),
+            ),
+            Error::RolloutStopped { after } => Some(format!(
+                "put {after} right, then run the same command again"
+            )),
             Error::Inventory(error) => error.hint(),
             Error::Api(_)
             | Error::NotNoop { .. }

@@ -93,7 +93,11 @@ impl AddNode {
         }
         self.refuse_ready(run, &draft)?;
         let mut aside = std::mem::take(&mut draft.aside);
-        if aside.len() == self.names.len() {
+        if self
+            .names
+            .iter()
+            .all(|name| aside.iter().any(|one| one.host == *name))
+        {
             // None is left to add: nothing has happened, the inventory included.
             let Some(first) = aside.pop() else {
                 return Ok(ExitStatus::Done);

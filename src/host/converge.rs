@@ -35,6 +35,7 @@ pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
         ));
         bundle.input.push(Input::Bytes(Zeroizing::new(receipt)));
     }
+    bundle.static_pods(plan, true)?;
     bundle.packages(plan)?;
     for (number, step) in plan.steps.iter().enumerate() {
         if let Step::Directory { path, mode, owner } = step {
@@ -52,6 +53,7 @@ pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
     for (number, step) in plan.steps.iter().enumerate() {
         bundle.unit(number, step, true)?;
     }
+    bundle.static_pods(plan, false)?;
     bundle.line("echo '@@end'");
     Ok(Script {
         name: "converge".into(),
@@ -241,6 +243,23 @@ impl Bundle {
                 self.line(&format!("mask unmask {name}"));
             }
             self.line(&format!("unit {number} {verb} {name}"));
+        }
+        Ok(())
+    }
+
+    /// Static pods: which processes they are, before anything changes, and at
+    /// the end that these are gone.
+    fn static_pods(&mut self, plan: &HostPlan, before: bool) -> Result<(), HostError> {
+        for (number, step) in plan.steps.iter().enumerate() {
+            if let Step::StaticPod { name, manifest } = step {
+                let name = quote(word("static pod", name)?);
+                let verb = match (before, manifest) {
+                    (true, _) => "static_pod_runs",
+                    (false, true) => "static_pod_changed",
+                    (false, false) => "static_pod_restart",
+                };
+                self.line(&format!("{verb} {number} {name}"));
+            }
         }
         Ok(())
     }

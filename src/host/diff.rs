@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use similar::TextDiff;
 
+use super::gather::MANIFESTS;
 use super::observe::{BIG, MAX_SHOWN, PathKind, sha256, size, unit_name};
 use super::plan::{Action, Change, Detail, HostPlan, Kind, Step};
 use super::receipt::{ReceiptAttributes, ReceiptFile};
@@ -43,6 +44,7 @@ pub fn diff(
         receipt,
         out: Vec::new(),
         touched: BTreeSet::new(),
+        static_pods: BTreeSet::new(),
         unit_files: observed.needs_daemon_reload,
         written: BTreeSet::new(),
     };
@@ -51,6 +53,7 @@ pub fn diff(
     differ.files(resources);
     differ.kernel(resources);
     differ.units(resources);
+    differ.static_pods();
     Ok(differ.plan(cluster))
 }
 
@@ -60,6 +63,8 @@ struct Differ<'a> {
     out: Vec<(Change, Step)>,
     /// Units whose files change.
     touched: BTreeSet<String>,
+    /// Static pods of which something changes.
+    static_pods: BTreeSet<String>,
     /// Whether systemd has to read its units anew.
     unit_files: bool,
     /// Paths whose content changes.
@@ -226,6 +231,10 @@ impl Differ<'_> {
         let detail = self.file_detail(file, before, &after);
         let keep = self.record(&file.path, &after);
         self.notice(&file.path, &file.notify);
+        self.static_pods.extend(file.static_pods.iter().cloned());
+        let manifest = file.path.strip_prefix(MANIFESTS);
+        let manifest = manifest.and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".yaml"));
+        self.static_pods.extend(manifest.map(str::to_owned));
         self.written.insert(file.path.clone());
         let step = Step::File {
             file: file.clone(),
@@ -309,10 +318,14 @@ impl Differ<'_> {
 
 /// Files of a lower rank are in place before those of a higher one: the kubelet
 /// starts a static pod the moment that it sees its manifest.
+/// And kubelet.conf, which says that a host has joined, comes after the other
+/// kubeconfigs: a run that is cut short between them must find itself unfinished.
 fn rank(path: &str) -> u8 {
     if path.starts_with("/etc/kubernetes/manifests/") {
-        4
+        5
     } else if path.starts_with("/var/lib/kubelet/") {
+        4
+    } else if path == "/etc/kubernetes/kubelet.conf" {
         3
     } else if path.starts_with("/etc/kubernetes/") && path.ends_with(".conf") {
         2

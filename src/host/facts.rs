@@ -63,6 +63,14 @@ pub struct Facts {
     pub mtu: u32,
     /// Whether a working kubelet.conf says that this host has joined.
     pub joined: bool,
+    /// `--initial-cluster` of the etcd manifest that stands there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etcd_initial_cluster: Option<String>,
+    /// Its `--initial-cluster-state`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etcd_initial_cluster_state: Option<String>,
+    /// Whether there is a super-admin.conf.
+    pub super_admin: bool,
     /// Version of `kubeadm` at /usr/bin, if there is one.
     pub kubeadm_version: Option<String>,
 }

@@ -106,6 +106,9 @@ pub(super) fn facts<'a>(
             .to_lowercase(),
         swap: swap_devices(files.lines("/proc/swaps")),
         joined: present.contains("/etc/kubernetes/kubelet.conf"),
+        etcd_initial_cluster: etcd_flag(sections, "initial-cluster"),
+        etcd_initial_cluster_state: etcd_flag(sections, "initial-cluster-state"),
+        super_admin: present.contains("/etc/kubernetes/super-admin.conf"),
     }
 }
 
@@ -247,4 +250,20 @@ fn default_route(lines: &[String], addresses: &[Address]) -> (String, Option<IpA
     }
     let first = routes.first().map_or("", |(_, _, interface, _)| interface);
     (first.to_owned(), None)
+}
+
+/// Longest `--initial-cluster` that is kept, in bytes: seven members with the
+/// longest names that DNS allows.
+const MAX_FLAG: usize = 4096;
+
+/// A flag of the etcd manifest, by its name without dashes. etcd's own words in
+/// printable ASCII; anything else isn't what we wrote.
+fn etcd_flag(sections: &Sections<'_>, name: &str) -> Option<String> {
+    let value = sections.raw("etcd").iter().find_map(|line| {
+        let rest = line.strip_prefix(name.as_bytes())?;
+        rest.strip_prefix(b" ")
+    })?;
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let fits = text.len() <= MAX_FLAG && text.bytes().all(|b| b.is_ascii_graphic());
+    fits.then(|| text.to_owned())
 }

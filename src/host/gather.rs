@@ -191,7 +191,7 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
         paths.push(relative(&format!("{MANIFESTS}/{pod}.yaml"))?);
     }
     paths.push(relative(&format!("{}/ca.crt", cluster.certificates_dir))?);
-    for conf in ["kubelet", "bootstrap-kubelet"] {
+    for conf in ["kubelet", "bootstrap-kubelet", "super-admin"] {
         paths.push(format!("./etc/kubernetes/{conf}.conf"));
     }
     for directory in CA_DIRECTORIES {

@@ -134,6 +134,8 @@ words! {
         Unit = "unit",
         /// A container image.
         Image = "image",
+        /// A static pod that runs already.
+        StaticPod = "static pod",
     }
 }
 
@@ -215,6 +217,12 @@ pub(super) enum Step {
         name: String,
         verb: &'static str,
         unmask: bool,
+    },
+    StaticPod {
+        name: String,
+        /// Whether its manifest changes: then the kubelet starts it anew by
+        /// itself, and we only wait.
+        manifest: bool,
     },
     Import {
         archive: PathBuf,

@@ -69,6 +69,7 @@ pub fn user_file(file: &UserFile, content: Content) -> FileResource {
         secret: file.secret,
         seed: false,
         notify: Vec::new(),
+        static_pods: Vec::new(),
     }
 }
 

@@ -107,6 +107,9 @@ pub struct FileResource {
     pub seed: bool,
     /// Units to restart when its content changes and they run already.
     pub notify: Vec<String>,
+    /// Static pods, by their manifests' names without `.yaml`, to restart when
+    /// its content changes: they read it once, when they start.
+    pub static_pods: Vec<String>,
 }
 
 /// What a file holds.
@@ -148,6 +151,7 @@ impl FileResource {
             secret: false,
             seed: false,
             notify: Vec::new(),
+            static_pods: Vec::new(),
         }
     }
 
@@ -167,6 +171,13 @@ impl FileResource {
     /// The same, restarting `unit` when it changes.
     pub fn notify(mut self, unit: impl Into<String>) -> Self {
         self.notify.push(unit.into());
+        self
+    }
+
+    /// The same, restarting static pods when it changes.
+    pub fn restarts(mut self, static_pods: &[&str]) -> Self {
+        self.static_pods
+            .extend(static_pods.iter().map(|pod| (*pod).to_owned()));
         self
     }
 

@@ -64,6 +64,7 @@ pub(super) fn cluster() -> Cluster {
             tls_bootstrap: minutes(5),
             node_ready: minutes(5),
         },
+        rollout: Default::default(),
         artifacts: Artifacts {
             source: ArtifactSource::Online,
             path: None,

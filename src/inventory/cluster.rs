@@ -13,6 +13,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
+use super::rollout::Rollout;
 use super::spec;
 pub use super::spec::{
     ApiServer, Arg, ArtifactSource, BootstrapToken, CniType, ControlPlaneComponent,
@@ -80,6 +81,9 @@ pub struct Cluster {
     pub templates_dir: Option<PathBuf>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// How a change rolls over the nodes:
+    /// `cluster.rollout.max_unavailable.of(workers)`.
+    pub rollout: Rollout,
     /// Where Kubernetes comes from.
     pub artifacts: Artifacts,
     /// containerd.

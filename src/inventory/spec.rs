@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rollout::RolloutSpec;
+
 /// A free-form tree, merged into a configuration that somebody else defines
 /// (a `KubeletConfiguration`, containerd's `config.toml`).
 pub type Tree = serde_json::Map<String, serde_json::Value>;
@@ -127,6 +129,9 @@ pub struct ClusterSpec {
     /// How long to wait for what.
     #[serde(default)]
     pub timeouts: Timeouts,
+    /// How a change rolls over the nodes.
+    #[serde(default)]
+    pub rollout: RolloutSpec,
     /// How hosts are reached. A group or a host may override each field.
     #[serde(default)]
     pub ssh: Ssh,

@@ -71,7 +71,13 @@ fn kubeconfigs(
     };
     let certified = |name: &str, user: &str, server: &str, pair| {
         let text = config(user, server, Credentials::Certificate(pair));
-        Resource::File(secret_file(format!("{KUBERNETES_DIR}/{name}"), &text))
+        let file = secret_file(format!("{KUBERNETES_DIR}/{name}"), &text);
+        // Who reads one of these reads it once.
+        Resource::File(match name {
+            "controller-manager.conf" => file.restarts(&["kube-controller-manager"]),
+            "scheduler.conf" => file.restarts(&["kube-scheduler"]),
+            _ => file,
+        })
     };
 
     let mut resources: Vec<Resource> = vec![

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::context::{ControlPlane, EtcdMember, NodeContext, proxy_environment};
-use super::{KubernetesError, args, endpoint, images, versions, yaml};
+use super::{KubernetesError, args, endpoint, images, versions};
 use crate::inventory::spec::{EnvVar, HostPathMount};
 use crate::inventory::{Arg, Cluster, Etcd};
 
@@ -16,7 +16,7 @@ use crate::inventory::{Arg, Cluster, Etcd};
 pub const MANIFESTS_DIR: &str = "/etc/kubernetes/manifests";
 
 /// Ports that kubeadm's etcd listens on.
-const ETCD_CLIENT_PORT: u16 = 2379;
+pub(crate) const ETCD_CLIENT_PORT: u16 = 2379;
 const ETCD_PEER_PORT: u16 = 2380;
 const ETCD_METRICS_PORT: u16 = 2381;
 
@@ -132,26 +132,29 @@ pub fn pod(
     Ok(pod)
 }
 
-/// The members that an etcd manifest lists, if it joined others with them.
-/// Rendering it again with these leaves it as it is.
-pub fn etcd_members(manifest: &str) -> Option<Vec<EtcdMember>> {
-    let pod = yaml::parse(manifest).ok()?;
-    let args: Vec<Arg> = pod
-        .pointer("/spec/containers/0/command")?
-        .as_array()?
-        .iter()
-        .filter_map(|word| args::parse(word.as_str()?))
-        .collect();
-    args::get(&args, "initial-cluster-state").filter(|state| *state == "existing")?;
-    let members = args::get(&args, "initial-cluster")?
-        .split(',')
-        .map(|member| {
-            let (name, peer_url) = member.split_once('=')?;
-            Some(EtcdMember {
-                name: name.into(),
-                peer_url: peer_url.into(),
-            })
-        });
+/// The static pods that read a file of certificatesDir only when they start.
+/// What is missing here, they read anew by themselves: the API server its serving
+/// certificate and the front proxy's, etcd its certificates at each handshake.
+pub fn readers_of(file: &str) -> &'static [&'static str] {
+    match file {
+        "ca.crt" | "ca.key" | "sa.key" | "sa.pub" => &["kube-apiserver", "kube-controller-manager"],
+        "apiserver-kubelet-client.crt" | "apiserver-kubelet-client.key" => &["kube-apiserver"],
+        "front-proxy-ca.crt" => &["kube-apiserver", "kube-controller-manager"],
+        "etcd/ca.crt" => &["etcd", "kube-apiserver"],
+        _ => &[],
+    }
+}
+
+/// The members that `--initial-cluster` of an etcd manifest lists. Rendering it
+/// again with these leaves it as it is.
+pub fn etcd_members(initial_cluster: &str) -> Option<Vec<EtcdMember>> {
+    let members = initial_cluster.split(',').map(|member| {
+        let (name, peer_url) = member.split_once('=')?;
+        Some(EtcdMember {
+            name: name.into(),
+            peer_url: peer_url.into(),
+        })
+    });
     members.collect()
 }
 

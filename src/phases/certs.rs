@@ -18,12 +18,13 @@ pub(super) fn request(
     control_planes: &[(&Host, &Facts)],
 ) -> Result<Request, Error> {
     let mut nodes = Vec::with_capacity(control_planes.len());
-    for (index, (host, facts)) in control_planes.iter().enumerate() {
+    let init = init(control_planes);
+    for (host, facts) in control_planes {
         nodes.push(NodeRequest {
             name: host.name.clone(),
             node_name: host.node_name.clone(),
             advertise_address: kubernetes::endpoint::advertise_address(host, facts)?,
-            init: index == 0,
+            init: init == Some(host.name.as_str()),
         });
     }
     Ok(Request {
@@ -49,6 +50,18 @@ pub(super) fn request(
         legacy_kubelet_client: has_legacy_kubelet_client(cluster.version),
         nodes,
     })
+}
+
+/// Who has super-admin.conf: the control plane that has it; else, before there is a
+/// cluster, the first one. Where it was taken away, or its host was, nobody gets
+/// another one.
+fn init<'a>(control_planes: &[(&'a Host, &Facts)]) -> Option<&'a str> {
+    let has_it = control_planes.iter().find(|(_, facts)| facts.super_admin);
+    let bare = || {
+        let joined = control_planes.iter().any(|(_, facts)| facts.joined);
+        control_planes.first().filter(|_| !joined)
+    };
+    has_it.or_else(bare).map(|(host, _)| host.name.as_str())
 }
 
 /// What the store would do, without writing.

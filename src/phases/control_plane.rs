@@ -111,7 +111,7 @@ async fn look(one: &Surveyed, port: u16, path: &str, tls: bool) -> Health {
     .await
 }
 
-async fn within(look: impl Future<Output = Health>) -> Health {
+pub(super) async fn within(look: impl Future<Output = Health>) -> Health {
     match tokio::time::timeout(LOOK, look).await {
         Ok(health) => health,
         Err(_) => Health::No(format!("no answer within {} s", LOOK.as_secs())),

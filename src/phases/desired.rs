@@ -13,11 +13,12 @@ use crate::artifacts::Set;
 use crate::host::{self, Content, Facts, FileResource, Resource};
 use crate::inventory::{Cluster, Endpoint, Etcd, Host};
 use crate::kubernetes::{
-    self, ClusterContext, ControlPlane, Credentials, EtcdMember, KeyPair, Kubeconfig, NodeContext,
-    Patches, Templates, Token, TokenSecret,
+    self, ClusterContext, ControlPlane, Credentials, KeyPair, Kubeconfig, NodeContext, Patches,
+    Templates, Token, TokenSecret,
 };
 use crate::pki::Pki;
 
+use super::membership::Membership;
 use super::survey::Surveyed;
 use super::{Phase, sources};
 
@@ -42,8 +43,8 @@ pub(super) struct Context {
     pub(super) patches: Arc<Patches>,
     /// What workers join with in this run.
     pub(super) token: Token,
-    /// Members of etcd, if several control planes form it together.
-    pub(super) etcd_members: Vec<EtcdMember>,
+    /// Who forms etcd with whom.
+    pub(super) etcd: Membership,
 }
 
 /// A host as rendering sees it.
@@ -57,8 +58,6 @@ pub(super) struct Target<'a> {
     pub(super) joined: bool,
     /// Its Node's pod CIDRs; empty until it has some.
     pub(super) pod_cidrs: &'a [IpNet],
-    /// Members of etcd, if this control plane forms it with others.
-    pub(super) etcd_members: &'a [EtcdMember],
 }
 
 impl std::fmt::Debug for Context {
@@ -94,8 +93,13 @@ impl Context {
                     secret: file.mode == 0o600,
                     seed: false,
                     notify: Vec::new(),
+                    static_pods: Vec::new(),
                 };
-                (Phase::ControlPlane, Resource::File(resource))
+                let readers = kubernetes::static_pods::readers_of(&file.path);
+                (
+                    Phase::ControlPlane,
+                    Resource::File(resource.restarts(readers)),
+                )
             }));
         }
         if target.host.is_control_plane() {
@@ -246,6 +250,7 @@ impl Context {
                     key: &leaf.key,
                 })
         };
+        let (etcd_members, etcd_joins) = self.etcd.of(target.host);
         let control_plane = match (
             pair("admin"),
             pair("controller-manager"),
@@ -260,9 +265,8 @@ impl Context {
                     scheduler,
                     kubelet,
                     external_ca: self.pki.external_ca,
-                    etcd_members: target.etcd_members,
-                    // All members are known before the first one starts.
-                    etcd_joins: false,
+                    etcd_members,
+                    etcd_joins,
                 })
             }
             _ => None,
@@ -281,6 +285,14 @@ impl Context {
             patches: &self.patches,
         })
     }
+}
+
+/// Hosts with their facts.
+pub(super) fn facts_of<'a>(surveyed: &[&'a Surveyed]) -> Vec<(&'a Host, &'a Facts)> {
+    surveyed
+        .iter()
+        .map(|one| (&one.host, &one.gathered.facts))
+        .collect()
 }
 
 /// Whether a host has joined the cluster of this CA: its kubelet.conf works,
@@ -325,6 +337,7 @@ fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
             secret: mode == 0o600,
             seed: false,
             notify: Vec::new(),
+            static_pods: Vec::new(),
         }));
     }
     Ok(files)

@@ -3,23 +3,22 @@
 
 use std::sync::Arc;
 
-use super::desired::Context;
+use super::desired::{Context, facts_of};
 use super::make_plan::{self, Looked};
+use super::membership::Membership;
 use super::plan::{Live, Plan};
 use super::survey::{Aside, Surveyed, survey};
-use super::{Run, certs, preflight, sources};
+use super::{Phase, Run, certs, preflight, sources};
 use crate::artifacts::Set;
-use crate::host::Facts;
-use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::api::{Health, node_ready};
-use crate::kubernetes::{self, EtcdMember, Patches, Templates, Token, endpoint};
+use crate::kubernetes::{self, Patches, Templates, Token, endpoint};
 use crate::pki::Pki;
 use crate::{Error, host};
 
 /// What a plan is made from.
 pub struct Draft {
     context: Arc<Context>,
-    first: Surveyed,
+    control_planes: Vec<Surveyed>,
     live: Option<Live>,
     looked: Vec<Looked>,
     request: crate::pki::Request,
@@ -41,12 +40,17 @@ impl Draft {
         // with them should be said before a host is touched.
         let templates = Templates::load(run.cluster.templates_dir.as_deref())?;
         let patches = Patches::load(run.cluster.patches_dir.as_deref())?;
-        let (surveyed, mut aside) = survey(run).await?;
-        let surveyed_control_planes: Vec<&Surveyed> = surveyed
+        let (surveyed, mut aside) = survey(run).await;
+        let control_planes: Vec<Surveyed> = surveyed
             .iter()
             .filter(|one| one.host.is_control_plane())
+            .cloned()
             .collect();
-        let request = certs::request(&run.cluster, &facts_of(&surveyed_control_planes))?;
+        if control_planes.is_empty() {
+            return Err(lost_control_plane(run, &mut aside));
+        }
+        let reached: Vec<&Surveyed> = control_planes.iter().collect();
+        let request = certs::request(&run.cluster, &facts_of(&reached))?;
         let pki = certs::plan(run, &request)?;
         let findings = preflight::check(run, pki.ca_cert(), &surveyed).await?;
         let architectures = surveyed
@@ -54,21 +58,24 @@ impl Draft {
             .map(|one| one.gathered.facts.arch.clone())
             .collect();
         let artifacts = sources::open(run, architectures).await?;
-        let context = context(
-            run,
-            pki,
-            artifacts,
-            templates,
-            patches,
-            &surveyed_control_planes,
-        )?;
-        let live = make_plan::live(run, &context, &surveyed_control_planes).await?;
-        let first = surveyed_control_planes[0].clone();
+        let mut context = context(run, pki, artifacts, templates, patches, &reached)?;
+        let live = make_plan::live(run, &context, &reached).await?;
+        // As long as the others hold the cluster up, one that can't be reached hurts only
+        // itself. Without them nothing can be done about it, or about anything else.
+        let mut lost = aside.iter().filter(|one| is_control_plane(run, one));
+        if live.is_none() && lost.next().is_some() {
+            return Err(lost_control_plane(run, &mut aside));
+        }
+        for one in aside.iter().filter(|one| is_control_plane(run, one)) {
+            let part = run.tracker.part(Phase::Preflight);
+            part.failed(&one.host, &one.error);
+        }
+        context.etcd = Membership::decide(run, &reached, live.is_some()).await?;
         let (looked, more) = make_plan::look(run, &context, live.as_ref(), surveyed).await?;
         aside.extend(more);
         Ok(Draft {
             context: Arc::new(context),
-            first,
+            control_planes,
             live,
             looked,
             request,
@@ -86,7 +93,7 @@ impl Draft {
         make_plan::make(
             run,
             &self.context,
-            &self.first,
+            &self.control_planes,
             self.live.as_ref(),
             &self.looked,
         )
@@ -140,41 +147,48 @@ fn context(
     Ok(Context {
         cluster: Arc::new(sources::fit(&run.cluster, &artifacts)),
         endpoint: kubernetes::endpoint::control_plane_endpoint(&run.cluster, facts)?,
-        first_address: kubernetes::endpoint::advertise_address(&first.host, &first.gathered.facts)?,
+        first_address: first_address(run, first)?,
         first_facts: first.gathered.facts.clone(),
         pki: Arc::new(pki),
         artifacts: Some(Arc::new(artifacts)),
         templates: Arc::new(templates),
         patches: Arc::new(patches),
         token: Token::generate()?,
-        etcd_members: etcd_members(&run.cluster, &facts_of(control_planes))?,
+        etcd: Membership::default(),
     })
 }
 
-/// Hosts with their facts.
-pub(super) fn facts_of<'a>(surveyed: &[&'a Surveyed]) -> Vec<(&'a Host, &'a Facts)> {
-    surveyed
-        .iter()
-        .map(|one| (&one.host, &one.gathered.facts))
-        .collect()
+/// What the inventory's first control plane advertises. One that can't be
+/// reached for now must not lose its place to the next.
+fn first_address(run: &Run, first: &Surveyed) -> Result<std::net::IpAddr, Error> {
+    let known = run.cluster.control_planes().next().and_then(|host| {
+        let written = host.advertise_address.or_else(|| host.address.parse().ok());
+        written.filter(|_| host.name != first.host.name)
+    });
+    match known {
+        Some(address) => Ok(address),
+        None => Ok(endpoint::advertise_address(
+            &first.host,
+            &first.gathered.facts,
+        )?),
+    }
 }
 
-/// Who forms etcd, where several control planes do it together: all of them
-/// are known beforehand, so they need not join one after the other.
-pub(super) fn etcd_members(
-    cluster: &Cluster,
-    control_planes: &[(&Host, &Facts)],
-) -> Result<Vec<EtcdMember>, Error> {
-    if control_planes.len() < 2 || matches!(cluster.etcd, Etcd::External(_)) {
-        return Ok(Vec::new());
+fn is_control_plane(run: &Run, one: &Aside) -> bool {
+    let mut control_planes = run.cluster.control_planes();
+    control_planes.any(|host| host.name == one.host)
+}
+
+/// What to say of the first control plane that can't be reached.
+fn lost_control_plane(run: &Run, aside: &mut Vec<Aside>) -> Error {
+    match aside.iter().position(|one| is_control_plane(run, one)) {
+        Some(at) => {
+            let one = aside.swap_remove(at);
+            one.error.on(&one.host)
+        }
+        None => Error::Usage {
+            message: "no control plane takes part".into(),
+            hint: None,
+        },
     }
-    let mut members = Vec::with_capacity(control_planes.len());
-    for (host, facts) in control_planes {
-        let address = endpoint::advertise_address(host, facts)?;
-        members.push(EtcdMember {
-            name: host.node_name.clone(),
-            peer_url: kubernetes::static_pods::etcd_peer_url(address),
-        });
-    }
-    Ok(members)
 }

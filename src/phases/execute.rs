@@ -7,9 +7,10 @@ use tokio::sync::{Semaphore, watch};
 use super::cluster_api::ClusterApi;
 use super::join::Granted;
 use super::make_plan::needs_api;
-use super::plan::{Plan, Work, pod_cidrs};
+use super::plan::{EtcdStep, Plan, Work, pod_cidrs};
+use super::rollout::Rollout;
 use super::survey::{Aside, gather};
-use super::{Phase, Run, control_plane, join, nodes, observe};
+use super::{Phase, Run, control_plane, etcd, join, nodes, observe};
 use crate::Error;
 use crate::engine::Part;
 use crate::host::Resource;
@@ -27,6 +28,7 @@ pub async fn execute(run: &Run, plan: &Plan) -> Result<Vec<Aside>, Error> {
         plan,
         api: ClusterApi::of(run, &plan.context, plan.first())?,
         slots: Semaphore::new(run.options.parallel),
+        rollout: Rollout::over(run, plan),
     };
     execution.expect();
     execution.go().await
@@ -38,6 +40,8 @@ struct Execution<'a> {
     api: ClusterApi,
     /// How many hosts are converged at once.
     slots: Semaphore,
+    /// Which nodes of a running cluster are disturbed at once.
+    rollout: Rollout,
 }
 
 impl Execution<'_> {
@@ -101,7 +105,7 @@ impl Execution<'_> {
     fn awaits_control_plane(&self, work: &Work) -> bool {
         self.run.has(Phase::ControlPlane)
             && work.is_control_plane()
-            && (!work.prepare.is_empty() || self.plan.object_changes.is_none())
+            && (!work.prepare.is_empty() || work.etcd.is_some() || !self.plan.live)
     }
 
     fn awaits_network(&self, work: &Work) -> bool {
@@ -112,31 +116,50 @@ impl Execution<'_> {
         self.run.has(Phase::Nodes) && !work.is_empty()
     }
 
-    /// All control planes, side by side.
+    /// Control planes: side by side as long as there is no cluster. Those of a
+    /// cluster that lives come one at a time, each healthy before the next, and
+    /// new ones after them, for each is a change of etcd's membership.
     async fn bring_up(&self) -> Result<(), Error> {
-        try_join_all(
-            self.plan
-                .work
-                .iter()
-                .filter(|work| work.is_control_plane())
-                .map(|work| async move {
-                    let up = async {
-                        self.prepare(work).await?;
-                        if !self.awaits_control_plane(work) {
-                            return Ok(());
-                        }
-                        let part = self.run.tracker.part(Phase::ControlPlane);
-                        let api = ClusterApi::of(self.run, &self.plan.context, &work.surveyed)?;
-                        control_plane::wait_for_api(self.run, &work.surveyed, &api, &part).await?;
-                        control_plane::wait_for_the_rest(self.run, &work.surveyed, &part).await?;
-                        part.done(work.name(), 0);
-                        Ok(())
-                    };
-                    up.await.map_err(|error: Error| error.on(work.name()))
-                }),
-        )
-        .await
-        .map(|_| ())
+        let control_planes = self.plan.work.iter().filter(|one| one.is_control_plane());
+        if !self.plan.live {
+            let all = control_planes.map(|work| self.control_plane(work));
+            return try_join_all(all).await.map(|_| ());
+        }
+        let (new, old): (Vec<_>, Vec<_>) =
+            control_planes.partition(|work| self.plan.is_new_control_plane(work.host()));
+        for work in old.into_iter().chain(new) {
+            self.control_plane(work).await?;
+        }
+        Ok(())
+    }
+
+    async fn control_plane(&self, work: &Work) -> Result<(), Error> {
+        let steps = self.control_plane_steps(work).await;
+        steps.map_err(|error| error.on(work.name()))
+    }
+
+    async fn control_plane_steps(&self, work: &Work) -> Result<(), Error> {
+        let (run, plan) = (self.run, self.plan);
+        let part = run.tracker.part(Phase::ControlPlane);
+        if plan.live && work.restarts_control_plane() {
+            etcd::wait_for_others(run, plan, work, &part).await?;
+        }
+        if work.etcd == Some(EtcdStep::Join) {
+            etcd::admit(run, plan, work, &part).await?;
+        }
+        self.prepare(work).await?;
+        if !self.awaits_control_plane(work) {
+            return Ok(());
+        }
+        // An API server can't answer through a member that has no vote.
+        if work.etcd.is_some() {
+            etcd::promote(run, plan, work, &part).await?;
+        }
+        let api = ClusterApi::of(run, &plan.context, &work.surveyed)?;
+        control_plane::wait_for_api(run, &work.surveyed, &api, &part).await?;
+        control_plane::wait_for_the_rest(run, &work.surveyed, &part).await?;
+        part.done(work.name(), 0);
+        Ok(())
     }
 
     /// What the cluster itself has to hold before workers can join.
@@ -202,6 +225,7 @@ impl Execution<'_> {
         match self.worker_steps(work, ready).await {
             Ok(()) => None,
             Err(error) => {
+                self.rollout.failed(work);
                 let part = self.run.tracker.part(Phase::Join);
                 part.failed(work.name(), &error);
                 Some(Aside {
@@ -217,7 +241,11 @@ impl Execution<'_> {
         work: &Work,
         mut ready: watch::Receiver<bool>,
     ) -> Result<(), Error> {
+        let _turn = self.rollout.turn(work).await?;
         self.prepare(work).await?;
+        if work.disturbs() {
+            control_plane::wait_for_kubelet(self.run, &work.surveyed).await?;
+        }
         if needs_api(self.run).is_none() || (work.join.is_none() && work.is_empty()) {
             return Ok(());
         }

@@ -10,16 +10,19 @@ use kube::api::{Api, DeleteParams};
 
 use super::cluster_api::Tunnel;
 use super::reset::{Outcome, ResetHost};
-use super::{Phase, Run};
+use super::{Phase, Run, etcd};
 use crate::Error;
 use crate::engine::Part;
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api::{self, ApiError, Identity};
+use crate::kubernetes::api::{self, ApiError, EtcdClient, Identity};
 use crate::kubernetes::read_embedded;
-use crate::ssh::{self, RunOptions, Script, Session};
+use crate::ssh::{self, Session};
 
 /// Time for etcd to let members go, or for the API to delete a Node.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Time for an API server to say its version.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Whether members of an etcd that lives on would leave it.
 pub(super) fn changes_etcd(run: &Run, leaving: &[&Host], stay: &[&Host]) -> bool {
@@ -34,27 +37,59 @@ pub(super) async fn leave_etcd(
     stay: &[&Host],
     leaving: &[&Host],
 ) -> BTreeMap<String, String> {
-    let members: Vec<&Host> = leaving
+    let leaving: Vec<&Host> = leaving
         .iter()
         .copied()
         .filter(|host| host.is_control_plane())
         .collect();
-    if members.is_empty() {
-        return BTreeMap::new();
-    }
-    let said = match remaining(run, stay).await {
-        Some((host, session)) => ask_etcd(run, host, &session, &members).await,
-        None => Err("no other control plane can be reached".into()),
-    };
     let mut refused = BTreeMap::new();
-    for host in members {
-        let why = match &said {
-            Ok(text) => verdict(text, &host.node_name),
-            Err(why) => Some(why.clone()),
+    if leaving.is_empty() {
+        return refused;
+    }
+    let etcd = living_etcd(run, stay).await;
+    for host in leaving {
+        let left = match &etcd {
+            Ok(etcd) => leave(run, etcd, host).await,
+            Err(why) => Err(why.clone()),
         };
-        refused.extend(why.map(|why| (host.name.clone(), why)));
+        refused.extend(left.err().map(|why| (host.name.clone(), why)));
     }
     refused
+}
+
+/// Lets one member go, if it is one. etcd itself refuses what would cost its
+/// quorum.
+async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
+    let what = format!("etcd member {}", host.node_name);
+    let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
+        let members = etcd::within(async { Ok(etcd.members().await?) }).await?;
+        match members.iter().find(|one| one.name == host.node_name) {
+            Some(member) => etcd::within(async { Ok(etcd.remove(member).await?) }).await,
+            None => Ok(()),
+        }
+    });
+    match tokio::time::timeout(PATIENCE, left).await {
+        Ok(left) => left.map_err(|error| ssh::escape(&error.to_string()).into_owned()),
+        Err(_) => Err("etcd does not answer".into()),
+    }
+}
+
+/// A client of the first member that stays and is in quorum.
+async fn living_etcd(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
+    let mut last = "no other control plane can be reached".to_owned();
+    for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
+        let found = async {
+            let session = run.connect(host).await?;
+            let etcd = etcd::client(run, &session, host)?;
+            etcd::within(async { Ok(etcd.members().await?) }).await?;
+            Ok::<_, Error>(etcd)
+        };
+        match found.await {
+            Ok(etcd) => return Ok(etcd),
+            Err(error) => last = format!("{}: {error}", host.name),
+        }
+    }
+    Err(ssh::escape(&last).into_owned())
 }
 
 /// Deletes the Nodes of hosts that are clean now, if a control plane stays. A
@@ -70,10 +105,7 @@ pub(super) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
     if names.is_empty() || !stay.iter().any(|host| host.is_control_plane()) {
         return;
     }
-    let nodes = match remaining(run, stay).await {
-        Some((host, session)) => client(run, host, &session).map(Api::<Node>::all),
-        None => Err("no control plane can be reached".into()),
-    };
+    let nodes = living_api(run, stay).await.map(Api::<Node>::all);
     for name in names {
         let deleted = async {
             let nodes = nodes.as_ref().map_err(Clone::clone)?;
@@ -91,15 +123,25 @@ pub(super) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
     }
 }
 
-/// The first control plane that stays and can be reached.
-async fn remaining<'a>(run: &Run, stay: &[&'a Host]) -> Option<(&'a Host, Session)> {
+/// A client of the first API server that stays and answers.
+async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
+    let mut last = "no control plane can be reached".to_owned();
     for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
-        match run.connect(host).await {
-            Ok(session) => return Some((host, session)),
-            Err(error) => run.events().warn(error.to_string()),
+        let found = async {
+            let session = run.connect(host).await.map_err(|error| error.to_string())?;
+            let client = client(run, host, &session)?;
+            match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
+                Ok(Ok(_)) => Ok(client),
+                Ok(Err(error)) => Err(ApiError::request("ask the API")(error).to_string()),
+                Err(_) => Err("its API does not answer".to_owned()),
+            }
+        };
+        match found.await {
+            Ok(client) => return Ok(client),
+            Err(why) => last = format!("{}: {why}", host.name),
         }
     }
-    None
+    Err(ssh::escape(&last).into_owned())
 }
 
 /// A client with the operator's kubeconfig, through a control plane.
@@ -127,75 +169,5 @@ pub(super) async fn delete(nodes: &Api<Node>, name: &str) -> Result<bool, Error>
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(error) => Err(ApiError::request(format!("delete node {name}"))(error).into()),
-    }
-}
-
-async fn ask_etcd(
-    run: &Run,
-    host: &Host,
-    session: &Session,
-    members: &[&Host],
-) -> Result<String, String> {
-    let names: Vec<&str> = members.iter().map(|host| host.node_name.as_str()).collect();
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-    let script = Script {
-        name: "let etcd members go".into(),
-        text: format!(
-            "names={}\npki={}\nsocket={}\n{}",
-            quoted(&names.join(" ")),
-            quoted(&format!("{}/etcd", run.cluster.certificates_dir)),
-            quoted(host.cri_socket.trim_start_matches("unix://")),
-            include_str!("leave-etcd.sh")
-        ),
-        input: Vec::new(),
-    };
-    let options = RunOptions {
-        timeout: PATIENCE,
-        ..RunOptions::default()
-    };
-    let what = format!("etcd members {}", names.join(", "));
-    run.journalled(Some(&host.name), Phase::Reset, &what, async {
-        let output = session.run(&script, &options).await?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    })
-    .await
-    .map_err(|error| error.to_string())
-}
-
-/// Why a member may not leave, out of what the script said.
-fn verdict(said: &str, member: &str) -> Option<String> {
-    let clean = |text: &str| ssh::escape(text).into_owned();
-    for line in said.lines() {
-        if let Some(why) = line.strip_prefix("@@silent ") {
-            return Some(clean(why));
-        }
-        if line.strip_prefix("@@gone ") == Some(member) {
-            return None;
-        }
-        let refusal = line.strip_prefix("@@refused ");
-        if let Some((name, why)) = refusal.and_then(|rest| rest.split_once(' '))
-            && name == member
-        {
-            return Some(clean(why));
-        }
-    }
-    Some("the answer was cut off".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::verdict;
-
-    #[test]
-    fn only_a_member_that_is_gone_may_leave() {
-        let said =
-            "@@clusterctl leave-etcd 1\n@@gone cp1\n@@refused cp2 unhealthy\u{7} cluster\n@@end\n";
-        assert_eq!(verdict(said, "cp1"), None);
-        assert!(verdict(said, "cp2").is_some_and(|why| why.starts_with("unhealthy\\")));
-        assert!(verdict(said, "cp3").is_some());
-        assert_eq!(
-            verdict("@@silent no quorum\n", "cp1").as_deref(),
-            Some("no quorum")
-        );
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use super::cluster_api::ClusterApi;
 use super::desired::{Context, Target};
-use super::plan::{Live, Plan, Work, pod_cidrs};
+use super::plan::{EtcdStep, Live, Plan, Work, pod_cidrs};
 use super::survey::{Aside, Surveyed};
 use super::{Phase, Run, nodes, observe, upload_certs};
 use crate::Error;
@@ -84,7 +84,6 @@ fn resources(
         facts: &one.gathered.facts,
         joined: context.owns(one),
         pod_cidrs: &pod_cidrs,
-        etcd_members: &context.etcd_members,
     })
 }
 
@@ -96,7 +95,7 @@ fn resources(
 pub(super) async fn make(
     run: &Run,
     context: &Arc<Context>,
-    first: &Surveyed,
+    control_planes: &[Surveyed],
     live: Option<&Live>,
     looked: &[Looked],
 ) -> Result<Plan, Error> {
@@ -134,11 +133,22 @@ pub(super) async fn make(
             hint: "run the phases before it first: --phases certs,hosts,control-plane".into(),
         });
     }
-    let kubeconfig = run.has(Phase::Kubeconfig) && super::kubeconfig::differs(run, context)?;
+    // The first control plane's credentials are in it: it stays while that one is away.
+    let complete = control_planes.len() == run.cluster.control_planes().count();
+    let kubeconfig =
+        run.has(Phase::Kubeconfig) && complete && super::kubeconfig::differs(run, context)?;
+    let first = match live {
+        Some(live) => control_planes
+            .iter()
+            .find(|one| one.host.name == live.through),
+        None => control_planes.first(),
+    };
     Ok(Plan {
         certs: context.pki.decisions.clone(),
         context: Arc::clone(context),
-        first: first.clone(),
+        first: first.cloned().ok_or(Error::Interrupted)?,
+        control_planes: control_planes.to_vec(),
+        live: live.is_some(),
         work,
         objects,
         object_changes,
@@ -214,10 +224,24 @@ async fn work_on(
         join_resources: later,
         node: node.clone(),
         registers_again,
+        etcd: etcd_step(run, context, surveyed),
         waits_for_node,
         labels,
         taints,
     })
+}
+
+/// What becomes of a control plane's etcd member, beside its files.
+fn etcd_step(run: &Run, context: &Context, one: &Surveyed) -> Option<EtcdStep> {
+    if !run.has(Phase::ControlPlane) || !one.host.is_control_plane() {
+        None
+    } else if context.etcd.joins(&one.host) {
+        Some(EtcdStep::Join)
+    } else if context.etcd.is_learner(&one.host) {
+        Some(EtcdStep::Promote)
+    } else {
+        None
+    }
 }
 
 /// A phase whose forerunners take no part must find their work done.
@@ -280,7 +304,11 @@ pub(super) async fn live(
                 }
                 nodes => nodes?,
             };
-            return Ok(Some(Live { api, nodes }));
+            return Ok(Some(Live {
+                api,
+                nodes,
+                through: one.host.name.clone(),
+            }));
         }
     }
     Ok(None)

@@ -27,6 +27,11 @@ pub struct Plan {
     pub certs: Vec<Decision>,
     /// The control plane that the run speaks to, whether or not it takes part.
     pub(super) first: Surveyed,
+    /// Every control plane that was reached.
+    pub(super) control_planes: Vec<Surveyed>,
+    /// Whether there is a cluster already: then its control planes are changed
+    /// one at a time.
+    pub(super) live: bool,
     /// Work on each host that takes part.
     pub work: Vec<Work>,
     /// The objects that the cluster should hold, by phase.
@@ -60,13 +65,39 @@ pub struct Work {
     /// Whether its pod network, labels or taints have to wait until it has
     /// registered.
     pub waits_for_node: bool,
+    /// What becomes of its etcd member.
+    pub etcd: Option<EtcdStep>,
     /// Labels that would change.
     pub labels: Option<ObjectChange>,
     /// Taints that the Node lacks.
     pub taints: Vec<String>,
 }
 
+/// What becomes of the etcd member of a control plane whose cluster lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EtcdStep {
+    /// It joins as a learner, and is promoted once it has caught up.
+    Join,
+    /// It runs as a learner, and is promoted.
+    Promote,
+}
+
 impl Work {
+    /// Whether a node that the cluster counts on is disturbed: its kubelet, or what
+    /// that needs, is started anew.
+    pub(super) fn disturbs(&self) -> bool {
+        let mut changes = self.prepare.changes.iter();
+        self.node.is_some() && changes.any(|change| change.action == HostAction::Restart)
+    }
+
+    /// Whether a part of its control plane is.
+    pub(super) fn restarts_control_plane(&self) -> bool {
+        self.prepare
+            .changes
+            .iter()
+            .any(|change| change.action == HostAction::Restart && change.kind == Kind::StaticPod)
+    }
+
     /// The host.
     pub fn host(&self) -> &Host {
         &self.surveyed.host
@@ -112,6 +143,7 @@ impl Work {
             + self.join.as_ref().map_or(0, |plan| plan.changes.len())
             + usize::from(self.waits_for_node)
             + usize::from(self.registers_again)
+            + usize::from(self.etcd.is_some())
             + usize::from(self.labels.is_some())
             + self.taints.len()
     }
@@ -150,6 +182,12 @@ impl Plan {
         &self.first
     }
 
+    /// Whether `host` is a control plane that the cluster doesn't have yet.
+    pub(super) fn is_new_control_plane(&self, host: &Host) -> bool {
+        let mut reached = self.control_planes.iter();
+        reached.any(|one| one.host.name == host.name && !self.context.owns(one))
+    }
+
     /// Whether certificates would be made or reissued.
     pub fn changes_certs(&self) -> bool {
         self.certs
@@ -175,7 +213,6 @@ impl Plan {
             facts,
             joined: work.join.is_none(),
             pod_cidrs: &work.node.as_ref().map(pod_cidrs).unwrap_or_default(),
-            etcd_members: &self.context.etcd_members,
         })?;
         Ok(resources
             .into_iter()
@@ -198,7 +235,6 @@ impl Plan {
             facts: &work.surveyed.gathered.facts,
             joined: true,
             pod_cidrs,
-            etcd_members: &self.context.etcd_members,
         })?;
         Ok(resources
             .into_iter()
@@ -215,6 +251,8 @@ impl Plan {
 pub(super) struct Live {
     /// Clients.
     pub(super) api: ClusterApi,
+    /// The control plane that it was reached through.
+    pub(super) through: String,
     /// Every Node.
     pub(super) nodes: Vec<Node>,
 }

@@ -88,14 +88,14 @@ pub struct Report {
 /// # Errors
 /// A control plane that can't be reached.
 pub async fn report(run: &Run) -> Result<Report, Error> {
-    let (surveyed, aside) = survey(run).await?;
+    let (surveyed, aside) = survey(run).await;
     let control_planes: Vec<&Surveyed> = surveyed
         .iter()
         .filter(|one| one.host.is_control_plane())
         .collect();
     let pki = super::certs::plan(
         run,
-        &super::certs::request(&run.cluster, &super::draft::facts_of(&control_planes))?,
+        &super::certs::request(&run.cluster, &super::desired::facts_of(&control_planes))?,
     )?;
     let mut findings = findings(run, pki.ca_cert(), &surveyed).await?;
     findings.retain(|finding| finding.severity != Severity::Passed);

@@ -66,7 +66,7 @@ pub async fn render(cluster: &Cluster, facts: &BTreeMap<String, Facts>) -> Resul
         templates: Arc::new(Templates::load(cluster.templates_dir.as_deref())?),
         patches: Arc::new(Patches::load(cluster.patches_dir.as_deref())?),
         token: Token::generate()?,
-        etcd_members: super::draft::etcd_members(cluster, &control_planes)?,
+        etcd: super::membership::Membership::forming(cluster, &control_planes)?,
         cluster: Arc::new(fitted),
     };
     let mut hosts = Vec::with_capacity(cluster.hosts.len());
@@ -77,7 +77,6 @@ pub async fn render(cluster: &Cluster, facts: &BTreeMap<String, Facts>) -> Resul
             facts: &facts[host.name.as_str()],
             joined: false,
             pod_cidrs: &pod_cidrs,
-            etcd_members: &context.etcd_members,
         })?;
         hosts.push((host.name.clone(), resources));
     }

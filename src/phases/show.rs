@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::plan::{Plan, Work};
+use super::plan::{EtcdStep, Plan, Work};
 use crate::host::{Action as HostAction, Detail, HostPlan};
 use crate::pki::Action;
 use crate::report::{colored_diff, count, unified};
@@ -105,6 +105,10 @@ impl Plan {
                         "name": work.name(),
                         "changes": work.prepare,
                         "join": work.join,
+                        "etcd": work.etcd.map(|step| match step {
+                            EtcdStep::Join => "join",
+                            EtcdStep::Promote => "promote",
+                        }),
                         "registersAgain": work.registers_again,
                         "afterRegistration": work.waits_for_node,
                         "labels": work.labels.is_some(),
@@ -146,6 +150,13 @@ fn host_lines(work: &Work, color: bool) -> Vec<String> {
                 .map(|line| format!("  {line}")),
         );
     }
+    lines.extend(work.etcd.map(|step| {
+        match step {
+            EtcdStep::Join => "  add its etcd member as a learner, and promote it",
+            EtcdStep::Promote => "  promote its etcd member, a learner so far",
+        }
+        .to_owned()
+    }));
     if work.registers_again {
         lines.push("  restart unit kubelet.service (the API has lost its node)".into());
     }

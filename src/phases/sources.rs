@@ -156,6 +156,7 @@ fn executable(file: &File, path: String) -> FileResource {
         secret: false,
         seed: false,
         notify: Vec::new(),
+        static_pods: Vec::new(),
     }
 }
 

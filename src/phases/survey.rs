@@ -36,12 +36,10 @@ pub struct Aside {
 }
 
 /// Connects to the hosts that take part, and to the control planes in any
-/// case, for the API is reached through them. Workers that can't be reached
-/// are set aside; a control plane that can't be reached ends the run.
-///
-/// # Errors
-/// The first control plane that can't be reached.
-pub(super) async fn survey(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error> {
+/// case, for the API is reached through them. Hosts that can't be reached are
+/// set aside; whether a run can go on without one of its control planes is known
+/// only once the API was asked.
+pub(super) async fn survey(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let workers_only = !run
         .cluster
         .control_planes()
@@ -75,19 +73,18 @@ pub(super) async fn survey(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Err
     for (host, answer) in answers {
         match answer {
             Ok(one) => surveyed.push(one),
-            Err(error) if host.is_control_plane() => return Err(error.on(&host.name)),
             Err(error) => aside.push(Aside {
                 host: host.name.clone(),
                 error,
             }),
         }
     }
-    Ok((surveyed, aside))
+    (surveyed, aside)
 }
 
 /// The same for workers alone: one control plane is enough to reach the API, so
 /// that a worker more costs the same however many there are.
-async fn survey_with_one(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error> {
+async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let workers: Vec<&Host> = run
         .cluster
         .hosts
@@ -96,22 +93,26 @@ async fn survey_with_one(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error
         .collect();
     run.tracker.expect(Phase::Preflight, workers.len() + 1);
     let part = run.tracker.part(Phase::Preflight);
+    // Another one answers for those that don't: they are set aside only if none
+    // does.
     let control_plane = async {
-        let mut last = None;
+        let mut lost = Vec::new();
         for host in run.cluster.control_planes() {
             match survey_one(run, host, &part).await {
-                Ok(one) => return Ok(one),
-                Err(error) => {
-                    if let Some(before) = last.replace(error.on(&host.name)) {
-                        run.events().warn(before.to_string());
+                Ok(one) => {
+                    for lost in lost.drain(..) {
+                        let Aside { host, error } = lost;
+                        run.events().warn(error.on(&host).to_string());
                     }
+                    return (Some(one), lost);
                 }
+                Err(error) => lost.push(Aside {
+                    host: host.name.clone(),
+                    error,
+                }),
             }
         }
-        Err(last.unwrap_or_else(|| Error::Usage {
-            message: "the inventory has no control plane".into(),
-            hint: None,
-        }))
+        (None, lost)
     };
     let workers = futures::stream::iter(workers)
         .map(|host| async move {
@@ -126,9 +127,11 @@ async fn survey_with_one(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error
         .buffered(run.options.parallel)
         .collect::<Vec<_>>();
     let (control_plane, workers) = futures::join!(control_plane, workers);
-    let control_plane = control_plane?;
-    part.quiet(&control_plane.host.name);
-    let (mut surveyed, mut aside) = (vec![control_plane], Vec::new());
+    let (control_plane, mut aside) = control_plane;
+    if let Some(one) = &control_plane {
+        part.quiet(&one.host.name);
+    }
+    let mut surveyed: Vec<Surveyed> = control_plane.into_iter().collect();
     for (host, answer) in workers {
         match answer {
             Ok(one) => surveyed.push(one),
@@ -138,7 +141,7 @@ async fn survey_with_one(run: &Run) -> Result<(Vec<Surveyed>, Vec<Aside>), Error
             }),
         }
     }
-    Ok((surveyed, aside))
+    (surveyed, aside)
 }
 
 async fn survey_one(run: &Run, host: &Host, part: &Part) -> Result<Surveyed, Error> {

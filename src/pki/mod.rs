@@ -25,6 +25,6 @@ pub use inspect::{CertificateInfo, inspect, spki_pin};
 pub use keys::{Algorithm, KeyError, PrivateKey};
 pub use material::{Action, Authority, Decision, Leaf, Pki, PkiFile};
 pub use request::{EtcdSans, NodeRequest, Request, Sans, Validity};
-pub use store::Store;
+pub use store::{EtcdCredentials, Store};
 pub use table::Ca;
 pub use upload::{ExternalEtcdFiles, encrypt_for_upload};

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use zeroize::Zeroizing;
 
 use super::ensure::Run;
 use super::error::PkiError;
@@ -49,10 +50,40 @@ impl Store {
         Ok(Run::decide(self, request)?.pki)
     }
 
+    /// What a client of etcd needs, with the certificate of `node`: any member's
+    /// serves for all of them.
+    ///
+    /// # Errors
+    /// A file that isn't there, or can't be read.
+    pub fn etcd_client(&self, node: &str) -> Result<EtcdCredentials, PkiError> {
+        let read = |file: String| {
+            let path = self.path(&file);
+            std::fs::read_to_string(&path)
+                .map(Zeroizing::new)
+                .map_err(|source| PkiError::Read { path, source })
+        };
+        let base = "etcd/healthcheck-client";
+        Ok(EtcdCredentials {
+            ca: read(shared("etcd/ca", "crt"))?.to_string(),
+            cert: read(own(node, base, "crt"))?.to_string(),
+            key: read(own(node, base, "key"))?,
+        })
+    }
+
     /// Absolute or relative to the working directory, as `state` was.
     pub(super) fn path(&self, file: &str) -> PathBuf {
         self.state.join(file)
     }
+}
+
+/// What a client of etcd shows, and what it verifies etcd with. All PEM.
+pub struct EtcdCredentials {
+    /// etcd's CA.
+    pub ca: String,
+    /// The client's certificate.
+    pub cert: String,
+    /// Its key.
+    pub key: Zeroizing<String>,
 }
 
 /// A shared file, relative to the operator state.

@@ -5,7 +5,9 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clusterctl::host::{
@@ -513,4 +515,60 @@ fn no_key_is_ever_readable_by_others_and_none_is_in_the_script() {
             "600\n600 ./etc/kubernetes/pki/.sa.key.clusterctl-new\n"
         );
     }
+}
+
+/// A process of a static pod, as the host of a test sees it: its number, and
+/// which signal ended it.
+fn container(root: &Root, name: &str, cgroup: &str) -> (String, JoinHandle<Option<i32>>) {
+    let mut child = Command::new("sleep").arg("300").spawn().unwrap();
+    let pid = child.id().to_string();
+    root.write(&format!("proc/{pid}/cmdline"), &format!("{name}\0--flag\0"));
+    root.write(&format!("proc/{pid}/cgroup"), cgroup);
+    let ended = std::thread::spawn(move || child.wait().unwrap().signal());
+    (pid, ended)
+}
+
+fn kill(pid: &str) {
+    let killed = Command::new("kill").args(["-KILL", pid]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[test]
+fn a_static_pod_is_started_anew_for_what_it_reads_once() {
+    let root = &roots()[0];
+    let resources = |manifest: &str, key: &str| {
+        [
+            Resource::File(file(root, "/etc/kubernetes/manifests/etcd.yaml", manifest)),
+            Resource::File(file(root, "/etc/kubernetes/pki/ca.key", key).restarts(&["etcd"])),
+        ]
+    };
+    let first = root.converge(&resources("pod\n", "key\n"));
+    assert!(
+        !lines(&first).iter().any(|line| line.starts_with("restart")),
+        "nothing ran yet"
+    );
+    let (_, pod) = container(root, "/usr/bin/etcd", "0::/kubepods/burstable/podx\n");
+    let (pid, stranger) = container(root, "etcd", "0::/user.slice\n");
+    let plan = root.converge(&resources("pod\n", "other\n"));
+    assert_eq!(
+        lines(&plan),
+        [
+            "update file /etc/kubernetes/pki/ca.key",
+            "restart static pod etcd"
+        ]
+    );
+    assert_eq!(pod.join().unwrap(), Some(15));
+    assert!(!stranger.is_finished(), "that etcd is nobody's pod");
+    kill(&pid);
+
+    // A changed manifest is the kubelet's to act on: we wait until it has.
+    let (pid, pod) = container(root, "etcd", "0::/kubepods/podx\n");
+    let kubelet = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(700));
+        kill(&pid);
+    });
+    let plan = root.converge(&resources("pod 2\n", "other\n"));
+    assert_eq!(lines(&plan).last().unwrap(), "restart static pod etcd");
+    assert!(kubelet.is_finished(), "converging did not wait");
+    assert_eq!(pod.join().unwrap(), Some(9));
 }

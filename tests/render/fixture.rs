@@ -215,6 +215,7 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
     let hours = |hours: u64| Duration::from_secs(hours * 3600);
     let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
     Cluster {
+        rollout: Default::default(),
         name: "demo".into(),
         cluster_name: "demo".into(),
         version: Version {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Differ, escape, human};
 use crate::host::Resource;
+use crate::host::gather::MANIFESTS;
 use crate::host::observe::{sysctl_path, unit_name, words};
 use crate::host::plan::{Action, Detail, Kind, Step};
 use crate::host::receipt::ReceiptUnit;
@@ -145,6 +146,22 @@ impl Differ<'_> {
         self.images(resources);
         for (_, name) in last {
             self.unit(&name, wanted.get(&name).copied());
+        }
+    }
+
+    /// Static pods that run already, once the kubelet is as it should be. A
+    /// manifest that is new starts its pod; nothing has to go for it.
+    pub(super) fn static_pods(&mut self) {
+        for name in std::mem::take(&mut self.static_pods) {
+            let path = format!("{MANIFESTS}/{name}.yaml");
+            if self.observed.at(&path).is_none() {
+                continue;
+            }
+            let step = Step::StaticPod {
+                name: name.clone(),
+                manifest: self.written.contains(&path),
+            };
+            self.push(Action::Restart, Kind::StaticPod, &name, Detail::None, step);
         }
     }
 

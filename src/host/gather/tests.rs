@@ -43,7 +43,7 @@ esac",
     ("env", r"printf 'HTTPS_PROXY=http://p:1\nSECRET=x\n'"),
 ];
 
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 18] = [
     (
         "etc/os-release",
         "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian \u{1b}[31m12\"\n",
@@ -76,6 +76,10 @@ const FILES: [(&str, &str); 17] = [
         "{\n  \"version\": 1,\n  \"cluster\": \"demo\",\n}\n",
     ),
     ("var/lib/etcd/member/x", ""),
+    (
+        "etc/kubernetes/manifests/etcd.yaml",
+        "  - command:\n    - etcd\n    - --initial-cluster=cp1=https://192.0.2.7:2380,cp2=https://192.0.2.8:2380\n    - --initial-cluster-state=existing\n",
+    ),
 ];
 
 /// What the script says by `shell` where `/` is `root`.
@@ -176,11 +180,16 @@ fn a_host_is_read_by_every_shell() {
               ],
               "mtu": 1450,
               "joined": true,
+              "etcdInitialCluster": "cp1=https://192.0.2.7:2380,cp2=https://192.0.2.8:2380",
+              "etcdInitialClusterState": "existing",
+              "superAdmin": false,
               "kubeadmVersion": null
             }
             "#);
         }
         assert!(gathered.commands.contains("kubelet") && gathered.commands.contains("stat"));
+        let present = "/etc/kubernetes/manifests/etcd.yaml";
+        assert!(gathered.present.contains(present));
         assert_eq!(gathered.filled, ["/var/lib/etcd".to_owned()].into());
         assert_eq!(gathered.disks.len(), 3);
         assert!(gathered.disks.values().all(|free| *free > 0));

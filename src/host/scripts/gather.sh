@@ -120,6 +120,11 @@ sed -n 's/^ *certificate-authority-data: */ca /p' ./etc/kubernetes/kubelet.conf 
 sed -n 's/^ *"cluster": "\(.*\)",*$/cluster \1/p' \
 	./var/lib/clusterctl/receipt.json 2>/dev/null
 
+# What etcd was started with, word for word; the list may be long.
+echo '@@section etcd'
+sed -n -e 's/^ *- --\(initial-cluster\)=/\1 /p' -e 's/^ *- --\(initial-cluster-state\)=/\1 /p' \
+	./etc/kubernetes/manifests/etcd.yaml 2>/dev/null
+
 # These take a while each, so all at once; every line is short and says whose
 # it is.
 echo '@@section slow'

@@ -103,6 +103,7 @@ pub(super) fn cluster(inventory: Inventory, context: &mut Context<'_>) -> Cluste
     let patches_dir = directory(&spec.patches, "patches", context);
     let templates_dir = directory(&spec.templates, "templates", context);
     let timeouts = options::timeouts(&spec.timeouts, &at.key("timeouts"), context);
+    let rollout = options::rollout(&spec.rollout, &at.key("rollout"), context);
     let artifacts = options::artifacts(&spec.artifacts, &at.key("artifacts"), context);
     let containerd = options::containerd(&spec.runtime.containerd, &at, context);
     let networking = network::networking(&spec, &at, context);
@@ -152,6 +153,7 @@ pub(super) fn cluster(inventory: Inventory, context: &mut Context<'_>) -> Cluste
         patches_dir,
         templates_dir,
         timeouts,
+        rollout,
         artifacts,
         containerd,
         hosts,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::cluster::{Artifacts, Containerd, Timeouts, Version};
 use super::super::context::{Context, Fault};
+use super::super::rollout::{MaxUnavailable, Rollout, RolloutSpec};
 use super::super::spec::{self, ArtifactSource, BootstrapToken, ClusterSpec, Tree};
 use super::super::suggest::closest;
 use super::super::syntax;
@@ -234,6 +235,17 @@ pub(super) fn timeouts(given: &spec::Timeouts, at: &Path, context: &mut Context<
         etcd_api_call: wait(&given.etcd_api_call, "etcdAPICall", 2),
         tls_bootstrap: wait(&given.tls_bootstrap, "tlsBootstrap", 5),
         node_ready: wait(&given.node_ready, "nodeReady", 5),
+    }
+}
+
+/// How a change rolls over the nodes.
+pub(super) fn rollout(given: &RolloutSpec, at: &Path, context: &mut Context<'_>) -> Rollout {
+    let max_unavailable = given.max_unavailable.as_ref().and_then(|given| {
+        let parsed = MaxUnavailable::try_from(given);
+        context.valid(&at.key("maxUnavailable"), parsed)
+    });
+    Rollout {
+        max_unavailable: max_unavailable.unwrap_or_default(),
     }
 }
 

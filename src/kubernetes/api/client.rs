@@ -58,7 +58,17 @@ pub fn client(
     ca: &str,
     identity: &Identity,
 ) -> Result<kube::Client, ApiError> {
-    let config = config(ca, identity)?;
+    client_of("kubernetes", dial, ca, identity)
+}
+
+/// The same for any server, whose certificate has to carry `name`.
+pub(super) fn client_of(
+    name: &str,
+    dial: Arc<dyn Dial>,
+    ca: &str,
+    identity: &Identity,
+) -> Result<kube::Client, ApiError> {
+    let config = config(name, ca, identity)?;
     let https = config
         .rustls_https_connector_with_connector(Connector(dial))
         .map_err(ApiError::client)?;
@@ -74,10 +84,10 @@ pub fn client(
     Ok(kube::Client::new(service, "default"))
 }
 
-fn config(ca: &str, identity: &Identity) -> Result<kube::Config, ApiError> {
+fn config(name: &str, ca: &str, identity: &Identity) -> Result<kube::Config, ApiError> {
     let mut config = kube::Config::new(http::Uri::from_static("https://kubernetes"));
     config.root_cert = Some(pem_certificates(ca)?);
-    config.tls_server_name = Some("kubernetes".into());
+    config.tls_server_name = Some(name.into());
     config.auth_info = AuthInfo {
         client_certificate_data: Some(STANDARD.encode(&identity.cert)),
         client_key_data: Some(STANDARD.encode(identity.key.as_bytes()).into()),

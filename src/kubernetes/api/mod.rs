@@ -2,11 +2,13 @@
 
 mod apply;
 mod client;
+mod etcd;
 mod probe;
 mod wait;
 
 pub use apply::{Applier, ObjectChange, ObjectId};
 pub use client::{Dial, Identity, Stream, client};
+pub use etcd::{EtcdClient, Member, MemberStatus};
 pub use probe::{probe_http, probe_https};
 pub use wait::{Health, node_ready, wait_for_node, wait_healthy};
 

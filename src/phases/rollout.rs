@@ -1,0 +1,63 @@
+//! How many nodes of a running cluster are disturbed at once, and that a change
+//! which one of them doesn't survive reaches no other.
+
+use std::sync::Mutex;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::Run;
+use super::plan::{Plan, Work};
+use crate::Error;
+
+/// Turns that workers take.
+pub(super) struct Rollout {
+    turns: Semaphore,
+    /// The first node that was disturbed and failed.
+    failed: Mutex<Option<String>>,
+}
+
+impl Rollout {
+    /// As many turns at once as `rollout.maxUnavailable` says, of all workers.
+    pub(super) fn over(run: &Run, plan: &Plan) -> Self {
+        let workers = run.cluster.hosts.iter();
+        let workers = workers.filter(|host| !host.is_control_plane()).count();
+        let turns = run.cluster.rollout.max_unavailable.of(workers);
+        let disturbed = plan.work.iter().filter(|work| work.disturbs()).count();
+        Rollout {
+            turns: Semaphore::new(turns.min(disturbed.max(1))),
+            failed: Mutex::new(None),
+        }
+    }
+
+    /// Waits for a turn, if `work` needs one; it ends when the answer is dropped.
+    ///
+    /// # Errors
+    /// [`Error::RolloutStopped`] once a node that had its turn has failed.
+    pub(super) async fn turn(&self, work: &Work) -> Result<Option<SemaphorePermit<'_>>, Error> {
+        if !work.disturbs() {
+            return Ok(None);
+        }
+        match self.turns.acquire().await {
+            Ok(turn) => Ok(Some(turn)),
+            Err(_) => Err(Error::RolloutStopped {
+                after: self.first_failed(),
+            }),
+        }
+    }
+
+    /// Says that a worker has failed. If it was disturbed, nobody else is.
+    pub(super) fn failed(&self, work: &Work) {
+        if !work.disturbs() {
+            return;
+        }
+        if let Ok(mut failed) = self.failed.lock() {
+            failed.get_or_insert_with(|| work.name().to_owned());
+        }
+        self.turns.close();
+    }
+
+    fn first_failed(&self) -> String {
+        let failed = self.failed.lock().map(|failed| failed.clone());
+        failed.ok().flatten().unwrap_or_default()
+    }
+}
