@@ -210,17 +210,12 @@ impl Story {
             },
         }));
         let pods = "/api/v1/namespaces/default/pods?labelSelector=app%3Dweb";
-        let mut status = Value::Null;
         crate::reset::eventually("the start of its pod", || {
             let pods = self.operator.get_json(&self.cluster, pods);
-            let now = pods["items"][0]["status"].clone();
+            let now = &pods["items"][0]["status"];
             let conditions = now["conditions"].as_array();
             let ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
             let is_ready = conditions.is_some_and(|all| all.iter().any(ready));
-            if now != status {
-                eprintln!("{now}");
-                status = now;
-            }
             is_ready
         });
     }
@@ -255,8 +250,10 @@ impl Story {
         assert!(self.is_cordoned(host));
         self.operator.kubectl(&self.cluster, &["uncordon", host]);
         self.says("killed while it drains, and once more: no cordon is left over");
-        let mut run = self.operator.start(&["remove-node", host, "--yes"]);
-        run.wait_for("draining");
+        let mut run = self
+            .operator
+            .start(&["remove-node", host, "--yes", "--events", "jsonl"]);
+        run.wait_for("draining: 1 pod");
         run.kill();
         assert!(self.is_cordoned(host));
         self.run(&["remove-node", host, "--timeout", "2s", "--yes"])
