@@ -98,12 +98,10 @@ pub(super) async fn drain(
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     };
     let Err(error) = drained else { return Ok(()) };
-    if ours {
-        if let Err(left) = uncordon(client, node).await {
-            run.events().warn(format!(
-                "node {node} stays cordoned ({left}): kubectl uncordon {node}"
-            ));
-        }
+    if ours && let Err(left) = uncordon(client, node).await {
+        run.events().warn(format!(
+            "node {node} stays cordoned ({left}): kubectl uncordon {node}"
+        ));
     }
     Err(error)
 }

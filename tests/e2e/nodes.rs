@@ -215,8 +215,7 @@ impl Story {
             let now = &pods["items"][0]["status"];
             let conditions = now["conditions"].as_array();
             let ready = |one: &Value| one["type"] == "Ready" && one["status"] == "True";
-            let is_ready = conditions.is_some_and(|all| all.iter().any(ready));
-            is_ready
+            conditions.is_some_and(|all| all.iter().any(ready))
         });
     }
 
