@@ -349,17 +349,14 @@ impl One<'_> {
             let outcome = reset::clean(run, options, &looked, &part).await?;
             // A kubelet that was starting just then may have registered again.
             self.delete_node(&part).await?;
-            Ok(match outcome {
-                Outcome::Clean { left, .. } => Removed {
-                    name: host.name.clone(),
-                    left,
-                    cleaned: true,
-                },
-                Outcome::Untouched { .. } => Removed {
-                    name: host.name.clone(),
-                    left: Vec::new(),
-                    cleaned: false,
-                },
+            let (left, cleaned) = match outcome {
+                Outcome::Clean { left, .. } => (left, true),
+                Outcome::Untouched { .. } => (Vec::new(), false),
+            };
+            Ok(Removed {
+                name: host.name.clone(),
+                left,
+                cleaned,
             })
         };
         let removed = interruptible(rest).await;
