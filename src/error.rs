@@ -170,6 +170,40 @@ pub enum Error {
         /// What failed there.
         source: Box<Error>,
     },
+    /// What was asked for would cost something that it must not, so nothing was
+    /// done.
+    #[error("{message}")]
+    Refused {
+        /// What it would cost.
+        message: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// A host that is to go can't be reached.
+    #[error("{source}")]
+    Unreachable {
+        /// Which, and why not.
+        source: Box<Error>,
+    },
+    /// A node could not be emptied. It takes pods again.
+    #[error("node {node} was not drained: {why}")]
+    Drain {
+        /// The node.
+        node: String,
+        /// Why, and which pods are left, terminal-safe.
+        why: String,
+    },
+    /// The inventory's text can't be edited without touching what is its
+    /// owner's.
+    #[error("{} is left as it is: {why}", path.display())]
+    Edit {
+        /// The inventory.
+        path: PathBuf,
+        /// Why it can't be edited.
+        why: String,
+        /// What to write by hand.
+        by_hand: String,
+    },
     /// A file of the workstation.
     #[error("cannot {what} {}: {source}", path.display())]
     File {
@@ -222,6 +256,16 @@ impl Error {
                 "without it the others could not write: bring them up first, or pass --force if their data doesn't matter"
                     .into(),
             ),
+            Error::Unreachable { source } => Some(match source.hint() {
+                Some(hint) => format!("{hint}; if the host is gone for good: --unreachable"),
+                None => "if the host is gone for good: --unreachable".into(),
+            }),
+            Error::Refused { hint, .. } => Some(hint.clone()),
+            Error::Drain { .. } => Some(
+                "see to these pods or the budgets that keep them, give more time with --timeout, and run the same command again"
+                    .into(),
+            ),
+            Error::Edit { by_hand, .. } => Some(format!("write it by hand: {by_hand}")),
             Error::AtRisk { .. } => Some(
                 "bring the other control planes back first, then run the same command again".into(),
             ),

@@ -18,6 +18,8 @@ mod components;
 mod lab;
 #[path = "e2e/modes.rs"]
 mod modes;
+#[path = "e2e/nodes.rs"]
+mod nodes;
 #[path = "e2e/operator.rs"]
 mod operator;
 #[path = "e2e/plan.rs"]

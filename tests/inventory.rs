@@ -3,6 +3,8 @@
 
 #[path = "inventory/broken.rs"]
 mod broken;
+#[path = "inventory/edit.rs"]
+mod edit;
 #[path = "inventory/examples.rs"]
 mod examples;
 #[path = "inventory/resolve.rs"]

@@ -10,8 +10,8 @@ use super::Global;
 use super::prompt::confirm;
 use super::session::{Access, Part, Session};
 use crate::kubernetes::upload_certs::CertificateKey;
-use crate::phases::{self, Draft, PlanDocument};
-use crate::report::count;
+use crate::phases::{self, Aside, Draft, PlanDocument};
+use crate::report::{Printer, count};
 use crate::{Error, ExitStatus};
 
 /// Bring the cluster up, or put right what differs from the inventory
@@ -139,20 +139,24 @@ impl Apply {
         if let Some(key) = &plan.certificate_key {
             printer.out(&certificate_key(key));
         }
-        for one in &aside {
-            // Some errors name their host by themselves.
-            let text = one.error.to_string();
-            let named = text.starts_with(&format!("{}:", one.host));
-            printer.err(&if named {
-                text
-            } else {
-                format!("{}: {text}", one.host)
-            });
-        }
-        Ok(if aside.is_empty() {
-            ExitStatus::Done
+        Ok(conclude(printer, &aside))
+    }
+}
+
+/// Tells why hosts were set aside, and how the process ends.
+pub(super) fn conclude(printer: Printer, aside: &[Aside]) -> ExitStatus {
+    for one in aside {
+        // Some errors name their host by themselves.
+        let text = one.error.to_string();
+        let named = text.starts_with(&format!("{}:", one.host));
+        printer.err(&if named {
+            text
         } else {
-            ExitStatus::SetAside
-        })
+            format!("{}: {text}", one.host)
+        });
+    }
+    match aside.is_empty() {
+        true => ExitStatus::Done,
+        false => ExitStatus::SetAside,
     }
 }

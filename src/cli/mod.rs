@@ -1,6 +1,7 @@
 //! The command line: one file per verb, its arguments and a call into the
 //! library.
 
+mod add_node;
 mod apply;
 mod completions;
 mod hosts;
@@ -11,6 +12,7 @@ mod phases;
 mod plan;
 mod preflight;
 mod prompt;
+mod remove_node;
 mod render;
 mod reset;
 mod schema;
@@ -87,6 +89,8 @@ enum Verb {
     Render(render::Render),
     Plan(plan::Plan),
     Apply(apply::Apply),
+    AddNode(add_node::AddNode),
+    RemoveNode(remove_node::RemoveNode),
     Reset(reset::Reset),
     Status(status::Status),
     Phases(phases::Phases),
@@ -109,6 +113,8 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
         Verb::Render(verb) => verb.run(&global).await,
         Verb::Plan(verb) => verb.run(&global).await,
         Verb::Apply(verb) => verb.run(&global).await,
+        Verb::AddNode(verb) => verb.run(&global).await,
+        Verb::RemoveNode(verb) => verb.run(&global).await,
         Verb::Reset(verb) => verb.run(&global).await,
         Verb::Status(verb) => verb.run(&global).await,
         Verb::Phases(verb) => verb.run(&global),

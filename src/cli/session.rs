@@ -1,6 +1,6 @@
 //! What every verb that talks to hosts sets up.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -50,6 +50,14 @@ impl Part {
     }
 }
 
+impl Part {
+    /// The same without one phase.
+    pub(super) fn without(mut self, phase: Phase) -> Self {
+        self.skip_phases.push(phase.name().to_owned());
+        self
+    }
+}
+
 /// A run, and what goes with it until the verb ends.
 pub(super) struct Session {
     pub(super) run: Run,
@@ -74,10 +82,31 @@ impl Session {
         access: Access,
         upload_certs: bool,
     ) -> Result<Self, Error> {
-        let printer = global.printer();
         let inventory = global.inventory(inventory);
-        let cluster = load(&inventory, printer)?;
-        let name = inventory.file_name().unwrap_or_default();
+        let cluster = load(&inventory, global.printer())?;
+        Session::with(
+            global,
+            verb,
+            &inventory,
+            cluster,
+            part,
+            access,
+            upload_certs,
+        )
+    }
+
+    /// The same for an inventory that has been loaded.
+    pub(super) fn with(
+        global: &Global,
+        verb: &'static str,
+        file: &Path,
+        cluster: inventory::Cluster,
+        part: &Part,
+        access: Access,
+        upload_certs: bool,
+    ) -> Result<Self, Error> {
+        let printer = global.printer();
+        let name = file.file_name().unwrap_or_default();
         let inventory = cluster.base_dir.join(name);
         let skip: Vec<String> = part
             .skip_phases
@@ -150,13 +179,27 @@ fn check_patterns(patterns: &[String], cluster: &inventory::Cluster) -> Result<(
             .iter()
             .any(|host| matches(pattern, &host.name))
         {
-            return Err(Error::Usage {
-                message: format!("no host matches `{pattern}`"),
-                hint: Some(format!("the hosts are {}", names(cluster))),
-            });
+            return Err(no_host(pattern, cluster));
         }
     }
     Ok(())
+}
+
+/// Nothing in the inventory has that name.
+pub(super) fn no_host(pattern: &str, cluster: &inventory::Cluster) -> Error {
+    let removed = cluster
+        .removed_hosts
+        .iter()
+        .any(|name| matches(pattern, name));
+    Error::Usage {
+        message: format!("no host matches `{pattern}`"),
+        hint: Some(match removed {
+            true => "the inventory marks it as removed (spec.removedHosts); `clusterctl-rs \
+                     add-node` brings it back"
+                .into(),
+            false => format!("the hosts are {}", names(cluster)),
+        }),
+    }
 }
 
 fn names(cluster: &inventory::Cluster) -> String {

@@ -79,6 +79,7 @@ pub(super) fn cluster() -> Cluster {
             host("cp1", "192.0.2.11", Role::ControlPlane),
             host("w1", "192.0.2.21", Role::Worker),
         ],
+        removed_hosts: Vec::new(),
         base_dir: "/inventory".into(),
     }
 }

@@ -93,6 +93,9 @@ pub struct Cluster {
     pub containerd: Containerd,
     /// The machines, in the inventory's order.
     pub hosts: Vec<Host>,
+    /// Names of machines that the inventory marks as removed; none of them is
+    /// among `hosts`.
+    pub removed_hosts: Vec<String>,
     /// Directory of the inventory file, absolute: the operator state is here.
     pub base_dir: PathBuf,
 }

@@ -7,6 +7,7 @@
 
 mod cluster;
 mod context;
+pub mod edit;
 mod finding;
 mod load_balancer;
 mod mended;
@@ -33,3 +34,11 @@ pub use rollout::{IntOrString, MaxUnavailable, Rollout, RolloutSpec};
 pub use schema::schema;
 pub use source::{Source, Span};
 pub use starter::starter;
+
+/// A duration as Go writes it, such as `90s`, `4m` or `1h30m`.
+///
+/// # Errors
+/// What is wrong with it, in words that end a sentence.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    syntax::duration(text)
+}

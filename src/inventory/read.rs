@@ -57,12 +57,16 @@ pub fn load(path: &Path) -> Result<(Cluster, Vec<Finding>), InventoryError> {
         let reason = format!("it is not UTF-8: line {line}, column {column}");
         unreadable(reason, Some("save it as UTF-8 in your editor"))
     })?;
+    parse(&text, &path.display().to_string(), &directory_of(path))
+}
+
+/// Where relative paths in an inventory start from.
+pub(super) fn directory_of(path: &Path) -> PathBuf {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-    parse(&text, &path.display().to_string(), &directory)
+    fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned())
 }
 
 /// Reads no more than is allowed, and one byte to tell that there is more.

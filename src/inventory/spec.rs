@@ -158,6 +158,11 @@ pub struct ClusterSpec {
     pub groups: BTreeMap<String, Group>,
     /// The machines.
     pub hosts: Vec<HostSpec>,
+    /// Names of hosts that stand in `hosts` and have been removed from the
+    /// cluster: they count as if they weren't there. `remove-node` and
+    /// `add-node` keep this list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_hosts: Vec<String>,
 }
 
 /// The API server's own address and port (kubeadm's `localAPIEndpoint`).

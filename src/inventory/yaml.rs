@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
         loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
-                let span = start.start..self.span(span).end.max(start.end);
+                let span = start.start..self.closing(span).max(start.end);
                 let value = Value::Sequence(items);
                 return Ok(Node { span, value });
             }
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
         let end = loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
-                break self.span(span).end;
+                break self.closing(span);
             }
             let is_merge = matches!(
                 &event,
@@ -329,6 +329,16 @@ impl<'a> Reader<'a> {
         start..start + text.trim_end().len()
     }
 
+    /// Where a collection ends. The parser counts the comment behind a bracket as
+    /// the bracket's own.
+    fn closing(&self, span: YamlSpan) -> usize {
+        let span = self.span(span);
+        match self.source.text()[span.start..].starts_with([']', '}']) {
+            true => span.start + 1,
+            false => span.end,
+        }
+    }
+
     fn offset(&self, character: usize) -> usize {
         let end = self.source.text().len();
         match &self.offsets {
@@ -355,6 +365,11 @@ fn plain(text: &str) -> Value {
         Some(number) => Value::Number(number),
         None => Value::String(text.to_owned()),
     }
+}
+
+/// Whether a plain scalar is a string.
+pub(super) fn is_plain_string(text: &str) -> bool {
+    matches!(plain(text), Value::String(_))
 }
 
 fn number(text: &str) -> Option<Number> {

@@ -11,6 +11,7 @@ use super::plan::{Live, Plan};
 use super::survey::{Aside, Surveyed, survey};
 use super::{Phase, Run, certs, preflight, sources};
 use crate::artifacts::Set;
+use crate::kubernetes::api::{Health, node_ready};
 use crate::kubernetes::{Endpoints, Patches, Templates, Token, endpoint};
 use crate::pki::Pki;
 use crate::{Error, host};
@@ -109,6 +110,17 @@ impl Draft {
         let (live, looked) = (self.live.as_ref(), &self.looked);
         let plan = make_plan::make(run, &context, &self.control_planes, live, looked).await?;
         super::draw::document(run, &plan, &self.aside)
+    }
+
+    /// Whether the API answers.
+    pub fn has_api(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Whether the API knows a Node of that name, and it is Ready.
+    pub fn is_ready(&self, node: &str) -> bool {
+        let node = self.live.as_ref().and_then(|live| live.node(node));
+        node.is_some_and(|node| node_ready(node) == Health::Ok)
     }
 
     /// Makes the certificates that are missing. The plan has to be made anew

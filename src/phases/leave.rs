@@ -145,7 +145,7 @@ async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
 }
 
 /// A client with the operator's kubeconfig, through a control plane.
-fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::Client, String> {
+pub(super) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::Client, String> {
     let path = run.state.kubeconfig();
     let text = std::fs::read_to_string(&path)
         .map(zeroize::Zeroizing::new)
@@ -164,7 +164,7 @@ fn stays(node: &str, why: &str) -> String {
 }
 
 /// Deletes a Node; says whether there was one.
-async fn delete(nodes: &Api<Node>, name: &str) -> Result<bool, Error> {
+pub(super) async fn delete(nodes: &Api<Node>, name: &str) -> Result<bool, Error> {
     match nodes.delete(name, &DeleteParams::default()).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),

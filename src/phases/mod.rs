@@ -6,6 +6,7 @@ mod control_plane;
 mod desired;
 mod document;
 mod draft;
+mod drain;
 mod draw;
 mod etcd;
 mod evidence;
@@ -23,6 +24,7 @@ mod plan;
 mod plan_file;
 mod preflight;
 mod reach_endpoint;
+mod remove_node;
 mod render;
 mod reset;
 mod rollout;
@@ -40,6 +42,7 @@ pub use execute::execute;
 pub use plan::{EtcdStep, Plan, Work};
 pub use plan_file::{is_plan, moved, read_plan, write_plan};
 pub use preflight::{Report, report};
+pub use remove_node::{Removal, RemoveOptions, Removed, remove};
 pub use render::{Rendered, render};
 pub use reset::{Outcome, ResetHost, ResetOptions, reset};
 pub use run::{Kept, Options, Run, matches, ssh_target};
@@ -75,6 +78,8 @@ pub enum Phase {
     Kubeconfig,
     /// Kubernetes goes off hosts. No phase of `apply`, so it stands in no list.
     Reset,
+    /// Pods leave a node that goes. No phase of `apply`, either.
+    Drain,
 }
 
 /// What `phases` lists.
@@ -180,11 +185,22 @@ const RESET: PhaseInfo = PhaseInfo {
     needs: &[],
 };
 
+/// What `remove-node` does first.
+const DRAIN: PhaseInfo = PhaseInfo {
+    phase: Phase::Drain,
+    name: "drain",
+    title: "move pods to other nodes",
+    needs: &[],
+};
+
 impl Phase {
     /// What `phases` lists of it.
     pub fn info(self) -> &'static PhaseInfo {
-        // The enum's order is the list's, which a test holds.
-        PHASES.get(self as usize).unwrap_or(&RESET)
+        match self {
+            Phase::Drain => &DRAIN,
+            // The enum's order is the list's, which a test holds.
+            phase => PHASES.get(phase as usize).unwrap_or(&RESET),
+        }
     }
 
     /// Its name on the command line.

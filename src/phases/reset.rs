@@ -152,7 +152,7 @@ async fn one(
 }
 
 /// Connects, and reads the receipt.
-async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Error> {
+pub(super) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Error> {
     let session = run.connect(host).await?;
     let options = RunOptions {
         timeout: LOOK_TIMEOUT,
@@ -177,7 +177,8 @@ async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Error> {
     })
 }
 
-async fn clean(
+/// Takes Kubernetes off a host that has been looked at.
+pub(super) async fn clean(
     run: &Run,
     options: ResetOptions,
     looked: &Looked<'_>,

@@ -18,6 +18,9 @@ pub struct Options {
     pub selection: Selection,
     /// Patterns (`*` and `?`) of host names that take part; empty for all.
     pub hosts: Vec<String>,
+    /// Where only workers take part, connect to one control plane that answers
+    /// rather than to all.
+    pub one_control_plane: bool,
     /// Store the shared certificates, encrypted, in the cluster.
     pub upload_certs: bool,
     /// How many hosts are worked on at once. sshd's own `MaxStartups` (10:30:100)
@@ -30,6 +33,7 @@ impl Default for Options {
         Options {
             selection: Selection::all(),
             hosts: Vec::new(),
+            one_control_plane: false,
             upload_certs: false,
             parallel: 64,
         }

@@ -40,6 +40,13 @@ pub struct Aside {
 /// set aside; whether a run can go on without one of its control planes is known
 /// only once the API was asked.
 pub(super) async fn survey(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
+    let workers_only = !run
+        .cluster
+        .control_planes()
+        .any(|host| run.takes_part(host));
+    if run.options.one_control_plane && workers_only {
+        return survey_with_one(run).await;
+    }
     let wanted: Vec<&Host> = run
         .cluster
         .hosts
@@ -64,6 +71,68 @@ pub(super) async fn survey(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let mut surveyed = Vec::with_capacity(answers.len());
     let mut aside = Vec::new();
     for (host, answer) in answers {
+        match answer {
+            Ok(one) => surveyed.push(one),
+            Err(error) => aside.push(Aside {
+                host: host.name.clone(),
+                error,
+            }),
+        }
+    }
+    (surveyed, aside)
+}
+
+/// The same for workers alone: one control plane is enough to reach the API, so
+/// that a worker more costs the same however many there are.
+async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
+    let workers: Vec<&Host> = run
+        .cluster
+        .hosts
+        .iter()
+        .filter(|host| run.takes_part(host))
+        .collect();
+    run.tracker.expect(Phase::Preflight, workers.len() + 1);
+    let part = run.tracker.part(Phase::Preflight);
+    // Another one answers for those that don't: they are set aside only if none
+    // does.
+    let control_plane = async {
+        let mut lost = Vec::new();
+        for host in run.cluster.control_planes() {
+            match survey_one(run, host, &part).await {
+                Ok(one) => {
+                    for lost in lost.drain(..) {
+                        let Aside { host, error } = lost;
+                        run.events().warn(error.on(&host).to_string());
+                    }
+                    return (Some(one), lost);
+                }
+                Err(error) => lost.push(Aside {
+                    host: host.name.clone(),
+                    error,
+                }),
+            }
+        }
+        (None, lost)
+    };
+    let workers = futures::stream::iter(workers)
+        .map(|host| async move {
+            let part = run.tracker.part(Phase::Preflight);
+            let answer = survey_one(run, host, &part).await;
+            match &answer {
+                Err(error) => part.failed(&host.name, error),
+                Ok(_) => part.quiet(&host.name),
+            }
+            (host, answer)
+        })
+        .buffered(run.options.parallel)
+        .collect::<Vec<_>>();
+    let (control_plane, workers) = futures::join!(control_plane, workers);
+    let (control_plane, mut aside) = control_plane;
+    if let Some(one) = &control_plane {
+        part.quiet(&one.host.name);
+    }
+    let mut surveyed: Vec<Surveyed> = control_plane.into_iter().collect();
+    for (host, answer) in workers {
         match answer {
             Ok(one) => surveyed.push(one),
             Err(error) => aside.push(Aside {

@@ -48,7 +48,7 @@ fn look(lab: &Lab, host: &str) -> [BTreeSet<String>; 2] {
 
 /// Waits until `done` says so, for a minute and a half.
 #[track_caller]
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
         assert!(

@@ -279,6 +279,7 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
             config: Default::default(),
         },
         hosts,
+        removed_hosts: Vec::new(),
         base_dir: PathBuf::from("/inventory"),
     }
 }

@@ -25,13 +25,14 @@ pub(super) struct Expanded {
     pub(super) entry: usize,
 }
 
-/// Resolves every host.
+/// Resolves every host that is not marked as removed. Beside them stands how
+/// many entries of the file are known, the removed ones included.
 pub(super) fn hosts(
     spec: &ClusterSpec,
     owned: &Owned<'_>,
     at: &Path,
     context: &mut Context<'_>,
-) -> Vec<Expanded> {
+) -> (Vec<Expanded>, usize) {
     let cluster = Layer::of_cluster(spec, owned, at, context);
     let groups: BTreeMap<&str, Layer> = spec
         .groups
@@ -85,8 +86,10 @@ pub(super) fn hosts(
         }
     }
     check_unused_groups(spec, at, context);
+    let entries: HashSet<usize> = expanded.iter().map(|one| one.entry).collect();
+    let expanded = super::removed::without(expanded, spec, at, context);
     check_unique(&expanded, &hosts_at, context);
-    expanded
+    (expanded, entries.len())
 }
 
 fn known_groups<'a>(
@@ -186,7 +189,9 @@ fn advertise_address(
     }
     let fallback = cluster.and_then(|cluster| cluster.advertise_address);
     let is_only = one && roles.contains(&Role::ControlPlane) && {
-        let is_control_plane = |host: &&HostSpec| host.roles.contains(&Role::ControlPlane);
+        let is_control_plane = |host: &&HostSpec| {
+            host.roles.contains(&Role::ControlPlane) && !spec.removed_hosts.contains(&host.name)
+        };
         spec.hosts.iter().filter(is_control_plane).count() == 1
     };
     address.or(fallback.filter(|_| is_only))
@@ -225,6 +230,7 @@ fn taints(given: Option<&[Taint]>, roles: &[Role]) -> Vec<Taint> {
 pub(super) fn check_control_planes(
     spec: &ClusterSpec,
     hosts: &[Expanded],
+    entries: usize,
     etcd: &Etcd,
     at: &Path,
     context: &mut Context<'_>,
@@ -237,13 +243,14 @@ pub(super) fn check_control_planes(
     let count = control_planes.len();
     // What is known of the hosts may not be all: then silence is better than a
     // complaint that goes away with the fault that caused it.
-    let entries: HashSet<usize> = hosts.iter().map(|one| one.entry).collect();
     let unclear = |entry| context.is_mended(&hosts_at.index(entry).key("roles"));
-    if entries.len() < spec.hosts.len() || (0..spec.hosts.len()).any(unclear) {
+    if entries < spec.hosts.len() || (0..spec.hosts.len()).any(unclear) {
         return;
     }
     let roles_at = |one: &Expanded| hosts_at.index(one.entry).key("roles");
-    if count == 0 {
+    // Where all of them are marked as removed, that has been said.
+    let had_one = |host: &HostSpec| host.roles.contains(&Role::ControlPlane);
+    if count == 0 && !spec.hosts.iter().any(had_one) {
         let message = match hosts.is_empty() {
             true => "there are no hosts",
             false => "no host has the role `control-plane`",

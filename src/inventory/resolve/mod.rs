@@ -14,6 +14,7 @@ mod load_balancer;
 mod names;
 mod network;
 mod options;
+mod removed;
 mod ssh;
 mod unique;
 
@@ -114,9 +115,9 @@ pub(super) fn cluster(inventory: Inventory, context: &mut Context<'_>) -> Cluste
         etcd_data_dir: etcd::data_dir(&etcd),
         containerd: containerd.managed,
     };
-    let hosts = host::hosts(&spec, &owned, &at, context);
+    let (hosts, entries) = host::hosts(&spec, &owned, &at, context);
     network::check_hosts(&networking, &spec, &hosts, endpoint.as_ref(), context);
-    host::check_control_planes(&spec, &hosts, &etcd, &at, context);
+    host::check_control_planes(&spec, &hosts, entries, &etcd, &at, context);
     let load_balancer =
         load_balancer::load_balancer(&spec, endpoint.as_ref(), bind_port, &hosts, &at, context);
     let hosts: Vec<Host> = hosts.into_iter().map(|one| one.host).collect();
@@ -161,6 +162,7 @@ pub(super) fn cluster(inventory: Inventory, context: &mut Context<'_>) -> Cluste
         artifacts,
         containerd,
         hosts,
+        removed_hosts: spec.removed_hosts,
         base_dir: context.base_dir().to_owned(),
     }
 }

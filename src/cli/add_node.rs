@@ -1,0 +1,291 @@
+//! `add-node`: brings hosts into a cluster that runs.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::Global;
+use super::apply::conclude;
+use super::load::load;
+use super::prompt::confirm;
+use super::session::{Access, Part, Session, no_host};
+use crate::inventory::edit::{self, EditError, HostEntry};
+use crate::inventory::{Cluster, Host, Role};
+use crate::phases::{self, Draft, Phase};
+use crate::report::count;
+use crate::{Error, ExitStatus};
+
+/// Bring hosts into the cluster, and touch no other
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  clusterctl-rs add-node worker4                        it stands in the inventory
+  clusterctl-rs add-node worker4 --address 192.0.2.24   it will, comments and layout kept
+  clusterctl-rs add-node cp3 --address 192.0.2.13 --role control-plane
+
+The same as `apply --hosts NAME` on a cluster whose API answers. A host that `remove-node` has
+taken out comes back by its name alone. A run that was interrupted is taken up by the same
+command.")]
+pub(super) struct AddNode {
+    /// Hosts, by name
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    /// IP address or DNS name that SSH connects to: writes the host into the inventory
+    #[arg(long)]
+    address: Option<String>,
+    /// What the host is for
+    #[arg(long, value_enum, default_value_t, requires = "address")]
+    role: RoleName,
+    /// Who SSH logs in as, if not as the inventory says for all hosts
+    #[arg(long, requires = "address")]
+    user: Option<String>,
+    /// SSH's port, if not as the inventory says for all hosts
+    #[arg(long, requires = "address")]
+    port: Option<u16>,
+    /// Don't ask before changing things
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// Roles by the names that the inventory gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum RoleName {
+    #[default]
+    Worker,
+    ControlPlane,
+}
+
+impl AddNode {
+    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+        let path = global.inventory(None);
+        let edit = self.edit(&path, global)?;
+        let cluster = edit::preview(&path, |text| edit.make(text))?;
+        // The admin's kubeconfig holds the first control plane's certificate, and
+        // names none of the hosts that come: another one may be asked here.
+        let part = Part::hosts(self.names.clone()).without(Phase::Kubeconfig);
+        let mut session = Session::with(
+            global,
+            "add-node",
+            &path,
+            cluster,
+            &part,
+            Access::Write,
+            false,
+        )?;
+        // Whoever stands already needs nobody to look at it.
+        session.run.options.one_control_plane = true;
+        tokio::select! {
+            result = self.go(global, &session, &path, &edit) => result,
+            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        }
+    }
+
+    async fn go(
+        &self,
+        global: &Global,
+        session: &Session,
+        path: &Path,
+        edit: &Edit,
+    ) -> Result<ExitStatus, Error> {
+        let run = &session.run;
+        let printer = global.printer();
+        let mut draft = Draft::new(run).await?;
+        if !draft.has_api() {
+            return Err(Error::Refused {
+                message: format!(
+                    "there is no cluster to add to: the API of {} does not answer",
+                    run.cluster.name
+                ),
+                hint: "run `clusterctl-rs apply`, which brings up all hosts of the inventory"
+                    .into(),
+            });
+        }
+        self.refuse_ready(run, &draft)?;
+        let mut aside = std::mem::take(&mut draft.aside);
+        if self
+            .names
+            .iter()
+            .all(|name| aside.iter().any(|one| one.host == *name))
+        {
+            // None is left to add: nothing has happened, the inventory included.
+            let Some(first) = aside.pop() else {
+                return Ok(ExitStatus::Done);
+            };
+            for one in &aside {
+                printer.err(&format!("{}: {}", one.host, one.error));
+            }
+            return Err(first.error.on(&first.host));
+        }
+        let mut plan = draft.plan(run).await?;
+        if !self.yes {
+            let document = draft.document(run).await?;
+            printer.err(&document.render(printer.color_err));
+            let question = match edit.is_none() {
+                true => format!("Make {}?", count(plan.count(), "change")),
+                false => format!(
+                    "Make {}, and edit {}?",
+                    count(plan.count(), "change"),
+                    path.display()
+                ),
+            };
+            confirm(&question)?;
+        }
+        // Before the first change: whatever happens from here on, the same
+        // command finds the host in the inventory and goes on.
+        if edit::edit(path, |text| edit.make(text))?.changed() {
+            run.events().note(edit.told(path));
+        }
+        if plan.changes_certs() {
+            draft.ensure_certs(run)?;
+            plan = draft.plan(run).await?;
+        }
+        aside.extend(phases::execute(run, &plan).await?);
+        printer.out(&session.summary.render());
+        Ok(conclude(printer, &aside))
+    }
+
+    /// What has to stand in the inventory first.
+    fn edit(&self, path: &Path, global: &Global) -> Result<Edit, Error> {
+        let cluster = load(path, global.printer())?;
+        let marked: Vec<&String> = cluster
+            .removed_hosts
+            .iter()
+            .filter(|name| self.names.contains(name))
+            .collect();
+        let left = cluster.removed_hosts.iter();
+        let marks: Vec<String> = left
+            .filter(|name| !marked.contains(name))
+            .cloned()
+            .collect();
+        let all = edit::preview(path, |text| edit::set_removed(text, &marks))?;
+        let edit = Edit {
+            marks: (!marked.is_empty()).then_some(marks),
+            host: None,
+        };
+        let Some(address) = &self.address else {
+            let known = |name: &&String| all.hosts.iter().any(|host| host.name == **name);
+            return match self.names.iter().find(|name| !known(name)) {
+                None => Ok(edit),
+                Some(name) => Err(unknown(name, &all)),
+            };
+        };
+        let [name] = self.names.as_slice() else {
+            return Err(Error::Usage {
+                message: "--address is for one host, and several are named".into(),
+                hint: Some("add them one by one, or write them into the inventory".into()),
+            });
+        };
+        if name.contains(['[', ']']) {
+            return Err(Error::Usage {
+                message: format!("`{name}` is a range, and --address is for one host"),
+                hint: Some("write the range into the inventory".into()),
+            });
+        }
+        let host = HostEntry {
+            name: name.clone(),
+            address: address.clone(),
+            roles: vec![self.role()],
+            user: self.user.clone(),
+            port: self.port,
+        };
+        match all.hosts.iter().find(|known| known.name == *name) {
+            Some(known) => same(known, &host, path).map(|()| edit),
+            None => Ok(Edit {
+                host: Some(host),
+                ..edit
+            }),
+        }
+    }
+
+    fn role(&self) -> Role {
+        match self.role {
+            RoleName::Worker => Role::Worker,
+            RoleName::ControlPlane => Role::ControlPlane,
+        }
+    }
+
+    /// A Node that is Ready already is somebody else's work.
+    fn refuse_ready(&self, run: &phases::Run, draft: &Draft) -> Result<(), Error> {
+        let hosts = run.cluster.hosts.iter();
+        for host in hosts.filter(|host| run.takes_part(host)) {
+            if draft.is_ready(&host.node_name) {
+                let name = &host.name;
+                return Err(Error::Usage {
+                    message: format!(
+                        "node {} is in the cluster already, and Ready",
+                        host.node_name
+                    ),
+                    hint: Some(format!(
+                        "`clusterctl-rs apply --hosts {name}` puts right what differs from the \
+                         inventory; to make it anew, `clusterctl-rs remove-node {name}` first"
+                    )),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What has to change in the inventory.
+struct Edit {
+    /// All marks that stay, if some go.
+    marks: Option<Vec<String>>,
+    /// A host that is new.
+    host: Option<HostEntry>,
+}
+
+impl Edit {
+    fn is_none(&self) -> bool {
+        self.marks.is_none() && self.host.is_none()
+    }
+
+    fn make(&self, text: &str) -> Result<String, EditError> {
+        let mut text = text.to_owned();
+        if let Some(marks) = &self.marks {
+            text = edit::set_removed(&text, marks)?;
+        }
+        match &self.host {
+            Some(host) => edit::add_host(&text, host),
+            None => Ok(text),
+        }
+    }
+
+    fn told(&self, path: &Path) -> String {
+        let path: PathBuf = path.to_owned();
+        match &self.host {
+            Some(host) => format!("{}: {} is one of `hosts` now", path.display(), host.name),
+            None => format!("{}: no mark in `removedHosts` any more", path.display()),
+        }
+    }
+}
+
+/// A host that stands in the inventory has to stand there as the flags say.
+fn same(known: &Host, flags: &HostEntry, path: &Path) -> Result<(), Error> {
+    let user = flags.user.is_none() || known.ssh.user == flags.user;
+    let port = flags.port.is_none() || known.ssh.port == flags.port;
+    let roles = flags.roles.iter().all(|role| known.roles.contains(role));
+    if known.address == flags.address && roles && user && port {
+        return Ok(());
+    }
+    Err(Error::Usage {
+        message: format!(
+            "{} stands in {} already, with address {}, other than the flags say",
+            known.name,
+            path.display(),
+            known.address
+        ),
+        hint: Some("change it there, and run add-node with its name alone".into()),
+    })
+}
+
+fn unknown(name: &str, cluster: &Cluster) -> Error {
+    match no_host(name, cluster) {
+        Error::Usage { message, hint } => Error::Usage {
+            message,
+            hint: Some(format!(
+                "{}; or give its --address, and it is written into the inventory",
+                hint.unwrap_or_default()
+            )),
+        },
+        other => other,
+    }
+}

@@ -1,0 +1,148 @@
+//! Lists: an item more, or other items.
+
+use super::super::tree::{Node, Value};
+use super::text::{
+    Style, end_of, flow_list, in_flow, indentation, is_quoted, line_end, newline, rest_is_idle,
+};
+use super::{Document, HostEntry, Patch};
+
+/// Appends a host to the list of hosts.
+pub(super) fn append(document: &Document<'_>, list: &Node, host: &HostEntry) -> Option<Vec<Patch>> {
+    let text = document.text;
+    let Value::Sequence(items) = &list.value else {
+        return None;
+    };
+    let last = items.last()?;
+    let Value::Mapping(fields) = &last.value else {
+        return None;
+    };
+    let style = Style {
+        quoted: is_quoted(text, &fields.first()?.key_span),
+    };
+    let end = end_of(text, last);
+    if in_flow(text, list) {
+        return in_brackets(text, last, end, host.flow(style));
+    }
+    let dash = Dash::of(text, last)?;
+    let break_ = newline(text, end);
+    let item = match in_flow(text, last) {
+        true => host.flow(style),
+        false => {
+            let indent = " ".repeat(dash.indent.len() + 1 + dash.gap.len());
+            host.block(style, &indent, break_)
+        }
+    };
+    let line = format!("{}-{}{item}", dash.indent, dash.gap);
+    Some(vec![below(text, end, &line)?])
+}
+
+/// A line of its own below the one that `end` stands on.
+fn below(text: &str, end: usize, line: &str) -> Option<Patch> {
+    rest_is_idle(text, end).then_some(())?;
+    let (at, newline) = (line_end(text, end), newline(text, end));
+    let with = match text[..at].ends_with('\n') {
+        true => format!("{line}{newline}"),
+        // The file ends without a line break, and goes on doing so.
+        false => format!("\n{line}"),
+    };
+    Some((at..at, with))
+}
+
+/// An item more in `[…]`, on a line of its own if the last one has that.
+fn in_brackets(text: &str, last: &Node, end: usize, item: String) -> Option<Vec<Patch>> {
+    let rest = &text[end..];
+    let comma = rest.trim_start_matches([' ', '\t']).starts_with(',');
+    let after = match comma {
+        true => end + rest.find(',')? + 1,
+        false => end,
+    };
+    let Some(indent) = indentation(text, last.span.start).filter(|_| rest_is_idle(text, after))
+    else {
+        let item = match comma {
+            true => format!(" {item},"),
+            false => format!(", {item}"),
+        };
+        return Some(vec![(after..after, item)]);
+    };
+    let mut patches = Vec::new();
+    if !comma {
+        patches.push((end..end, ",".to_owned()));
+    }
+    let comma = if comma { "," } else { "" };
+    patches.push(below(text, after, &format!("{indent}{item}{comma}"))?);
+    Some(patches)
+}
+
+/// Makes a list of names another one: lines that stay, stay.
+pub(super) fn replace(
+    document: &Document<'_>,
+    list: &Node,
+    names: &[String],
+) -> Option<Vec<Patch>> {
+    let text = document.text;
+    let Value::Sequence(items) = &list.value else {
+        return None;
+    };
+    let style = Style {
+        quoted: items
+            .first()
+            .is_some_and(|item| is_quoted(text, &item.span)),
+    };
+    if in_flow(text, list) {
+        // Comments within would be lost.
+        let own = text.get(list.span.clone())?;
+        if own.contains('#') {
+            return None;
+        }
+        return Some(vec![(list.span.clone(), flow_list(names, style))]);
+    }
+    let stays = |item: &&Node| {
+        item.text()
+            .is_some_and(|name| names.iter().any(|n| n == name))
+    };
+    let mut patches = Vec::new();
+    for item in items.iter().filter(|item| !stays(item)) {
+        let dash = Dash::of(text, item)?;
+        rest_is_idle(text, item.span.end).then_some(())?;
+        patches.push((
+            dash.at - dash.indent.len()..line_end(text, item.span.end),
+            String::new(),
+        ));
+    }
+    let there: Vec<&str> = items.iter().filter_map(Node::text).collect();
+    let last = items.last()?;
+    let dash = Dash::of(text, last)?;
+    let lines: Vec<String> = names
+        .iter()
+        .filter(|name| !there.contains(&name.as_str()))
+        .map(|name| format!("{}-{}{}", dash.indent, dash.gap, style.string(name)))
+        .collect();
+    if !lines.is_empty() {
+        let lines = lines.join(newline(text, last.span.end));
+        patches.push(below(text, last.span.end, &lines)?);
+    }
+    Some(patches)
+}
+
+/// The `-` of an item in block style.
+struct Dash<'a> {
+    at: usize,
+    /// What stands before it.
+    indent: &'a str,
+    /// What stands between it and its item.
+    gap: &'a str,
+}
+
+impl<'a> Dash<'a> {
+    fn of(text: &'a str, item: &Node) -> Option<Self> {
+        let before = text[..item.span.start].trim_end();
+        let at = before.len().checked_sub(1)?;
+        before.ends_with('-').then_some(())?;
+        let gap = &text[at + 1..item.span.start];
+        Some(Dash {
+            at,
+            indent: indentation(text, at)?,
+            gap: if gap.contains('\n') { " " } else { gap },
+        })
+    }
+}
