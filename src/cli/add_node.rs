@@ -139,6 +139,10 @@ impl AddNode {
             plan = draft.plan(run).await?;
         }
         aside.extend(phases::execute(run, &plan).await?);
+        let mut control_planes = run.cluster.control_planes();
+        if control_planes.any(|host| self.names.contains(&host.name)) {
+            phases::in_step(run, run.cluster.hosts.clone()).await?;
+        }
         printer.out(&session.summary.render());
         Ok(conclude(printer, &aside))
     }

@@ -45,7 +45,7 @@ pub fn node_resources(ctx: &NodeContext<'_>) -> Result<Vec<(Phase, Resource)>, K
     if ctx.control_plane.is_some() {
         add(Phase::ControlPlane, load_balancer::on_control_plane(ctx)?);
     } else {
-        add(Phase::KubeletStart, load_balancer::on_worker(ctx)?);
+        add(Phase::LoadBalancer, load_balancer::on_worker(ctx)?);
     }
     add(Phase::KubeletStart, kubelet_start(ctx)?);
     if ctx.cluster.networking.cni == CniType::Bridge {

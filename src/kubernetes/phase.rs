@@ -17,6 +17,8 @@ pub enum Phase {
     Etcd,
     /// The static pods of API server, controller manager and scheduler.
     ControlPlane,
+    /// A worker's own way to the API servers.
+    LoadBalancer,
     /// The kubelet's files, and its start.
     KubeletStart,
     /// kubeadm-config and kubelet-config.
@@ -42,6 +44,7 @@ impl Phase {
             Phase::Kubeconfig => "kubeconfig",
             Phase::Etcd => "etcd",
             Phase::ControlPlane => "control-plane",
+            Phase::LoadBalancer => "load-balancer",
             Phase::KubeletStart => "kubelet-start",
             Phase::UploadConfig => "upload-config",
             Phase::UploadCerts => "upload-certs",

@@ -111,7 +111,7 @@ impl Context {
         }
         // What an inventory asked for before, and no longer does.
         let balancers = kubernetes::load_balancer::withdrawn(&self.cluster, target.host);
-        let phase = of_rendering(kubernetes::Phase::KubeletStart, target.host);
+        let phase = of_rendering(kubernetes::Phase::LoadBalancer, target.host);
         resources.extend(balancers.into_iter().map(|resource| (phase, resource)));
         Ok(resources)
     }
@@ -353,6 +353,7 @@ fn of_rendering(phase: kubernetes::Phase, host: &Host) -> Phase {
         kubernetes::Phase::ContainerRuntime | kubernetes::Phase::KubeletUnit => Phase::Hosts,
         kubernetes::Phase::PodNetwork => Phase::Network,
         _ if host.is_control_plane() => Phase::ControlPlane,
+        kubernetes::Phase::LoadBalancer => Phase::LoadBalancer,
         _ => Phase::Join,
     }
 }

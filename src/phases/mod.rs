@@ -11,6 +11,7 @@ mod draw;
 mod etcd;
 mod evidence;
 mod execute;
+mod in_step;
 mod join;
 mod kubeconfig;
 mod leave;
@@ -39,6 +40,7 @@ mod upload_certs;
 pub use document::{PlanDocument, PlanOptions, plan_schema};
 pub use draft::Draft;
 pub use execute::execute;
+pub use in_step::in_step;
 pub use plan::{EtcdStep, Plan, Work};
 pub use plan_file::{is_plan, moved, read_plan, write_plan};
 pub use preflight::{Report, report};
@@ -68,6 +70,8 @@ pub enum Phase {
     BootstrapToken,
     /// CoreDNS and kube-proxy.
     Addons,
+    /// Workers' own way to the API servers (`loadBalancer: local`).
+    LoadBalancer,
     /// Workers join.
     Join,
     /// The pod network.
@@ -147,6 +151,12 @@ pub const PHASES: &[PhaseInfo] = &[
         needs: &[Phase::ControlPlane],
     },
     PhaseInfo {
+        phase: Phase::LoadBalancer,
+        name: "load-balancer",
+        title: "give workers a load balancer of their own (loadBalancer: local)",
+        needs: &[Phase::Hosts],
+    },
+    PhaseInfo {
         phase: Phase::Join,
         name: "join",
         title: "join workers, all at once",
@@ -155,6 +165,7 @@ pub const PHASES: &[PhaseInfo] = &[
             Phase::ControlPlane,
             Phase::UploadConfig,
             Phase::BootstrapToken,
+            Phase::LoadBalancer,
         ],
     },
     PhaseInfo {

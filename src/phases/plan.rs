@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Error;
-use crate::host::{Action as HostAction, Facts, HostPlan, Kind, Resource};
+use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
 use crate::inventory::{CniType, Host};
 use crate::kubernetes::api::ObjectChange;
 use crate::kubernetes::upload_certs::CertificateKey;
@@ -90,7 +90,9 @@ impl Work {
     /// that needs, is started anew.
     pub(super) fn disturbs(&self) -> bool {
         let mut changes = self.prepare.changes.iter();
-        self.node.is_some() && changes.any(|change| change.action == HostAction::Restart)
+        let restarts =
+            |change: &Change| change.action == HostAction::Restart && change.kind == Kind::Unit;
+        self.node.is_some() && changes.any(restarts)
     }
 
     /// Whether a part of its control plane is.

@@ -2,7 +2,6 @@
 //! deleted, clean.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -11,10 +10,10 @@ use kube::api::{Api, ListParams};
 
 use super::drain::{self, DrainOptions};
 use super::reset::{self, Looked, Outcome, ResetOptions};
-use super::{Draft, Options, Phase, Run, Selection, leave};
+use super::{Phase, Run, leave};
 use crate::Error;
-use crate::engine::{Part, Tracker};
-use crate::inventory::{Cluster, Etcd, Host};
+use crate::engine::Part;
+use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{ApiError, Health, wait_healthy};
 use crate::ssh::Session;
 
@@ -125,7 +124,7 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
             .filter(|host| !gone(host))
             .cloned()
             .collect();
-        if let Err(error) = interruptible(in_step(run, left)).await {
+        if let Err(error) = interruptible(super::in_step(run, left)).await {
             run.events().warn(format!(
                 "what names control planes is not in step yet: {error}; run `clusterctl-rs apply`"
             ));
@@ -448,41 +447,6 @@ async fn interruptible<T>(deed: impl Future<Output = Result<T, Error>>) -> Resul
         result = deed => result,
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     }
-}
-
-/// After a control plane has gone: the admin kubeconfig and whatever else names
-/// control planes, on this machine and in the cluster.
-async fn in_step(run: &Run, left: Vec<Host>) -> Result<(), Error> {
-    let phases = [
-        Phase::UploadConfig,
-        Phase::BootstrapToken,
-        Phase::Kubeconfig,
-    ];
-    let names = phases.map(|phase| phase.name().to_owned());
-    let first = left.iter().find(|host| host.is_control_plane());
-    let run = Run {
-        options: Options {
-            selection: Selection::new(&names, &[])?,
-            hosts: first.iter().map(|host| host.name.clone()).collect(),
-            ..run.options.clone()
-        },
-        cluster: Arc::new(Cluster {
-            hosts: left,
-            ..Cluster::clone(&run.cluster)
-        }),
-        state: run.state.clone(),
-        connector: run.connector.clone(),
-        tracker: Tracker::new(run.events().clone()),
-        journal: run.journal.clone(),
-        inventory: run.inventory.clone(),
-        kept: None,
-    };
-    let draft = Draft::new(&run).await?;
-    let plan = draft.plan(&run).await?;
-    if !plan.is_empty() {
-        super::execute(&run, &plan).await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
