@@ -373,8 +373,8 @@ reload_units() {
 	quietly 20 systemctl reset-failed kubelet.service
 }
 
-# unit_back VERB UNIT: enable, restart, or start without waiting for it, for a
-# kubelet may have been failing for want of a cluster.
+# unit_back VERB UNIT: enable, restart, or start without waiting for it, for
+# what it needs may not be back yet.
 unit_back() {
 	case $1 in
 	start) quietly 60 systemctl --no-block start "$2" ;;
