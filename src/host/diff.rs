@@ -42,7 +42,7 @@ pub fn diff(
         observed,
         receipt,
         out: Vec::new(),
-        touched: BTreeSet::new(),
+        touched: observed.owed.clone(),
         unit_files: observed.needs_daemon_reload,
         written: BTreeSet::new(),
     };
@@ -58,7 +58,7 @@ struct Differ<'a> {
     observed: &'a Observed,
     receipt: Receipt,
     out: Vec<(Change, Step)>,
-    /// Units whose files change.
+    /// Units whose files change, or have changed without a restart since.
     touched: BTreeSet<String>,
     /// Whether systemd has to read its units anew.
     unit_files: bool,

@@ -77,8 +77,12 @@ impl super::Observed {
 ///
 /// A receipt that names what can't be carried.
 pub fn reset(wanted: &Reset<'_>) -> Result<Script, HostError> {
-    let mut text = include_str!("scripts/reset.sh").to_owned();
-    text.push_str("\necho '@@clusterctl reset 1'\n");
+    let mut text = concat!(
+        include_str!("scripts/alone.sh"),
+        include_str!("scripts/reset.sh")
+    )
+    .to_owned();
+    text.push_str("\necho '@@clusterctl reset 1'\nbegin\n");
     let mut plan = Steps { text };
     plan.processes(wanted)?;
     plan.network(wanted);

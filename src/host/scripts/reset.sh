@@ -35,6 +35,13 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
+# begin: once whatever an apply left at work here has ended.
+begin() {
+	doing 'wait for other runs to end'
+	trap over EXIT
+	alone 120 || stuck 'another run of clusterctl-rs is still at work on this host'
+}
+
 # Processes
 
 stop_kubelet() {
