@@ -22,10 +22,14 @@ const END: &str = "END-OF-LIST";
 /// A path or name that can't be carried.
 pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
     let mut bundle = Bundle {
-        text: include_str!("scripts/converge.sh").to_owned(),
+        text: concat!(
+            include_str!("scripts/alone.sh"),
+            include_str!("scripts/converge.sh")
+        )
+        .to_owned(),
         input: Vec::new(),
     };
-    bundle.line("\necho '@@clusterctl converge 1'");
+    bundle.line("\nbegin");
     if plan.receipt_changed && !plan.is_empty() {
         let receipt = plan.receipt.to_json().into_bytes();
         bundle.line(&format!(
@@ -35,6 +39,7 @@ pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
         ));
         bundle.input.push(Input::Bytes(Zeroizing::new(receipt)));
     }
+    bundle.owe(plan)?;
     bundle.static_pods(plan, true)?;
     bundle.packages(plan)?;
     for (number, step) in plan.steps.iter().enumerate() {
@@ -71,6 +76,28 @@ impl Bundle {
     fn line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
+    }
+
+    /// Which units will be restarted, before anything that they are for.
+    fn owe(&mut self, plan: &HostPlan) -> Result<(), HostError> {
+        let mut owed = String::new();
+        for step in &plan.steps {
+            let name = match step {
+                Step::Unit { name, verb, .. } if *verb == "restart" => word("unit", name)?,
+                // A changed manifest is the kubelet's to act on, with or without us.
+                Step::StaticPod {
+                    name,
+                    manifest: false,
+                } => word("static pod", name)?,
+                _ => continue,
+            };
+            owed.push(' ');
+            owed.push_str(&quote(name));
+        }
+        if !owed.is_empty() {
+            self.line(&format!("owe{owed}"));
+        }
+        Ok(())
     }
 
     /// All packages by one call: each would wait for the same lock.

@@ -43,12 +43,15 @@ pub fn diff(
         Some(receipt) => receipt.clone(),
         None => Receipt::new(cluster),
     };
+    // A unit's name has a dot, a static pod's is a DNS label.
+    let owed = observed.owed.iter().cloned();
+    let (touched, static_pods) = owed.partition(|name| name.contains('.'));
     let mut differ = Differ {
         observed,
         receipt,
         out: Vec::new(),
-        touched: BTreeSet::new(),
-        static_pods: BTreeSet::new(),
+        touched,
+        static_pods,
         unit_files: observed.needs_daemon_reload,
         written: BTreeSet::new(),
     };
@@ -65,7 +68,7 @@ struct Differ<'a> {
     observed: &'a Observed,
     receipt: Receipt,
     out: Vec<(Change, Step)>,
-    /// Units whose files change.
+    /// Units whose files change, or have changed without a restart since.
     touched: BTreeSet<String>,
     /// Static pods of which something changes.
     static_pods: BTreeSet<String>,

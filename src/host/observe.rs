@@ -46,6 +46,8 @@ pub struct Observed {
     pub commands: BTreeSet<String>,
     /// References in containerd's `k8s.io` namespace.
     pub images: BTreeSet<String>,
+    /// Units and static pods that a run which was cut off did not come to restart.
+    pub owed: BTreeSet<String>,
     /// What we did here before.
     pub receipt: Option<Receipt>,
     /// Lines of /var/lib/clusterctl/stamps, by path.
@@ -304,6 +306,7 @@ impl Observed {
             needs_daemon_reload: unit_lines.iter().any(|line| line == "NeedDaemonReload=yes"),
             commands: sections.text("commands").into_iter().collect(),
             images: sections.text("images").into_iter().collect(),
+            owed: sections.text("owed").into_iter().collect(),
             ..Observed::default()
         };
         for line in sections.text("hashes") {

@@ -12,6 +12,9 @@ const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 /// The kubelet's directory.
 const KUBELET: &str = "/var/lib/kubelet";
 
+/// What runs it.
+const KUBELET_UNIT: &str = "kubelet.service";
+
 /// Places that Kubernetes uses: whatever still stands there in the end is told.
 const PLACES: [&str; 6] = [
     "/etc/kubernetes",
@@ -74,8 +77,12 @@ impl super::Observed {
 ///
 /// A receipt that names what can't be carried.
 pub fn reset(wanted: &Reset<'_>) -> Result<Script, HostError> {
-    let mut text = include_str!("scripts/reset.sh").to_owned();
-    text.push_str("\necho '@@clusterctl reset 1'\n");
+    let mut text = concat!(
+        include_str!("scripts/alone.sh"),
+        include_str!("scripts/reset.sh")
+    )
+    .to_owned();
+    text.push_str("\necho '@@clusterctl reset 1'\nbegin\n");
     let mut plan = Steps { text };
     plan.processes(wanted)?;
     plan.network(wanted);
@@ -199,8 +206,8 @@ impl Steps {
         for name in &receipt.masked {
             self.line(&format!("unit_down unmask {}", quote(word("unit", name)?)));
         }
-        for (name, before) in &receipt.units {
-            let name = quote(word("unit", name)?);
+        for (unit, before) in &receipt.units {
+            let name = quote(word("unit", unit)?);
             let brought = is_runtime(&name) && brings_runtime(receipt);
             let (enabled, active) = match brought {
                 // The package stays, and so does what it does when installed.
@@ -219,7 +226,9 @@ impl Steps {
                 if enabled {
                     self.line(&format!("unit_back enable {name}"));
                 }
-                if active {
+                // A kubelet that ran when we came had joined by hand: without
+                // its cluster it could only fail, for ever.
+                if active && unit != KUBELET_UNIT {
                     self.line(&format!("unit_back start {name}"));
                 }
             }

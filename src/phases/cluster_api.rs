@@ -11,7 +11,9 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 
 use crate::Error;
-use crate::kubernetes::api::{self, ApiError, Applier, Dial, Health, Identity, Stream};
+use crate::kubernetes::api::{
+    self, ApiError, Applier, Dial, Health, Identity, Stream, failed_checks,
+};
 use crate::kubernetes::endpoint;
 use crate::ssh::Session;
 
@@ -114,7 +116,10 @@ impl ClusterApi {
         };
         match self.admin.request_text(request).await {
             Ok(_) => Health::Ok,
-            Err(error) => Health::No(ApiError::request("ask for its health")(error).to_string()),
+            Err(error) => {
+                let error = ApiError::request("ask for its health")(error);
+                Health::No(failed_checks(&error.to_string()))
+            }
         }
     }
 

@@ -54,6 +54,10 @@ const CAUSES: &[(&str, &str)] = &[
         "cgroup driver",
         "the kubelet and containerd disagree about the cgroup driver: set both, SystemdCgroup in runtime.containerd.config and cgroupDriver in kubelet.config",
     ),
+    (
+        "system:anonymous",
+        "nobody has signed the kubelet's certificate request (`kubectl get csr`): with an external CA, sign it yourself, then run the same command again",
+    ),
 ];
 
 /// Turns a wait that ended in vain into an error that says why.

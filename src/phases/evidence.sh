@@ -3,11 +3,16 @@ systemctl show kubelet.service -p ActiveState -p SubState -p NRestarts -p ExecMa
     tr '\n' ' '
 echo
 journalctl -u kubelet.service --no-pager -n 200 -o cat 2>/dev/null |
-    grep -E '^[EF][0-9]{4}|rror:|^Error' | cut -c 1-400 | tail -n 8
+    grep -E '^[EF][0-9]{4}|rror:|^Error' |
+    # What follows from an API server that does not answer is no cause.
+    grep -vE 'mirror pod because node is not registered|Failed to (ensure|update) lease|Unable to (write event|register node)' |
+    cut -c 1-600 | tail -n 8
 for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
-    # The newest first, which find can't do; the names are the kubelet's own.
-    # shellcheck disable=SC2012
-    for log in $(ls -t /var/log/pods/kube-system_"$component"-*/"$component"/*.log 2>/dev/null | head -n 1); do
+    # Not what an earlier cluster left. The newest first, which find can't do;
+    # the names are the kubelet's own.
+    # shellcheck disable=SC2012,SC2046
+    for log in $(ls -t $(find /var/log/pods/kube-system_"$component"-*/"$component" \
+        -name '*.log' -mmin -15 2>/dev/null) /dev/null 2>/dev/null | grep -v '^/dev/null$' | head -n 1); do
         echo "--- $component: $log"
         tail -n 40 "$log" | grep -vE ' (I[0-9]{4}|[^ ]+ [^ ]+ F \{"level":"(info|debug)")' |
             cut -d ' ' -f 4- | cut -c 1-400 | tail -n 6

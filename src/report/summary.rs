@@ -73,7 +73,13 @@ impl Sink for Summary {
     fn take(&self, event: &Event) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::PhaseFinished { phase, elapsed } => seen.phases.push((phase, *elapsed)),
+            // What ends and is taken up again, as joining is, is still one phase.
+            Event::PhaseFinished { phase, elapsed } => {
+                match seen.phases.iter_mut().find(|(name, _)| name == phase) {
+                    Some((_, sum)) => *sum += *elapsed,
+                    None => seen.phases.push((phase, *elapsed)),
+                }
+            }
             Event::HostDone { changed, .. } => seen.host_changes += changed,
             Event::Changed { .. } => seen.other_changes += 1,
             Event::HostFailed { host, phase, .. } => seen.failed.push((host.clone(), phase)),

@@ -327,6 +327,56 @@ fn a_killed_script_takes_its_temporary_files_along() {
 }
 
 #[test]
+fn a_restart_that_a_killed_run_still_owed_is_made_by_the_next() {
+    for root in roots() {
+        root.converge(&node(&root));
+        root.write("etc/containerd/it's $HOME.toml", "by hand\n");
+        let mut script = converge(&root.plan(&node(&root))).unwrap();
+        let restart = script.text.find(" restart containerd.service").unwrap();
+        let line = script.text[..restart].rfind('\n').unwrap();
+        script.text.truncate(line + 1);
+        root.run(&script);
+        let plan = root.plan(&node(&root));
+        assert_eq!(
+            lines(&plan),
+            ["restart unit containerd.service"],
+            "{}",
+            root.shell()
+        );
+        root.converge(&node(&root));
+        assert_eq!(lines(&root.plan(&node(&root))), [""; 0]);
+    }
+}
+
+#[test]
+fn a_run_waits_for_what_an_earlier_one_left_at_work() {
+    for root in roots() {
+        root.write("run/.x", "");
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let born = stat.split(' ').nth(21).unwrap();
+        root.write(
+            "run/clusterctl.busy",
+            &format!("{} {born}\n", std::process::id()),
+        );
+        let script = converge(&root.plan(&node(&root))).unwrap();
+        let mut waiting = root.start(&script);
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        assert!(waiting.try_wait().unwrap().is_none(), "{}", root.shell());
+        assert!(!root.path("etc/kubernetes/pki/ca.key").exists());
+        fs::remove_file(root.path("run/clusterctl.busy")).unwrap();
+        drop(waiting.stdin.take());
+        assert!(!waiting.wait().unwrap().success());
+        assert!(!root.path("run/clusterctl.busy").exists());
+        // Another process has got the number of one that was killed.
+        root.write(
+            "run/clusterctl.busy",
+            &format!("{} 1\n", std::process::id()),
+        );
+        root.converge(&node(&root));
+    }
+}
+
+#[test]
 fn a_failing_step_is_named_with_what_the_host_said() {
     for root in roots() {
         root.write("systemctl-fails", "");

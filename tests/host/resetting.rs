@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use clusterctl::host::{
-    Cleaned, FileResource, HostError, Observed, Receipt, Reset, Resource, cleaned,
+    Cleaned, FileResource, HostError, Observed, Receipt, ReceiptUnit, Reset, Resource, cleaned,
     look_for_receipt, reset, reset_progress,
 };
 use clusterctl::ssh::{Output, Script};
@@ -269,6 +269,22 @@ fn a_node_becomes_the_machine_that_it_was() {
         ");
         }
     }
+}
+
+#[test]
+fn a_kubelet_that_had_joined_by_hand_stays_stopped() {
+    let mut receipt = Receipt::new("c");
+    for unit in ["kubelet.service", "other.service"] {
+        let before = ReceiptUnit {
+            enabled: true,
+            active: true,
+        };
+        receipt.units.insert(unit.into(), before);
+    }
+    let text = script(&receipt).text;
+    let starts = |line: &&str| line.starts_with("unit_back start");
+    let started: Vec<&str> = text.lines().filter(starts).collect();
+    assert_eq!(started, ["unit_back start other.service"]);
 }
 
 #[test]

@@ -34,6 +34,7 @@ fail() {
 cleanup() {
 	status=$?
 	trap - EXIT HUP INT PIPE TERM
+	over
 	if [ -n "$temporary" ]; then
 		printf '%s' "$temporary" | tr '\n' '\0' | xargs -0 rm -f --
 	fi
@@ -54,6 +55,32 @@ attempt() {
 
 # flush PATH...: onto the disk. Before coreutils 8.24, sync takes no paths.
 flush() { sync -- "$@" 2>/dev/null || sync; }
+
+# begin: once whatever an earlier run left at work here has ended.
+begin() {
+	alone 120 || fail 'another run of clusterctl-rs is still at work on this host'
+	echo '@@clusterctl converge 1'
+}
+
+# owe NAME...: which units and static pods have to be restarted for what follows, so that a run
+# that is cut off leaves it to the next one.
+owe() {
+	attempt "can't make $state" mkdir -p -- "$state"
+	printf '%s\n' "$@" >|"$state/owed.new" || fail "can't write $state/owed"
+	flush "$state/owed.new"
+	attempt "can't write $state/owed" mv -f -- "$state/owed.new" "$state/owed"
+}
+
+# paid NAME
+paid() {
+	if [ ! -e "$state/owed" ]; then return; fi
+	grep -vxFe "$1" -- "$state/owed" >|"$state/owed.new"
+	if [ -s "$state/owed.new" ]; then
+		attempt "can't write $state/owed" mv -f -- "$state/owed.new" "$state/owed"
+	else
+		rm -f -- "$state/owed" "$state/owed.new"
+	fi
+}
 
 # Files
 
@@ -279,6 +306,7 @@ unit() {
 		log=$(journalctl -u "$3" -n 20 --no-pager -o cat 2>/dev/null)
 		fail "systemctl $2 $3 failed" "$output$nl$log"
 	fi
+	if [ "$2" = restart ]; then paid "$3"; fi
 	finish "$1"
 }
 
@@ -332,6 +360,7 @@ static_pod_changed() {
 static_pod_restart() {
 	eval "for pid in \$pod_$1; do kill -TERM \"\$pid\" 2>/dev/null; done"
 	static_pod_changed "$@"
+	paid "$name"
 }
 
 # Images

@@ -86,6 +86,11 @@ if [ -n "$images" ] && [ -e ./run/containerd/containerd.sock ]; then
 	timeout 20 ctr -n k8s.io images ls -q 2>/dev/null </dev/null
 fi
 
+if [ -r "$state/owed" ]; then
+	echo '@@section owed'
+	head -c 100000 "$state/owed"
+fi
+
 if [ -e "$state/receipt.json" ]; then
 	echo '@@section receipt'
 	head -c 4000000 "$state/receipt.json" | base64

@@ -35,6 +35,13 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
+# begin: once whatever an apply left at work here has ended.
+begin() {
+	doing 'wait for other runs to end'
+	trap over EXIT
+	alone 120 || stuck 'another run of clusterctl-rs is still at work on this host'
+}
+
 # Processes
 
 stop_kubelet() {
@@ -373,8 +380,8 @@ reload_units() {
 	quietly 20 systemctl reset-failed kubelet.service
 }
 
-# unit_back VERB UNIT: enable, restart, or start without waiting for it, for a
-# kubelet may have been failing for want of a cluster.
+# unit_back VERB UNIT: enable, restart, or start without waiting for it, for
+# what it needs may not be back yet.
 unit_back() {
 	case $1 in
 	start) quietly 60 systemctl --no-block start "$2" ;;

@@ -9,7 +9,7 @@ mod wait;
 pub use apply::{Applier, ObjectChange, ObjectId, fingerprint};
 pub use client::{Dial, Identity, Stream, client};
 pub use etcd::{EtcdClient, Member, MemberStatus};
-pub use probe::{probe_http, probe_https, serving_certificate};
+pub use probe::{failed_checks, probe_http, probe_https, serving_certificate};
 pub use wait::{Health, node_ready, node_ready_since, wait_for_node, wait_healthy};
 
 /// What can go wrong with the API.

@@ -63,10 +63,27 @@ fn judge(answer: io::Result<String>) -> Health {
                     .split_once("\r\n\r\n")
                     .map_or("", |(_, body)| body)
                     .trim();
-                Health::No(format!("{status} {body}").trim().to_owned())
+                Health::No(
+                    format!("{status} {}", failed_checks(body))
+                        .trim()
+                        .to_owned(),
+                )
             }
         }
         Err(error) => Health::No(error.to_string()),
+    }
+}
+
+/// Of the checks that a health endpoint lists, one a line, those that failed.
+/// Any other text comes back as it is.
+pub fn failed_checks(text: &str) -> String {
+    let failed: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.trim().rsplit_once("[-]").map(|(_, check)| check))
+        .collect();
+    match failed.is_empty() {
+        true => text.to_owned(),
+        false => failed.join(", "),
     }
 }
 
@@ -163,8 +180,15 @@ mod tests {
         assert_eq!(answer("HTTP/1.0 200 OK\r\n\r\nok").await, Health::Ok);
         assert_eq!(
             answer("HTTP/1.1 500 Internal Server Error\r\n\r\n[-]etcd failed\n").await,
-            Health::No("HTTP/1.1 500 Internal Server Error [-]etcd failed".into())
+            Health::No("HTTP/1.1 500 Internal Server Error etcd failed".into())
         );
         assert!(matches!(answer("").await, Health::No(_)));
+    }
+
+    #[test]
+    fn of_many_checks_those_that_failed_are_told() {
+        let text = "cannot ask: [+]ping ok\n[-]etcd failed: reason withheld\n[+]log ok\nlivez check failed";
+        assert_eq!(failed_checks(text), "etcd failed: reason withheld");
+        assert_eq!(failed_checks("not found"), "not found");
     }
 }
