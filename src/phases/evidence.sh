@@ -10,7 +10,7 @@ journalctl -u kubelet.service --no-pager -n 200 -o cat 2>/dev/null |
 for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
     # Not what an earlier cluster left. The newest first, which find can't do;
     # the names are the kubelet's own.
-    # shellcheck disable=SC2012,SC2046
+    # shellcheck disable=SC2010,SC2012,SC2046
     for log in $(ls -t $(find /var/log/pods/kube-system_"$component"-*/"$component" \
         -name '*.log' -mmin -15 2>/dev/null) /dev/null 2>/dev/null | grep -v '^/dev/null$' | head -n 1); do
         echo "--- $component: $log"

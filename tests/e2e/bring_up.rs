@@ -267,6 +267,7 @@ impl Story {
         let mut expected = vec![
             "cluster create ConfigMap kubelet-config".to_owned(),
             format!("{first} update file {manifest}"),
+            format!("{first} restart static-pod kube-scheduler"),
             format!("{second} restart unit kubelet.service"),
             format!("{second} update file {config}"),
             format!("{third} labels"),

@@ -176,6 +176,7 @@ impl Story {
                 "{} update file /etc/kubernetes/manifests/kube-scheduler.yaml",
                 self.first
             ),
+            format!("{} restart static-pod kube-scheduler", self.first),
             format!("{} restart unit kubelet.service", self.second),
             format!("{} update file /var/lib/kubelet/config.yaml", self.second),
         ];
@@ -187,7 +188,10 @@ impl Story {
             "-maxPods: 42",
             "file /etc/kubernetes/admin.conf (secret, ",
             "restart unit kubelet.service",
-            &format!("restarts:\n  {}: unit kubelet.service", self.second),
+            &format!(
+                "restarts:\n  {}: static pod kube-scheduler\n  {}: unit kubelet.service",
+                self.first, self.second
+            ),
         ]);
     }
 

@@ -63,9 +63,9 @@ impl Watch {
             .iter()
             .map(|host| HostWatch::start(lab, host))
             .collect();
-        // A canary: whoever looks as we do must see it.
+        // A canary: whoever looks as we do must see it, on a busy machine, too.
         for host in &hosts {
-            lab.sh(&host.name, "CANARY=in-environ bash -c 'sleep 1; :' in-argv");
+            lab.sh(&host.name, "CANARY=in-environ bash -c 'sleep 4; :' in-argv");
         }
         Watch {
             stop,
