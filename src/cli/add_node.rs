@@ -18,9 +18,11 @@ use crate::{Error, ExitStatus};
 /// Bring hosts into the cluster, and touch no other
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  clusterctl-rs add-node worker4                        it stands in the inventory
-  clusterctl-rs add-node worker4 --address 192.0.2.24   it will, comments and layout kept
+  clusterctl-rs add-node worker4     (the inventory has it already)
+  clusterctl-rs add-node worker4 --address 192.0.2.24
   clusterctl-rs add-node cp3 --address 192.0.2.13 --role control-plane
+
+With --address, the host is written into the inventory first, whose comments and layout stay.
 
 The same as `apply --hosts NAME` on a cluster whose API answers. A host that `remove-node` has
 taken out comes back by its name alone. A run that was interrupted is taken up by the same
@@ -29,7 +31,7 @@ pub(super) struct AddNode {
     /// Hosts, by name
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// IP address or DNS name that SSH connects to: writes the host into the inventory
+    /// IP address or DNS name that SSH connects to; writes the host into the inventory
     #[arg(long)]
     address: Option<String>,
     /// What the host is for
