@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,10 @@ impl Operator {
             dir,
             kubectl: components.binary("kubectl"),
         }
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// Writes the inventory; JSON is YAML.
@@ -167,7 +171,7 @@ impl Operator {
     }
 
     /// Runs kubectl with some kubeconfig. It must succeed.
-    pub(crate) fn kubectl_with(&self, kubeconfig: &std::path::Path, args: &[&str]) -> String {
+    pub(crate) fn kubectl_with(&self, kubeconfig: &Path, args: &[&str]) -> String {
         let output = Command::new(&self.kubectl)
             .args(args)
             .env("KUBECONFIG", kubeconfig)

@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clusterctl::phases::PHASES;
+
 use crate::components::Components;
 use crate::lab::Lab;
 use crate::operator::Operator;
@@ -19,6 +21,8 @@ struct Story {
     operator: Operator,
     /// What differs from lab to lab, and what stands for it.
     replaced: Vec<(String, String)>,
+    /// Preflight checks that containers fail, here or elsewhere.
+    ignored: Vec<String>,
     /// Transcripts that aren't what is committed.
     differ: Vec<String>,
 }
@@ -36,7 +40,7 @@ fn an_operator_sees_what_the_transcripts_show() {
     let mut inventory = lab.inventory(&components);
     inventory["metadata"]["name"] = "demo".into();
     let mut replaced = vec![
-        (operator.dir.display().to_string(), "~/cluster".to_owned()),
+        (operator.home().display().to_string(), "~".to_owned()),
         (
             components.dir.display().to_string(),
             "/artifacts".to_owned(),
@@ -51,17 +55,21 @@ fn an_operator_sees_what_the_transcripts_show() {
     for (index, name) in NAMES.iter().enumerate() {
         let host = &mut inventory["spec"]["hosts"][index];
         let address = host["address"].as_str().unwrap().to_owned();
-        replaced.push((address, format!("192.0.2.1{index}")));
+        replaced.push((address, format!("10.78.100.1{}", index + 1)));
         replaced.push((lab.name(index + 1), (*name).to_owned()));
         host["name"] = (*name).into();
     }
-    // Longest first: an address may be the beginning of another one.
-    replaced.sort_by_key(|(from, _)| std::cmp::Reverse(from.len()));
+    let ignored = inventory["spec"]["preflight"]["ignore"].as_array().unwrap();
+    let ignored = ignored
+        .iter()
+        .map(|check| check.as_str().unwrap().to_owned());
+    let ignored: Vec<String> = ignored.collect();
     operator.write_inventory(&inventory);
     let mut story = Story {
         lab,
         operator,
         replaced,
+        ignored,
         differ: Vec::new(),
     };
     story.a_cluster_comes_up();
@@ -114,7 +122,7 @@ impl Story {
     fn record(&mut self, name: &str, status: i32, args: &[&str]) {
         let run = self.operator.run_as_seen(args).exits(status);
         let mut seen = format!("$ clusterctl-rs {}\n", args.join(" "));
-        seen.push_str(&stable(&run.stdout, &self.replaced));
+        seen.push_str(&stable(&run.stdout, self));
         if status != 0 {
             seen.push_str(&format!("$ echo $?\n{status}\n"));
         }
@@ -141,22 +149,25 @@ fn committed(name: &str) -> PathBuf {
         .join(format!("{name}.txt"))
 }
 
-/// The same text for every run that says the same.
-fn stable(text: &str, replaced: &[(String, String)]) -> String {
-    let text = replaced
+/// The same text for every run that says the same. Phases overlap, and hosts
+/// work side by side: the lines of a phase are put together, in the order of
+/// phases, and the lines of its hosts are sorted.
+fn stable(text: &str, story: &Story) -> String {
+    let text = story
+        .replaced
         .iter()
         .fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
-    let lines: Vec<String> = text.lines().map(stable_line).collect();
+    let lines: Vec<String> = text
+        .lines()
+        // What containers lack differs from machine to machine.
+        .filter(|line| !story.ignored.iter().any(|check| line.contains(check)))
+        .map(stable_line)
+        .collect();
     let mut stable = String::new();
-    // Hosts work side by side, and whoever is done first says so first.
-    for run in
-        lines.chunk_by(|one, next| of_a_host(one).is_some() && of_a_host(one) == of_a_host(next))
-    {
-        let mut run = run.to_vec();
-        if run.len() > 1 {
-            run.sort();
-        }
-        for line in run {
+    for block in lines.chunk_by(|one, next| place(one).is_some() == place(next).is_some()) {
+        let mut block = block.to_vec();
+        block.sort_by_cached_key(|line| place(line));
+        for line in block {
             stable.push_str(&line);
             stable.push('\n');
         }
@@ -164,11 +175,22 @@ fn stable(text: &str, replaced: &[(String, String)]) -> String {
     stable
 }
 
-/// The phase of a line such as `[hosts] worker1: 12 changes (1.2s)`.
-fn of_a_host(line: &str) -> Option<&str> {
+/// Where a line such as `[hosts] worker1: 12 changes (1.2s)` belongs among those
+/// of a run: its phase, beginning or end or between, and the host if it is one's.
+fn place(line: &str) -> Option<(usize, u8, Option<String>)> {
     let (phase, rest) = line.strip_prefix('[')?.split_once("] ")?;
-    let (host, _) = rest.split_once(": ")?;
-    NAMES.contains(&host).then_some(phase)
+    let order = PHASES.iter().position(|info| info.name == phase);
+    let order = order.unwrap_or(PHASES.len());
+    let title = PHASES.iter().any(|info| info.title == rest);
+    let host = rest
+        .split_once(": ")
+        .filter(|(host, _)| NAMES.contains(host));
+    Some(match host {
+        Some((host, _)) => (order, 1, Some(host.to_owned())),
+        None if title => (order, 0, None),
+        None if rest.starts_with("done in ") => (order, 3, None),
+        None => (order, 2, None),
+    })
 }
 
 /// A line without times, sizes that vary, keys and hashes.
@@ -183,17 +205,39 @@ fn stable_line(line: &str) -> String {
         stable.push_str(&stable_word(word));
         rest = after;
     }
-    stable
+    [" days", " KiB", " MiB"]
+        .iter()
+        .fold(stable, |line, unit| without_number(&line, unit))
+}
+
+/// A line in which a varying number of such a unit is `N`.
+fn without_number(line: &str, unit: &str) -> String {
+    let Some((before, after)) = line.split_once(unit) else {
+        return line.to_owned();
+    };
+    let kept = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    // A cell keeps its width.
+    let gone = match after.starts_with("  ") {
+        true => before.len() - kept.len() - 1,
+        false => 0,
+    };
+    format!("{kept}N{unit}{}{after}", " ".repeat(gone))
 }
 
 fn stable_word(word: &str) -> String {
     if let Some(fingerprint) = word.strip_prefix("SHA256:") {
         return format!("SHA256:{}", "x".repeat(fingerprint.len()));
     }
+    if word.len() == 8 && word.parse::<jiff::civil::Time>().is_ok() {
+        return "12:00:00".into();
+    }
+    if is_date(word) {
+        return "2027-01-01".into();
+    }
     if is_time(word) {
         return "1.0s".into();
     }
-    if word.len() >= 16 && word.chars().all(|c| c.is_ascii_hexdigit()) {
+    if word.len() >= 12 && word.chars().all(|c| c.is_ascii_hexdigit()) {
         return "f".repeat(word.len());
     }
     word.to_owned()
@@ -207,4 +251,9 @@ fn is_time(word: &str) -> bool {
     let two = number.split_once('.').or_else(|| number.split_once('m'));
     let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
     two.is_some_and(|(one, other)| digits(one) && digits(other))
+}
+
+/// Whether it is a date such as `2027-01-01`.
+fn is_date(word: &str) -> bool {
+    word.parse::<jiff::civil::Date>().is_ok() && word.len() == 10
 }
