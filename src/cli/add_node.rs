@@ -1,6 +1,6 @@
 //! `add-node`: brings hosts into a cluster that runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
@@ -134,7 +134,7 @@ impl AddNode {
         // Before the first change: whatever happens from here on, the same
         // command finds the host in the inventory and goes on.
         if edit::edit(path, |text| edit.make(text))?.changed() {
-            run.events().note(edit.told(path));
+            run.events().note(edit.told(path, &self.names));
         }
         if plan.changes_certs() {
             draft.ensure_certs(run)?;
@@ -255,11 +255,14 @@ impl Edit {
         }
     }
 
-    fn told(&self, path: &Path) -> String {
-        let path: PathBuf = path.to_owned();
+    fn told(&self, path: &Path, names: &[String]) -> String {
+        let path = path.display();
         match &self.host {
-            Some(host) => format!("{}: {} is one of `hosts` now", path.display(), host.name),
-            None => format!("{}: no mark in `removedHosts` any more", path.display()),
+            Some(host) => format!("{path}: {} is one of `hosts` now", host.name),
+            None => format!(
+                "{path}: no mark in `removedHosts` any more: {}",
+                names.join(", ")
+            ),
         }
     }
 }
