@@ -32,6 +32,8 @@ mod secrets;
 mod status;
 #[path = "e2e/traces.rs"]
 mod traces;
+#[path = "e2e/transcripts.rs"]
+mod transcripts;
 #[path = "e2e/trouble.rs"]
 mod trouble;
 

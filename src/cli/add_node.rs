@@ -1,6 +1,6 @@
 //! `add-node`: brings hosts into a cluster that runs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
@@ -18,9 +18,11 @@ use crate::{Error, ExitStatus};
 /// Bring hosts into the cluster, and touch no other
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  clusterctl-rs add-node worker4                        it stands in the inventory
-  clusterctl-rs add-node worker4 --address 192.0.2.24   it will, comments and layout kept
+  clusterctl-rs add-node worker4     (the inventory has it already)
+  clusterctl-rs add-node worker4 --address 192.0.2.24
   clusterctl-rs add-node cp3 --address 192.0.2.13 --role control-plane
+
+With --address, the host is written into the inventory first, whose comments and layout stay.
 
 The same as `apply --hosts NAME` on a cluster whose API answers. A host that `remove-node` has
 taken out comes back by its name alone. A run that was interrupted is taken up by the same
@@ -29,7 +31,7 @@ pub(super) struct AddNode {
     /// Hosts, by name
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// IP address or DNS name that SSH connects to: writes the host into the inventory
+    /// IP address or DNS name that SSH connects to; writes the host into the inventory
     #[arg(long)]
     address: Option<String>,
     /// What the host is for
@@ -132,7 +134,7 @@ impl AddNode {
         // Before the first change: whatever happens from here on, the same
         // command finds the host in the inventory and goes on.
         if edit::edit(path, |text| edit.make(text))?.changed() {
-            run.events().note(edit.told(path));
+            run.events().note(edit.told(path, &self.names));
         }
         if plan.changes_certs() {
             draft.ensure_certs(run)?;
@@ -253,11 +255,14 @@ impl Edit {
         }
     }
 
-    fn told(&self, path: &Path) -> String {
-        let path: PathBuf = path.to_owned();
+    fn told(&self, path: &Path, names: &[String]) -> String {
+        let path = path.display();
         match &self.host {
-            Some(host) => format!("{}: {} is one of `hosts` now", path.display(), host.name),
-            None => format!("{}: no mark in `removedHosts` any more", path.display()),
+            Some(host) => format!("{path}: {} is one of `hosts` now", host.name),
+            None => format!(
+                "{path}: no mark in `removedHosts` any more: {}",
+                names.join(", ")
+            ),
         }
     }
 }

@@ -17,9 +17,10 @@ use crate::{Error, ExitStatus};
 /// Bring the cluster up, or put right what differs from the inventory
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  clusterctl-rs apply inventory.yaml
+  clusterctl-rs apply
   clusterctl-rs apply --yes --hosts 'worker*' --phases hosts
   clusterctl-rs plan --out next.plan && clusterctl-rs apply next.plan
+
 A run that was interrupted is taken up by the same command.")]
 pub(super) struct Apply {
     /// The inventory; or a plan of `plan --out`, which is carried out as it is,

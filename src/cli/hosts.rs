@@ -6,6 +6,7 @@ use futures::StreamExt;
 use super::Global;
 use super::load::load;
 use super::prompt::{Terminal, confirm};
+use super::session::check_patterns;
 use crate::engine::State;
 use crate::inventory::Host;
 use crate::phases::{matches, ssh_target};
@@ -15,6 +16,7 @@ use crate::{Error, ExitStatus};
 
 /// Look at hosts' SSH keys and trust them
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  clusterctl-rs hosts trust")]
 pub(super) struct Hosts {
     #[command(subcommand)]
     verb: Verb,
@@ -27,15 +29,18 @@ enum Verb {
 
 /// Fetch hosts' keys, show their fingerprints, and trust them on a yes
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
+  clusterctl-rs hosts trust
   clusterctl-rs hosts trust 'worker*'
+
 Compare the fingerprints with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on each
 host. A key that has changed is never replaced here: look into it, then remove the old line with
 `ssh-keygen -R`.")]
 struct TrustHosts {
-    /// Names or patterns; all hosts if none is given
+    /// Hosts, by name or pattern (`*` and `?`); all of them if none is given
+    #[arg(value_name = "NAME")]
     hosts: Vec<String>,
-    /// Don't ask
+    /// Trust new keys without asking
     #[arg(short, long)]
     yes: bool,
 }
@@ -52,6 +57,7 @@ impl TrustHosts {
     async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
         let cluster = load(&global.inventory(None), printer)?;
+        check_patterns(&self.hosts, &cluster)?;
         let wanted: Vec<&Host> = cluster
             .hosts
             .iter()
@@ -59,12 +65,6 @@ impl TrustHosts {
                 self.hosts.is_empty() || self.hosts.iter().any(|p| matches(p, &host.name))
             })
             .collect();
-        if wanted.is_empty() {
-            return Err(Error::Usage {
-                message: format!("no host matches {}", self.hosts.join(", ")),
-                hint: None,
-            });
-        }
         let state = State::open(cluster.state_dir())?;
         let connector = Connector::new(std::sync::Arc::new(Terminal), None);
         type Scan = Result<(HostKeys, Vec<(HostKey, Trust)>), Error>;

@@ -23,7 +23,7 @@ pub(super) struct Kubeconfig {
     /// stands there stays
     #[arg(long)]
     merge: bool,
-    /// With --merge: merge into this file instead
+    /// Merge it into this file instead
     #[arg(long, requires = "merge", value_name = "FILE")]
     into: Option<PathBuf>,
 }

@@ -38,13 +38,24 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-A first cluster:
+Example, a first cluster:
   clusterctl-rs init                 write a commented inventory.yaml, then edit it
   clusterctl-rs hosts trust          look at the hosts' keys and trust them
-  clusterctl-rs apply inventory.yaml bring the cluster up
+  clusterctl-rs preflight            see what the hosts lack
+  clusterctl-rs apply                bring the cluster up
+  clusterctl-rs kubeconfig --merge   let kubectl find it
 
-Exit codes: 0 done, 1 failed, 2 inventory or command line wrong, 3 `plan --exit-code` found
-changes or `status --exit-code` something that isn't well, 4 done but some hosts were set aside, 5 preflight refused, 6 another run holds the lock.";
+Exit codes:
+  0  done
+  1  failed
+  2  inventory or command line wrong
+  3  `plan --exit-code` found changes, or `status --exit-code` something that isn't well
+  4  done, but some hosts were set aside
+  5  preflight refused
+  6  another run holds the lock";
+
+/// Apart from a verb's own options, so that those are read first.
+const EVERY_VERB: &str = "Options of every verb";
 
 /// Options of every verb.
 #[derive(Debug, Clone, Args)]
@@ -54,18 +65,20 @@ pub(crate) struct Global {
         short,
         long,
         global = true,
+        help_heading = EVERY_VERB,
         env = "CLUSTERCTL_INVENTORY",
+        hide_env_values = true,
         value_name = "FILE"
     )]
     inventory: Option<PathBuf>,
     /// Show every command with its host, exit status and time (twice: SSH's own log)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = EVERY_VERB, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Form of the result on stdout
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(long, global = true, help_heading = EVERY_VERB, value_enum, default_value_t, value_name = "FORM")]
     output: OutputFormat,
     /// Form of the events on stderr
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(long, global = true, help_heading = EVERY_VERB, value_enum, default_value_t, value_name = "FORM")]
     events: EventFormat,
 }
 
@@ -105,7 +118,7 @@ enum Verb {
 pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
     let global = cli.global;
     match cli.verb {
-        Verb::Init(verb) => verb.run(),
+        Verb::Init(verb) => verb.run(&global),
         Verb::Validate(verb) => verb.run(&global),
         Verb::Schema(verb) => verb.run(),
         Verb::Hosts(verb) => verb.run(&global).await,

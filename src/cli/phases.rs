@@ -10,7 +10,9 @@ use crate::{Error, ExitStatus};
 
 /// List the phases of `apply` in order
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  clusterctl-rs apply --phases certs,hosts")]
+#[command(
+    after_help = "Examples:\n  clusterctl-rs phases\n  clusterctl-rs apply --phases certs,hosts"
+)]
 pub(super) struct Phases {}
 
 impl Phases {

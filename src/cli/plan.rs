@@ -16,11 +16,12 @@ use crate::{Error, ExitStatus};
   clusterctl-rs plan --out next.plan     keep it, look at it, let others look at it
   clusterctl-rs apply next.plan          do exactly that, or refuse if anything has moved
   clusterctl-rs plan --output json | jq '.hosts[] | {name, changes: (.changes | length)}'
+
 `clusterctl-rs schema plan` prints the JSON Schema of plans.")]
 pub(super) struct Plan {
     /// The inventory
     file: Option<PathBuf>,
-    /// End with 3 if there are changes
+    /// Exit with 3 if there are changes
     #[arg(long)]
     exit_code: bool,
     /// Keep the plan in a file that only you may read, for `apply FILE`

@@ -13,7 +13,9 @@ use crate::{Error, ExitStatus, phases};
 
 /// Check every host and say what to do about each finding; change nothing
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  clusterctl-rs preflight --hosts 'worker*'")]
+#[command(
+    after_help = "Examples:\n  clusterctl-rs preflight\n  clusterctl-rs preflight --hosts 'worker*'\n\nExit code: 5 if a finding is an error, for which `apply` would refuse to go on."
+)]
 pub(super) struct Preflight {
     /// The inventory
     file: Option<PathBuf>,

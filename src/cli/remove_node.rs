@@ -19,7 +19,7 @@ use crate::{Error, ExitStatus};
 #[command(after_help = "Examples:
   clusterctl-rs remove-node worker3
   clusterctl-rs remove-node worker3 --timeout 20m --yes
-  clusterctl-rs remove-node cp1 --unreachable    cp1 is gone for good
+  clusterctl-rs remove-node cp1 --unreachable     (it is gone for good)
 
 Pods are evicted as `kubectl drain` does it, disruption budgets respected. If that doesn't work in
 time, the node takes pods again and nothing else has happened. Control planes are no different: the
@@ -32,13 +32,13 @@ pub(super) struct RemoveNode {
     /// Hosts, by name
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// How long pods may take to leave a node
+    /// How long pods may take to leave a node, such as 90s or 20m
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
     timeout: Duration,
     /// Lose pods that no controller makes anew, and data in emptyDir volumes
     #[arg(long)]
     force: bool,
-    /// The hosts are gone for good: don't connect to them, and start their pods elsewhere
+    /// Don't connect to the hosts, which are gone for good, and start their pods elsewhere
     #[arg(long)]
     unreachable: bool,
     /// Leave the inventory as it is

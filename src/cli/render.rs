@@ -20,13 +20,14 @@ use crate::{Error, ExitStatus, kubernetes};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   clusterctl-rs render -o out && diff -r out.before out
+
 Layout: DIR/hosts/NAME/<path on the host>, DIR/hosts/NAME.resources.txt (everything that is no
 text: packages, units, sysctls, binaries, images), DIR/objects/NN-kind-name.yaml. Keys and tokens
 are written, too, readable by you alone; what the operator state doesn't hold yet is made up.")]
 pub(super) struct Render {
     /// The inventory
     file: Option<PathBuf>,
-    /// Where to write; created if it isn't there
+    /// Directory to write to; created if it isn't there
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Facts by host name, as YAML or JSON, instead of assumed ones

@@ -13,8 +13,8 @@ use crate::{Error, ExitStatus, inventory, phases};
 The first line of an inventory, for VS Code's YAML extension:
   # yaml-language-server: $schema=inventory.schema.json")]
 pub(super) struct Schema {
-    /// Of what
-    #[arg(value_enum, default_value_t)]
+    /// What the schema describes
+    #[arg(value_enum, default_value_t, value_name = "WHAT")]
     of: Of,
 }
 

@@ -172,7 +172,10 @@ impl Session {
 }
 
 /// A pattern that matches nothing is a slip of the finger.
-fn check_patterns(patterns: &[String], cluster: &inventory::Cluster) -> Result<(), Error> {
+pub(super) fn check_patterns(
+    patterns: &[String],
+    cluster: &inventory::Cluster,
+) -> Result<(), Error> {
     for pattern in patterns {
         if !cluster
             .hosts

@@ -35,7 +35,7 @@ isn't well, differs from the inventory, or can't be told; a certificate that exp
 pub(super) struct Status {
     /// The inventory
     file: Option<PathBuf>,
-    /// Look again every so many seconds [default: 5]
+    /// Look again every so many seconds [without a number: 5]
     #[arg(
         short,
         long,
@@ -46,7 +46,7 @@ pub(super) struct Status {
         value_parser = clap::value_parser!(u32).range(1..=86_400)
     )]
     watch: Option<u32>,
-    /// End with 3 if anything isn't well or differs from the inventory
+    /// Exit with 3 if anything isn't well or differs from the inventory
     #[arg(long, conflicts_with = "watch")]
     exit_code: bool,
 }

@@ -8,7 +8,7 @@ use super::{Global, load::load};
 use crate::report::count;
 use crate::{Error, ExitStatus};
 
-/// Check the inventory; every fault is reported at once
+/// Check the inventory, and report every fault at once; connect to no host
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  clusterctl-rs validate prod.yaml")]
 pub(super) struct Validate {

@@ -50,16 +50,20 @@ impl Components {
         self.dir.join(format!("linux-{arch}")).join(name)
     }
 
-    /// Stand-ins answer as real components do, but each copy ends in a mark.
     fn kind(&self) -> &'static str {
+        match self.are_standins() {
+            true => "STAND-INS",
+            false => "REAL Kubernetes",
+        }
+    }
+
+    /// Stand-ins answer as real components do, but each copy ends in a mark.
+    pub(crate) fn are_standins(&self) -> bool {
         let mut file = File::open(self.binary("kubelet")).unwrap();
         file.seek(SeekFrom::End(-64)).unwrap();
         let mut tail = Vec::new();
         file.read_to_end(&mut tail).unwrap();
         let mark = b"standin-release:";
-        match tail.windows(mark.len()).any(|window| window == mark) {
-            true => "STAND-INS",
-            false => "REAL Kubernetes",
-        }
+        tail.windows(mark.len()).any(|window| window == mark)
     }
 }

@@ -30,7 +30,9 @@ impl Lab {
         };
         // Somebody else's lab may have the first subnet that comes to mind.
         for attempt in 0..20_u32 {
-            lab.subnet = format!("10.78.{}.0/24", (id + u32::from(letter) + attempt) % 255);
+            // Three digits, so that tables with addresses have one width.
+            let third = 100 + (id + u32::from(letter) + attempt) % 155;
+            lab.subnet = format!("10.78.{third}.0/24");
             lab.reaper = Some(lab.reaper());
             let output = lab.command(&["up", &hosts.to_string()]).output().unwrap();
             if output.status.success() {

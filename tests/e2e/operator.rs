@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,10 @@ impl Operator {
         }
     }
 
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Writes the inventory; JSON is YAML.
     pub(crate) fn write_inventory(&self, inventory: &Value) {
         fs::write(self.dir.join("inventory.yaml"), format!("{inventory:#}\n")).unwrap();
@@ -83,14 +87,30 @@ impl Operator {
         self.start(args).wait()
     }
 
+    /// Runs the binary until it ends, with standard error in standard output, as
+    /// on a terminal.
+    pub(crate) fn run_as_seen(&self, args: &[&str]) -> Finished {
+        self.launch(args, true).wait()
+    }
+
     /// Starts the binary.
     pub(crate) fn start(&self, args: &[&str]) -> Running {
+        self.launch(args, false)
+    }
+
+    fn launch(&self, args: &[&str], merged: bool) -> Running {
         // Files rather than pipes: nobody has to read while a run goes on.
         let out = tempfile::Builder::new()
             .prefix("run-")
             .tempdir_in(self.home.path())
             .unwrap()
             .keep();
+        let stdout = File::create(out.join("stdout")).unwrap();
+        let stderr = File::create(out.join("stderr")).unwrap();
+        let stderr = match merged {
+            true => stdout.try_clone().unwrap(),
+            false => stderr,
+        };
         let child = Command::new(env!("CARGO_BIN_EXE_clusterctl-rs"))
             .args(args)
             .current_dir(&self.dir)
@@ -100,8 +120,8 @@ impl Operator {
             .env_remove("CLUSTERCTL_INVENTORY")
             .env_remove("KUBECONFIG")
             .stdin(std::process::Stdio::null())
-            .stdout(File::create(out.join("stdout")).unwrap())
-            .stderr(File::create(out.join("stderr")).unwrap())
+            .stdout(stdout)
+            .stderr(stderr)
             .spawn()
             .unwrap();
         Running {
@@ -151,7 +171,7 @@ impl Operator {
     }
 
     /// Runs kubectl with some kubeconfig. It must succeed.
-    pub(crate) fn kubectl_with(&self, kubeconfig: &std::path::Path, args: &[&str]) -> String {
+    pub(crate) fn kubectl_with(&self, kubeconfig: &Path, args: &[&str]) -> String {
         let output = Command::new(&self.kubectl)
             .args(args)
             .env("KUBECONFIG", kubeconfig)

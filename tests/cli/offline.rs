@@ -1,0 +1,111 @@
+//! Verbs that connect to no host.
+
+use std::path::{Path, PathBuf};
+
+use insta::assert_snapshot;
+
+use crate::typist::Typist;
+
+#[test]
+fn init_writes_an_inventory_and_never_over_one() {
+    let typist = Typist::new();
+    assert_snapshot!("init", typist.run(&["init", "--name", "prod"]));
+    let text = std::fs::read_to_string(typist.path("inventory.yaml")).unwrap();
+    assert_snapshot!("init-inventory", text);
+    assert_snapshot!("init-again", typist.run(&["init"]));
+    // The options of every verb hold for this one, too.
+    typist.run(&["-i", "other.yaml", "init"]);
+    assert!(typist.path("other.yaml").exists());
+}
+
+#[test]
+fn validate_says_what_is_there() {
+    let typist = Typist::with_inventory();
+    assert_snapshot!("validate", typist.run(&["validate"]));
+    typist.write("empty.yaml", "");
+    assert_snapshot!("validate-empty", typist.run(&["validate", "empty.yaml"]));
+    typist.write(
+        "broken.yaml",
+        "apiVersion: clusterctl.rs/v1alpha1
+kind: Cluster
+metadata: {name: Prod}
+spec:
+  kubernetesVersion: v1.36.2
+  podSubnet: 10.244.0.0/16
+  hosts:
+    - {name: cp1, address: 192.0.2.11, roles: [control-plan]}
+    - {name: cp1, address: 192.0.2.11, roles: [worker]}
+",
+    );
+    assert_snapshot!("validate-broken", typist.run(&["validate", "broken.yaml"]));
+}
+
+#[test]
+fn phases_are_listed() {
+    let typist = Typist::new();
+    assert_snapshot!("phases", typist.run(&["phases"]));
+    let json = typist.stdout(&["phases", "--output", "json"]);
+    let list: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(list[0]["name"].is_string());
+}
+
+#[test]
+fn schemas_are_those_that_are_committed() {
+    let typist = Typist::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (args, file) in [
+        (&["schema"][..], "inventory/inventory.schema.json"),
+        (&["schema", "plan"], "docs/plan.schema.json"),
+    ] {
+        let committed = std::fs::read_to_string(source.join(file)).unwrap();
+        assert!(
+            typist.stdout(args) == committed,
+            "{file} is old: clusterctl-rs {} >{file}",
+            args.join(" ")
+        );
+    }
+}
+
+#[test]
+fn completions_are_for_the_shell_that_was_named() {
+    let typist = Typist::new();
+    let first = |shell| {
+        let text = typist.stdout(&["completions", shell]);
+        assert!(text.contains("remove-node"), "{shell}");
+        text.lines().next().unwrap().to_owned()
+    };
+    let shells = ["bash", "elvish", "fish", "powershell", "zsh"];
+    let lines = shells.map(|shell| format!("{shell}: {}", first(shell)));
+    assert_snapshot!("completions", lines.join("\n"));
+}
+
+/// Files below a directory, sorted.
+fn files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files(&path, found),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+}
+
+#[test]
+fn render_writes_what_hosts_and_api_would_get() {
+    let typist = Typist::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = std::fs::read_to_string(source.join("inventory/single.yaml")).unwrap();
+    typist.write("inventory.yaml", &example);
+    std::fs::create_dir(typist.path("secrets")).unwrap();
+    std::fs::create_dir(typist.path("artifacts")).unwrap();
+    let shown = typist.run(&["render", "--out", "out"]);
+    let mut found = Vec::new();
+    let out = typist.path("out");
+    if out.exists() {
+        files(&out, &mut found);
+    }
+    let names = found.iter().map(|file| file.strip_prefix(&out).unwrap());
+    let names: Vec<_> = names.map(|file| file.display().to_string()).collect();
+    assert_snapshot!("render", format!("{shown}\n\n{}", names.join("\n")));
+}
