@@ -3,7 +3,7 @@
 # A cargo that is new enough, wherever it is; lab/rust.sh says so if there is none.
 CARGO = PATH="$$(lab/rust.sh):$$PATH" cargo
 
-.PHONY: help demo demo-down test lint bench-bringup clean
+.PHONY: help demo demo-down test lint bench-bringup bench-ha clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
@@ -29,6 +29,10 @@ bench-bringup: ## apply against kubeadm init; wants real components in CLUSTERCT
 	@lab/artifacts.sh --real
 	$(CARGO) build --locked --release --bin clusterctl-rs
 	@lab/bench-bringup.sh
+
+bench-ha: ## three control planes against one, add-node to 30 nodes against 3
+	$(CARGO) build --locked --workspace --bins
+	@lab/bench-ha.sh
 
 clean: ## remove what building and testing wrote; the demo stays
 	$(CARGO) clean

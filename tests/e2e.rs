@@ -14,8 +14,12 @@ mod bring_up;
 mod certificates;
 #[path = "e2e/components.rs"]
 mod components;
+#[path = "e2e/ha.rs"]
+mod ha;
 #[path = "e2e/lab.rs"]
 mod lab;
+#[path = "e2e/load.rs"]
+mod load;
 #[path = "e2e/modes.rs"]
 mod modes;
 #[path = "e2e/nodes.rs"]

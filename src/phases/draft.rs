@@ -41,6 +41,10 @@ impl Draft {
         // with them should be said before a host is touched.
         let templates = Templates::load(run.cluster.templates_dir.as_deref())?;
         let patches = Patches::load(run.cluster.patches_dir.as_deref())?;
+        // Held until every host was looked at, for whoever fails on the way is a part of
+        // this phase.
+        run.tracker.expect(Phase::Preflight, 1);
+        let whole = run.tracker.part(Phase::Preflight);
         let (surveyed, mut aside) = survey(run).await;
         let control_planes: Vec<Surveyed> = surveyed
             .iter()
@@ -68,12 +72,14 @@ impl Draft {
             return Err(lost_control_plane(run, &mut aside));
         }
         for one in aside.iter().filter(|one| is_control_plane(run, one)) {
+            run.tracker.expect(Phase::Preflight, 1);
             let part = run.tracker.part(Phase::Preflight);
             part.failed(&one.host, &one.error);
         }
         context.etcd = Membership::decide(run, &reached, live.is_some()).await?;
         let (looked, more) = make_plan::look(run, &context, live.as_ref(), surveyed).await?;
         aside.extend(more);
+        drop(whole);
         Ok(Draft {
             context: Arc::new(context),
             control_planes,

@@ -49,6 +49,7 @@ pub(super) async fn look(
                 })),
                 Err(error) if one.host.is_control_plane() => Err(error.on(&one.host.name)),
                 Err(error) => {
+                    run.tracker.expect(Phase::Preflight, 1);
                     run.tracker
                         .part(Phase::Preflight)
                         .failed(&one.host.name, &error);

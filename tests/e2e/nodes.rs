@@ -19,7 +19,7 @@ struct Story {
 }
 
 /// An inventory as somebody would write it, with one line for each host.
-fn inventory(inventory: &Value) -> String {
+pub(crate) fn inventory(inventory: &Value) -> String {
     let spec = inventory["spec"].as_object().unwrap();
     let mut text = format!(
         "# ours\napiVersion: {}\nkind: Cluster\nmetadata: {} # demo\nspec: # all of it\n  # first of all\n",
