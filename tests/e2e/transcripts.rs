@@ -15,6 +15,12 @@ use crate::scenario;
 /// Names as they stand in the transcripts, and in the inventory.
 const NAMES: [&str; 3] = ["cp1", "worker1", "worker2"];
 
+/// Phases of other verbs than `apply`, and what they say of themselves.
+const OTHERS: [(&str, &str); 2] = [
+    ("drain", "move pods to other nodes"),
+    ("reset", "take Kubernetes off the hosts"),
+];
+
 /// A cluster's life, as it is recorded.
 struct Story {
     lab: Lab,
@@ -179,9 +185,12 @@ fn stable(text: &str, story: &Story) -> String {
 /// of a run: its phase, beginning or end or between, and the host if it is one's.
 fn place(line: &str) -> Option<(usize, u8, Option<String>)> {
     let (phase, rest) = line.strip_prefix('[')?.split_once("] ")?;
-    let order = PHASES.iter().position(|info| info.name == phase);
-    let order = order.unwrap_or(PHASES.len());
-    let title = PHASES.iter().any(|info| info.title == rest);
+    let all = PHASES
+        .iter()
+        .map(|info| (info.name, info.title))
+        .chain(OTHERS);
+    let order = all.clone().position(|(name, _)| name == phase)?;
+    let title = all.clone().any(|(_, title)| title == rest);
     let host = rest
         .split_once(": ")
         .filter(|(host, _)| NAMES.contains(host));
