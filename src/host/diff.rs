@@ -49,6 +49,7 @@ pub fn diff(
         out: Vec::new(),
         touched: BTreeSet::new(),
         static_pods: BTreeSet::new(),
+        reworded: BTreeSet::new(),
         unit_files: observed.needs_daemon_reload,
         written: BTreeSet::new(),
     };
@@ -69,6 +70,9 @@ struct Differ<'a> {
     touched: BTreeSet<String>,
     /// Static pods of which something changes.
     static_pods: BTreeSet<String>,
+    /// Manifests that are written anew and say what they said: the kubelet, which
+    /// compares pods and not files, leaves their pods alone.
+    reworded: BTreeSet<String>,
     /// Whether systemd has to read its units anew.
     unit_files: bool,
     /// Paths whose content changes.
@@ -243,7 +247,12 @@ impl Differ<'_> {
         self.static_pods.extend(file.static_pods.iter().cloned());
         let manifest = file.path.strip_prefix(MANIFESTS);
         let manifest = manifest.and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".yaml"));
-        self.static_pods.extend(manifest.map(str::to_owned));
+        match manifest.is_some() && self.same_meaning(file) {
+            true => {
+                self.reworded.insert(file.path.clone());
+            }
+            false => self.static_pods.extend(manifest.map(str::to_owned)),
+        }
         self.written.insert(file.path.clone());
         let step = Step::File {
             file: file.clone(),
@@ -253,6 +262,19 @@ impl Differ<'_> {
         if let Some((change, _)) = self.out.last_mut() {
             change.before = before.map(|hash| shown_hash(file, hash));
             change.after = Some(shown_hash(file, &after));
+        }
+    }
+
+    /// Whether a YAML file says already what it is to say, in other words:
+    /// whoever joined by hand has kubeadm's quotes.
+    fn same_meaning(&self, file: &FileResource) -> bool {
+        let read = |text: &[u8]| -> Option<serde_json::Value> {
+            serde_saphyr::from_str(std::str::from_utf8(text).ok()?).ok()
+        };
+        let old = self.observed.contents.get(&file.path);
+        match (&file.content, old.and_then(|old| read(old))) {
+            (Content::Bytes(new), Some(old)) => read(new) == Some(old),
+            _ => false,
         }
     }
 

@@ -174,6 +174,42 @@ fn what_a_kubelet_wrote_is_nothing_to_give_back() {
 }
 
 #[test]
+fn a_manifest_in_other_words_restarts_nothing() {
+    let path = "/etc/kubernetes/manifests/etcd.yaml";
+    let mut observed = Observed::default();
+    let state = PathState {
+        kind: PathKind::File,
+        mode: 0o600,
+        owner: "root:root".into(),
+        owner_ids: "0:0".into(),
+        size: 1,
+    };
+    observed.paths.insert(path.into(), state);
+    let kubeadms = b"spec:\n  host: 127.0.0.1\nstatus: {}\n";
+    observed.contents.insert(path.into(), kubeadms.to_vec());
+    let manifest = |text: &str| Resource::File(FileResource::text(path, text));
+    let ours = manifest("spec: {host: \"127.0.0.1\"}\nstatus: {}\n");
+    let update = format!("update file {path}");
+    assert_eq!(lines(std::slice::from_ref(&ours), &observed), [&*update]);
+    let other = manifest("spec: {host: \"127.0.0.2\"}\nstatus: {}\n");
+    let restart = "restart static pod etcd";
+    assert_eq!(lines(&[other], &observed), [&*update, restart]);
+    // What else it reads has changed: it is restarted, but not by its manifest.
+    let read = FileResource::text("/etc/kubernetes/pki/a", "x").restarts(&["etcd"]);
+    let plan = diff(&[ours, Resource::File(read)], &observed, "demo").expect("a plan");
+    let ends = |step: &Step| {
+        matches!(
+            step,
+            Step::StaticPod {
+                manifest: false,
+                ..
+            }
+        )
+    };
+    assert!(plan.steps.iter().any(ends));
+}
+
+#[test]
 fn a_file_is_withdrawn_only_if_it_is_ours() {
     let path = "/etc/kubernetes/manifests/haproxy.yaml";
     let mut observed = Observed::default();
