@@ -18,10 +18,6 @@ use super::{Content, FileResource, HostError, Observed, Receipt, Resource};
 /// New files up to this size are shown whole.
 const MAX_NEW: usize = 64 << 10;
 
-/// The kubelet's kubeconfig: ours on control planes, the kubelet's own work on
-/// workers, unless it has to lead elsewhere.
-const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
-
 /// What has to change for a host to look as `resources` say. Of two resources
 /// for one path the later one counts.
 ///
@@ -335,9 +331,7 @@ impl Differ<'_> {
             Some(entry) => entry.original && hash != Some(&entry.sha256),
         };
         let original = entry.map_or(standing, |entry| entry.original);
-        // What a kubelet left here when it joined is no possession of the host:
-        // given back by a reset, it would pass for that of a node.
-        let theirs = path != KUBELET_CONF;
+        let theirs = !of_a_node(path);
         let entry = ReceiptFile {
             sha256: sha256.into(),
             original: original && theirs,
@@ -351,6 +345,19 @@ impl Differ<'_> {
             .extend(notify.iter().map(|unit| unit_name(unit)));
         self.unit_files |= path.contains("/systemd/system/");
     }
+}
+
+/// Whether a file makes a host a node. One that kubeadm or a kubelet left when the host
+/// joined by hand is no possession of the host: given back by a reset, it would be a
+/// node again.
+fn of_a_node(path: &str) -> bool {
+    let below = |dir: &str| path.strip_prefix(dir);
+    let config = below("/etc/kubernetes/").is_some_and(|name| {
+        name.ends_with(".conf") && !name.contains('/')
+            || name.starts_with("manifests/")
+            || name.starts_with("pki/")
+    });
+    config || below("/var/lib/kubelet/").is_some()
 }
 
 /// As much of a hash as may be shown: of a secret, what tells two apart, and
