@@ -18,10 +18,6 @@ use super::{Content, FileResource, HostError, Observed, Receipt, Resource};
 /// New files up to this size are shown whole.
 const MAX_NEW: usize = 64 << 10;
 
-/// The kubelet's kubeconfig: ours on control planes, the kubelet's own work on
-/// workers, unless it has to lead elsewhere.
-const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
-
 /// What has to change for a host to look as `resources` say. Of two resources
 /// for one path the later one counts.
 ///
@@ -52,6 +48,7 @@ pub fn diff(
         out: Vec::new(),
         touched,
         static_pods,
+        reworded: BTreeSet::new(),
         unit_files: observed.needs_daemon_reload,
         written: BTreeSet::new(),
     };
@@ -72,6 +69,9 @@ struct Differ<'a> {
     touched: BTreeSet<String>,
     /// Static pods of which something changes.
     static_pods: BTreeSet<String>,
+    /// Manifests that are written anew and say what they said: the kubelet, which
+    /// compares pods and not files, leaves their pods alone.
+    reworded: BTreeSet<String>,
     /// Whether systemd has to read its units anew.
     unit_files: bool,
     /// Paths whose content changes.
@@ -246,7 +246,12 @@ impl Differ<'_> {
         self.static_pods.extend(file.static_pods.iter().cloned());
         let manifest = file.path.strip_prefix(MANIFESTS);
         let manifest = manifest.and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".yaml"));
-        self.static_pods.extend(manifest.map(str::to_owned));
+        match manifest.is_some() && self.same_meaning(file) {
+            true => {
+                self.reworded.insert(file.path.clone());
+            }
+            false => self.static_pods.extend(manifest.map(str::to_owned)),
+        }
         self.written.insert(file.path.clone());
         let step = Step::File {
             file: file.clone(),
@@ -256,6 +261,19 @@ impl Differ<'_> {
         if let Some((change, _)) = self.out.last_mut() {
             change.before = before.map(|hash| shown_hash(file, hash));
             change.after = Some(shown_hash(file, &after));
+        }
+    }
+
+    /// Whether a YAML file says already what it is to say, in other words:
+    /// whoever joined by hand has kubeadm's quotes.
+    fn same_meaning(&self, file: &FileResource) -> bool {
+        let read = |text: &[u8]| -> Option<serde_json::Value> {
+            serde_saphyr::from_str(std::str::from_utf8(text).ok()?).ok()
+        };
+        let old = self.observed.contents.get(&file.path);
+        match (&file.content, old.and_then(|old| read(old))) {
+            (Content::Bytes(new), Some(old)) => read(new) == Some(old),
+            _ => false,
         }
     }
 
@@ -316,9 +334,7 @@ impl Differ<'_> {
             Some(entry) => entry.original && hash != Some(&entry.sha256),
         };
         let original = entry.map_or(standing, |entry| entry.original);
-        // What a kubelet left here when it joined is no possession of the host:
-        // given back by a reset, it would pass for that of a node.
-        let theirs = path != KUBELET_CONF;
+        let theirs = !of_a_node(path);
         let entry = ReceiptFile {
             sha256: sha256.into(),
             original: original && theirs,
@@ -332,6 +348,19 @@ impl Differ<'_> {
             .extend(notify.iter().map(|unit| unit_name(unit)));
         self.unit_files |= path.contains("/systemd/system/");
     }
+}
+
+/// Whether a file makes a host a node. One that kubeadm or a kubelet left when the host
+/// joined by hand is no possession of the host: given back by a reset, it would be a
+/// node again.
+fn of_a_node(path: &str) -> bool {
+    let below = |dir: &str| path.strip_prefix(dir);
+    let config = below("/etc/kubernetes/").is_some_and(|name| {
+        name.ends_with(".conf") && !name.contains('/')
+            || name.starts_with("manifests/")
+            || name.starts_with("pki/")
+    });
+    config || below("/var/lib/kubelet/").is_some()
 }
 
 /// As much of a hash as may be shown: of a secret, what tells two apart, and

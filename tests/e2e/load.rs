@@ -67,6 +67,25 @@ until [ -e ../stop ]; do
 done
 "#;
 
+/// Until it works: a look whether the API is ready, and a ConfigMap.
+const WRITE: &str = r#"
+cd /run/load
+url=https://127.0.0.1:6443
+curl="curl -sk -m 3 --cert cert --key key -o /dev/null"
+for try in {1..100}; do
+  ready=$($curl -w '%{http_code}' $url/readyz)
+  wrote=$($curl -w '%{http_code}' -H 'content-type: application/json' \
+    -d '{"metadata":{"generateName":"written-"}}' $url/api/v1/namespaces/default/configmaps)
+  if [ "$ready$wrote" = 200201 ]; then
+    date -u +%FT%T.%NZ
+    exit 0
+  fi
+  sleep 0.1
+done
+echo "readyz: $ready, write: $wrote" >&2
+exit 1
+"#;
+
 /// The admin's certificate and key.
 pub(crate) struct Credentials {
     cert: Vec<u8>,
@@ -85,7 +104,8 @@ impl Credentials {
         }
     }
 
-    fn place(&self, lab: &Lab, host: &str) {
+    /// Puts them on a host, for [`Self::write`].
+    pub(crate) fn place(&self, lab: &Lab, host: &str) {
         lab.sh(host, "rm -rf /run/load && mkdir -m 700 /run/load");
         for (name, content) in [("cert", &self.cert), ("key", &self.key)] {
             let script = format!("umask 077; cat >/run/load/{name}");
@@ -93,19 +113,12 @@ impl Credentials {
         }
     }
 
-    /// Makes a ConfigMap through the load balancer of a worker, at the second
-    /// try at the latest.
-    pub(crate) fn write(&self, lab: &Lab, worker: &str) {
-        self.place(lab, worker);
-        let object = r#"{"metadata":{"generateName":"written-"}}"#;
-        let script = format!(
-            "cd /run/load; for try in 1 2; do \
-             said=$(curl -sk -m 5 --cert cert --key key -o /dev/null -w '%{{http_code}}' \
-             -H 'content-type: application/json' -d '{object}' \
-             https://127.0.0.1:6443/api/v1/namespaces/default/configmaps); \
-             [ \"$said\" != 201 ] || exit 0; done; echo \"$said\" >&2; exit 1"
-        );
-        lab.sh(worker, &script);
+    /// Waits until the API answers through the load balancer of a worker and takes
+    /// a ConfigMap, and says when that was.
+    pub(crate) fn write(&self, lab: &Lab, worker: &str) -> Child {
+        let mut command = lab.exec(worker, WRITE);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
     }
 }
 

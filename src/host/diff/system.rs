@@ -159,7 +159,7 @@ impl Differ<'_> {
             }
             let step = Step::StaticPod {
                 name: name.clone(),
-                manifest: self.written.contains(&path),
+                manifest: self.written.contains(&path) && !self.reworded.contains(&path),
             };
             self.push(Action::Restart, Kind::StaticPod, &name, Detail::None, step);
         }

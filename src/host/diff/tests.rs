@@ -156,7 +156,15 @@ fn secrets_show_only_hashes_and_text_is_escaped() {
 #[test]
 fn what_a_kubelet_wrote_is_nothing_to_give_back() {
     let mut observed = Observed::default();
-    for path in ["/etc/kubernetes/kubelet.conf", "/etc/motd"] {
+    let theirs = [
+        "/etc/kubernetes/kubelet.conf",
+        "/etc/kubernetes/admin.conf",
+        "/etc/kubernetes/manifests/etcd.yaml",
+        "/etc/kubernetes/pki/etcd/ca.key",
+        "/var/lib/kubelet/config.yaml",
+    ];
+    let ours = ["/etc/motd", "/etc/kubernetes/audit/policy.conf"];
+    for path in theirs.iter().chain(&ours).copied() {
         let state = PathState {
             kind: PathKind::File,
             mode: 0o600,
@@ -167,10 +175,55 @@ fn what_a_kubelet_wrote_is_nothing_to_give_back() {
         observed.paths.insert(path.into(), state);
     }
     let file = |path: &str| Resource::File(FileResource::text(path, "new"));
-    let resources = [file("/etc/kubernetes/kubelet.conf"), file("/etc/motd")];
+    let resources: Vec<Resource> = theirs.iter().chain(&ours).map(|path| file(path)).collect();
     let plan = diff(&resources, &observed, "demo").expect("a plan");
-    assert!(!plan.receipt.files["/etc/kubernetes/kubelet.conf"].original);
-    assert!(plan.receipt.files["/etc/motd"].original);
+    for (paths, original) in [(&theirs[..], false), (&ours[..], true)] {
+        for path in paths {
+            assert_eq!(plan.receipt.files[*path].original, original, "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_manifest_in_other_words_restarts_nothing() {
+    let path = "/etc/kubernetes/manifests/etcd.yaml";
+    let mut observed = Observed::default();
+    let state = PathState {
+        kind: PathKind::File,
+        mode: 0o600,
+        owner: "root:root".into(),
+        owner_ids: "0:0".into(),
+        size: 1,
+    };
+    observed.paths.insert(path.into(), state);
+    let kubeadms = b"spec:\n  host: 127.0.0.1\nstatus: {}\n";
+    observed.contents.insert(path.into(), kubeadms.to_vec());
+    let manifest = |text: &str| Resource::File(FileResource::text(path, text));
+    let ours = manifest("spec: {host: \"127.0.0.1\"}\nstatus: {}\n");
+    let update = format!("update file {path}");
+    // Directories aside.
+    let lines = |resource: &Resource| {
+        let mut lines = lines(std::slice::from_ref(resource), &observed);
+        lines.retain(|line| !line.starts_with("create directory"));
+        lines
+    };
+    assert_eq!(lines(&ours), [&*update]);
+    let other = manifest("spec: {host: \"127.0.0.2\"}\nstatus: {}\n");
+    let restart = "restart static pod etcd";
+    assert_eq!(lines(&other), [&*update, restart]);
+    // What else it reads has changed: it is restarted, but not by its manifest.
+    let read = FileResource::text("/etc/kubernetes/pki/a", "x").restarts(&["etcd"]);
+    let plan = diff(&[ours, Resource::File(read)], &observed, "demo").expect("a plan");
+    let ends = |step: &Step| {
+        matches!(
+            step,
+            Step::StaticPod {
+                manifest: false,
+                ..
+            }
+        )
+    };
+    assert!(plan.steps.iter().any(ends));
 }
 
 #[test]
