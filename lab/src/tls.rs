@@ -2,15 +2,17 @@
 //! dates, key usages and names are checked as Go's crypto/x509 checks them.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -72,7 +74,7 @@ pub fn pair(cert_file: &str, key_file: &str) -> anyhow::Result<Pair> {
 fn check_pair(pair: &Pair) -> anyhow::Result<()> {
     let key = rustls::crypto::ring::sign::any_supported_type(&pair.1)
         .map_err(|e| anyhow::anyhow!("tls: {e}"))?;
-    rustls::sign::CertifiedKey::new(pair.0.clone(), key)
+    CertifiedKey::new(pair.0.clone(), key)
         .keys_match()
         .map_err(|_| anyhow::anyhow!("tls: private key does not match public key"))
 }
@@ -143,6 +145,57 @@ pub fn server(pair: Pair, auth: ClientAuth) -> anyhow::Result<Arc<ServerConfig>>
     let mut config = builder.with_single_cert(pair.0, pair.1)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The same of two files. What is written to them later is what the next client sees,
+/// as with the API server, which need not be restarted for a certificate.
+pub fn server_of_files(
+    cert: &str,
+    key: &str,
+    auth: ClientAuth,
+) -> anyhow::Result<Arc<ServerConfig>> {
+    let mut config = Arc::unwrap_or_clone(server(pair(cert, key)?, auth)?);
+    config.cert_resolver = Arc::new(Files {
+        paths: [cert.to_owned(), key.to_owned()],
+        shown: Mutex::default(),
+    });
+    Ok(Arc::new(config))
+}
+
+/// A certificate and its key in two files.
+#[derive(Debug)]
+struct Files {
+    paths: [String; 2],
+    /// What was read last, and how old the files were.
+    shown: Mutex<Option<([SystemTime; 2], Arc<CertifiedKey>)>>,
+}
+
+impl Files {
+    /// What the files hold now. An error while one of them is replaced.
+    fn read(&self) -> anyhow::Result<CertifiedKey> {
+        let [cert, key] = &self.paths;
+        let (certs, key) = pair(cert, key)?;
+        let key = rustls::crypto::ring::sign::any_supported_type(&key)?;
+        Ok(CertifiedKey::new(certs, key))
+    }
+
+    fn times(&self) -> std::io::Result<[SystemTime; 2]> {
+        let of = |path: &String| std::fs::metadata(path)?.modified();
+        Ok([of(&self.paths[0])?, of(&self.paths[1])?])
+    }
+}
+
+impl ResolvesServerCert for Files {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(now) = self.times()
+            && shown.as_ref().is_none_or(|(then, _)| *then != now)
+            && let Ok(key) = self.read()
+        {
+            *shown = Some((now, Arc::new(key)));
+        }
+        shown.as_ref().map(|(_, key)| Arc::clone(key))
+    }
 }
 
 /// A client's configuration; `roots` of None takes any server, as probes do.

@@ -249,15 +249,16 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
             read(flags.get(path))?;
         }
     }
-    let pair = if flags.has("tls-cert-file") || flags.has("tls-private-key-file") {
-        tls::pair(
+    let server_tls = if flags.has("tls-cert-file") || flags.has("tls-private-key-file") {
+        tls::server_of_files(
             flags.get("tls-cert-file"),
             flags.get("tls-private-key-file"),
+            ClientAuth::Ask,
         )?
     } else {
-        tls::self_signed("apiserver", vec!["localhost".into(), "127.0.0.1".into()])?
+        let names = vec!["localhost".into(), "127.0.0.1".into()];
+        tls::server(tls::self_signed("apiserver", names)?, ClientAuth::Ask)?
     };
-    let server_tls = tls::server(pair, ClientAuth::Ask)?;
     let listener = match TcpListener::bind(SocketAddr::new(bind, port)).await {
         Err(e)
             if e.kind() == std::io::ErrorKind::Unsupported
