@@ -45,12 +45,12 @@ pub enum LoadBalancer {
     External,
     /// haproxy on every host that is no control plane.
     Local {
-        /// Its image; `None`: [`crate::kubernetes::images`] decides.
+        /// Its image; `None`: [`crate::kubernetes::images()`] decides.
         image: Option<String>,
     },
     /// kube-vip on every control plane.
     KubeVip {
-        /// Its image; `None`: [`crate::kubernetes::images`] decides.
+        /// Its image; `None`: [`crate::kubernetes::images()`] decides.
         image: Option<String>,
         /// The interface that carries the address; `None`: the one that
         /// carries the host's own.
