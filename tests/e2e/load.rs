@@ -13,7 +13,8 @@ use crate::ha::give;
 use crate::lab::Lab;
 use crate::operator::Operator;
 
-/// Ten times a second a read and a write, each tried once more if it fails. A
+/// Ten times a second a read and a write, each tried once more, half a second later, if
+/// it fails. A
 /// line for each: `ok`, `mended` or `failed`, and what was said.
 const CLIENT: &str = r#"
 cd /run/load
@@ -29,6 +30,7 @@ try() {
 once() {
   first=$(try $1 $2)
   case $first in 200*) echo "ok"; return ;; esac
+  sleep 0.5
   second=$(try $1 $2)
   case $second in
     200*) echo "mended $1: $first" ;;
