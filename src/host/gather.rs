@@ -146,8 +146,10 @@ pub struct UnitState {
 pub struct Listener {
     /// Its port.
     pub port: u16,
-    /// Who listens, if that could be told.
-    pub process: Option<String>,
+    /// Who listens, as far as that could be told. More than one: a process and
+    /// the children to which it gave the socket, be it for the moment between
+    /// fork and exec.
+    pub processes: Vec<String>,
 }
 
 impl Gathered {
@@ -436,18 +438,18 @@ fn listeners(lines: &[String]) -> Vec<Listener> {
             let words: Vec<&str> = line.split_whitespace().collect();
             if words.first() == Some(&"LISTEN") {
                 let (_, port) = words.get(3)?.rsplit_once(':')?;
-                let process = line
-                    .split_once("((\"")
-                    .and_then(|(_, rest)| rest.split('"').next());
+                let users = line.split_once("users:").map_or("", |(_, users)| users);
+                let names = users.split("(\"").skip(1);
+                let names = names.filter_map(|user| user.split('"').next());
                 Some(Listener {
                     port: port.parse().ok()?,
-                    process: process.map(str::to_owned),
+                    processes: names.map(str::to_owned).collect(),
                 })
             } else {
                 let (_, port) = words.get(1)?.rsplit_once(':')?;
                 Some(Listener {
                     port: u16::from_str_radix(port, 16).ok()?,
-                    process: None,
+                    processes: Vec::new(),
                 })
             }
         })

@@ -198,7 +198,7 @@ fn a_host_is_read_by_every_shell() {
         assert!(gathered.unit_is_active("kubelet.service"));
         let listener = |port, process: Option<&str>| Listener {
             port,
-            process: process.map(str::to_owned),
+            processes: process.into_iter().map(str::to_owned).collect(),
         };
         assert_eq!(
             gathered.listeners,
@@ -248,7 +248,7 @@ fn listeners_without_ss() {
         listeners(&lines),
         [Listener {
             port: 6443,
-            process: None
+            processes: Vec::new()
         }]
     );
 }

@@ -49,15 +49,17 @@ fn ports(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
             .listeners
             .iter()
             .find(|listener| listener.port == port);
-        let ours = |process: &Option<String>| match process {
-            Some(name) => name == "etcd" || name == "haproxy" || name.starts_with("kube"),
-            None => true,
-        };
+        let is_ours =
+            |name: &String| name == "etcd" || name == "haproxy" || name.starts_with("kube");
+        let ours = |names: &[String]| names.is_empty() || names.iter().any(is_ours);
         match listener {
             None => report.pass(&check),
-            Some(listener) if subject.owned && ours(&listener.process) => report.pass(&check),
+            Some(listener) if subject.owned && ours(&listener.processes) => report.pass(&check),
             Some(listener) => {
-                let who = listener.process.as_deref().unwrap_or("somebody");
+                let who = match listener.processes.as_slice() {
+                    [] => "somebody".to_owned(),
+                    names => names.join(", "),
+                };
                 report.error(
                     &check,
                     format!("{who} listens on port {port}"),

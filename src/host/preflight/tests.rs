@@ -175,16 +175,16 @@ fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
         cp.listeners = vec![
             Listener {
                 port: 6443,
-                process: Some("kube-apiserver".into()),
+                processes: vec!["tokio-rt-worker".into(), "kube-apiserver".into()],
             },
             Listener {
                 port: 10250,
-                process: None,
+                processes: Vec::new(),
             },
         ];
     };
     insta::assert_snapshot!(found(|_, cp, _| remains(cp)).join("\n"), @r#"
-    cp1 Error Port-6443: kube-apiserver listens on port 6443
+    cp1 Error Port-6443: tokio-rt-worker, kube-apiserver listens on port 6443
     cp1 Error Port-10250: somebody listens on port 10250
     cp1 Error FileAvailable--etc-kubernetes-kubelet.conf: /etc/kubernetes/kubelet.conf is there already
     cp1 Error FileAvailable--etc-kubernetes-manifests-etcd.yaml: /etc/kubernetes/manifests/etcd.yaml is there already
@@ -199,7 +199,7 @@ fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
         cp.receipt_cluster = Some("demo".into());
         cp.listeners = vec![Listener {
             port: 2379,
-            process: Some("nginx".into()),
+            processes: vec!["nginx".into()],
         }];
     });
     assert_eq!(
