@@ -31,7 +31,8 @@ bench-bringup: ## apply against kubeadm init; wants real components in CLUSTERCT
 	@lab/bench-bringup.sh
 
 bench-ha: ## three control planes against one, add-node to 30 nodes against 3
-	$(CARGO) build --locked --workspace --bins
+	$(CARGO) build --locked --workspace --bins # the stand-ins
+	$(CARGO) build --locked --release --bin clusterctl-rs
 	@lab/bench-ha.sh
 
 clean: ## remove what building and testing wrote; the demo stays

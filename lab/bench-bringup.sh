@@ -11,27 +11,28 @@
 # pod network, which kubeadm leaves to others, is part of its time.
 #
 # Workers: `apply` once more, after one or five hosts were added to the inventory
-# of a running control plane.
+# of a running control plane. All hosts of a lab share this machine's cores, which real
+# ones don't; so each worker gets the same share of them, however many there are, and five
+# are no slower for want of CPU.
 #
 # Environment:
 #   CLUSTERCTL_ARTIFACTS  real components; without them there is nothing to measure
 #   CLUSTERCTL            the program (target/release/clusterctl-rs)
 #   BENCH_ROUNDS          how often each (3)
 #   BENCH_WORKERS         how many workers are many (5)
+#   BENCH_SHARE           CPUs of each worker (a fifth of half of all; 0: no limit)
 #   BENCH_ONLY            kubeadm: of the control plane only kubeadm's half
 set -euo pipefail
 shopt -s inherit_errexit
 
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 export LAB_PREFIX=bench
-lab=$here/lab.sh
-clusterctl=$(realpath -m -- "${CLUSTERCTL:-${CARGO_TARGET_DIR:-$here/../target}/release/clusterctl-rs}")
-rounds=${BENCH_ROUNDS:-3}
+# shellcheck source=lab/bench.sh
+source "$here/bench.sh"
 many=${BENCH_WORKERS:-5}
+# Together, even many workers leave half of the machine to the control plane and the program.
+share=${BENCH_SHARE:-$(awk -v cores="$(nproc)" -v many="$many" 'BEGIN {printf "%.2f", cores * 0.5 / many}')}
 patience=600 # seconds until one bring-up counts as failed
-
-die() { printf 'bench: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; }
 
 parts=("$@")
 [[ $# -gt 0 ]] || parts=(control-plane workers)
@@ -59,8 +60,6 @@ trap 'exit 1' INT TERM
 
 ### measuring ################################################################
 
-now() { echo $(($(date +%s%N) / 1000000)); }
-
 # What a load balancer would ask, and without credentials.
 answers() {
   [[ $(curl -sk -m 2 -o /dev/null -w '%{http_code}' "https://$1:6443/readyz") = 200 ]]
@@ -86,13 +85,6 @@ measure() {
   returned=$(($(now) - begin))
   [[ -n $ready ]] || die "it returned, and $address:6443/readyz does not answer: $*"
 }
-
-seconds() { awk -v ms="$1" 'BEGIN {printf "%.2f s", ms / 1000}'; }
-median() { sort -n | awk '{v[NR] = $1} END {m = int((NR + 1) / 2); print NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2}'; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
-
-# column FILE CONTENDER NUMBER: the median of a column of CONTENDER's lines
-column() { awk -v who="$2" -v n="$3" '$1 == who {print $n}' "$1" | median; }
 
 ### hosts ####################################################################
 
@@ -150,20 +142,22 @@ control_plane() {
   done
   for who in "${contenders[@]}"; do
     printf '%-7s %-13s %12s %12s\n' median "$who" \
-      "$(seconds "$(column "$results" "$who" 2)")" "$(seconds "$(column "$results" "$who" 3)")"
+      "$(seconds "$(median "$results" "$who" 2)")" "$(seconds "$(median "$results" "$who" 3)")"
   done
   [[ ${#contenders[@]} = 2 ]] || return 0
   printf '%-7s %-13s %12s %12s\n' ratio apply/kubeadm \
-    "$(ratio "$(column "$results" apply 2)" "$(column "$results" kubeadm 2)")" \
-    "$(ratio "$(column "$results" apply 3)" "$(column "$results" kubeadm 3)")"
+    "$(ratio "$(median "$results" apply 2)" "$(median "$results" kubeadm 2)")" \
+    "$(ratio "$(median "$results" apply 3)" "$(median "$results" kubeadm 3)")"
 }
 
 ### workers ##################################################################
 
 # run_workers N: sets $returned of an apply that adds N workers
 run_workers() {
-  local file=$work/run/inventory.yaml
+  local file=$work/run/inventory.yaml names
   fresh $(($1 + 1)) --files-only
+  mapfile -t names < <("$lab" list | cut -f1)
+  "$lab" limit "$share" "${names[@]:1}"
   inventory >"$work/whole.yaml"
   grep -v 'roles: \[worker\]' "$work/whole.yaml" >"$file"
   measure "$(address_of bench1)" "$clusterctl" apply -i "$file" --yes
@@ -174,7 +168,7 @@ run_workers() {
 workers() {
   local round count counts results=$work/workers
   echo
-  echo "Workers added to a running control plane by one apply"
+  echo "Workers of $share CPUs each, added to a running control plane by one apply"
   printf '%-7s %-13s %12s\n' round workers returned
   for ((round = 1; round <= rounds; round++)); do
     counts=(1 "$many")
@@ -186,14 +180,13 @@ workers() {
     done
   done
   for count in 1 "$many"; do
-    printf '%-7s %-13s %12s\n' median "$count" "$(seconds "$(column "$results" "$count" 2)")"
+    printf '%-7s %-13s %12s\n' median "$count" "$(seconds "$(median "$results" "$count" 2)")"
   done
   printf '%-7s %-13s %12s\n' ratio "$many/1" \
-    "$(ratio "$(column "$results" "$many" 2)" "$(column "$results" 1 2)")"
+    "$(ratio "$(median "$results" "$many" 2)" "$(median "$results" 1 2)")"
 }
 
-echo "Kubernetes $version, real, from $artifacts"
-echo "$(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1-3 /proc/loadavg), $(date -u +%F)"
+heading real
 for part in "${parts[@]}"; do
   case $part in
     control-plane) control_plane ;;

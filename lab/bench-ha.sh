@@ -4,7 +4,9 @@
 #
 #   bench-ha.sh [control-planes|add-node]...     (both)
 #
-# Control planes: `apply --yes` on one fresh host and on three, in turns.
+# Control planes: `apply --yes` on one fresh host and on three, in turns. All hosts of a
+# lab share this machine's cores, which real ones don't; so each gets the same share of
+# them, however many there are.
 #
 # add-node: one worker, added to a cluster of 3 nodes and to one of 30, in turns.
 # 27 of the 30 are Nodes in the API and hosts in the inventory, at addresses where
@@ -13,20 +15,18 @@
 #
 # Environment:
 #   CLUSTERCTL_ARTIFACTS  components; without them, what artifacts.sh finds
-#   CLUSTERCTL            the program (target/debug/clusterctl-rs)
+#   CLUSTERCTL            the program (target/release/clusterctl-rs)
 #   BENCH_ROUNDS          how often each (3)
+#   BENCH_SHARE           CPUs of each control plane (a third of half of all; 0: no limit)
 set -euo pipefail
 shopt -s inherit_errexit
 
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 export LAB_PREFIX=benchha
-lab=$here/lab.sh
-clusterctl=$(realpath -m -- "${CLUSTERCTL:-${CARGO_TARGET_DIR:-$here/../target}/debug/clusterctl-rs}")
-rounds=${BENCH_ROUNDS:-3}
+# shellcheck source=lab/bench.sh
+source "$here/bench.sh"
 strangers=27
-
-die() { printf 'bench: %s\n' "$*" >&2; exit 1; }
-usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "${BASH_SOURCE[0]}"; }
+share=${BENCH_SHARE:-$(awk -v cores="$(nproc)" 'BEGIN {printf "%.2f", cores * 0.5 / 3}')}
 
 parts=("$@")
 [[ $# -gt 0 ]] || parts=(control-planes add-node)
@@ -40,14 +40,12 @@ done
 
 components=$("$here/artifacts.sh")
 read -r kind version artifacts <<<"$components"
-[[ -x $clusterctl ]] || die "there is no $clusterctl: cargo build, or set CLUSTERCTL"
+[[ -x $clusterctl ]] || die "there is no $clusterctl: cargo build --release, or set CLUSTERCTL"
 kubectl=$(compgen -G "$artifacts/linux-*/kubectl") || die "$artifacts holds no kubectl"
 
 work=$(mktemp -d)
 trap '"$lab" down; rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
-
-now() { echo $(($(date +%s%N) / 1000000)); }
 
 # timed CMD...: sets $took, milliseconds
 timed() {
@@ -57,20 +55,13 @@ timed() {
   took=$(($(now) - begin))
 }
 
-seconds() { awk -v ms="$1" 'BEGIN {printf "%.2f s", ms / 1000}'; }
-median() { sort -n | awk '{v[NR] = $1} END {m = int((NR + 1) / 2); print NR % 2 ? v[m] : (v[m] + v[m + 1]) / 2}'; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
-
-# of FILE WHO: the median of WHO's lines
-of() { awk -v who="$2" '$1 == who {print $2}' "$1" | median; }
-
 # compare FILE FEW MANY: the medians and their ratio
 compare() {
   local one
   for one in "$2" "$3"; do
-    printf '%-7s %-6s %10s\n' median "$one" "$(seconds "$(of "$1" "$one")")"
+    printf '%-7s %-6s %10s\n' median "$one" "$(seconds "$(median "$1" "$one" 2)")"
   done
-  printf '%-7s %-6s %10s\n' ratio "$3/$2" "$(ratio "$(of "$1" "$3")" "$(of "$1" "$2")")"
+  printf '%-7s %-6s %10s\n' ratio "$3/$2" "$(ratio "$(median "$1" "$3" 2)" "$(median "$1" "$2" 2)")"
 }
 
 # fresh N: N new hosts, and no operator state
@@ -90,15 +81,17 @@ inventory() {
 }
 
 control_planes() {
-  local round count counts results=$work/control-planes
+  local round count counts names results=$work/control-planes
   echo
-  echo "Control planes, one apply on fresh hosts until it returns"
+  echo "Control planes of $share CPUs each, one apply on fresh hosts until it returns"
   for ((round = 1; round <= rounds; round++)); do
     counts=(1 3)
     # In turns, so that neither always has the warmer machine.
     ((round % 2)) || counts=(3 1)
     for count in "${counts[@]}"; do
       fresh "$count"
+      mapfile -t names < <("$lab" list | cut -f1)
+      "$lab" limit "$share" "${names[@]}"
       inventory "$count" >"$work/run/inventory.yaml"
       timed "$clusterctl" apply -i "$work/run/inventory.yaml" --yes
       printf '%s %s\n' "$count" "$took" >>"$results"
@@ -158,8 +151,7 @@ add_node() {
   compare "$results" 3 30
 }
 
-echo "Kubernetes $version, $kind, from $artifacts"
-echo "$(nproc) cores, Linux $(uname -r), load $(cut -d' ' -f1-3 /proc/loadavg), $(date -u +%F)"
+heading "$kind"
 for part in "${parts[@]}"; do
   case $part in
     control-planes) control_planes ;;

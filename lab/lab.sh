@@ -8,6 +8,7 @@
 #   lab.sh exec NAME CMD...         run a command, past sshd
 #   lab.sh ssh NAME [CMD...]        log in (as root, or as LAB_USER)
 #   lab.sh stop|start|kill NAME...  shut down; boot; pull the plug
+#   lab.sh limit CPUS NAME...       no more CPU than that for each, such as 0.5
 #   lab.sh key                      path of the private key that may log in
 #   lab.sh known-hosts              known_hosts lines, read past the network
 #   lab.sh sweep                    remove whatever LAB_RUN started, in all its labs
@@ -315,6 +316,7 @@ write_known_hosts() {
 
 stop_one() { docker stop --time 30 "$1" >/dev/null; }
 kill_one() { docker kill "$1" >/dev/null; }
+limit_one() { docker update --cpus "$cpus" "$1" >/dev/null; }
 
 # many FUNCTION NAME...
 many() {
@@ -440,6 +442,7 @@ case $verb in
   stop) many stop_one "$@" ;;
   kill) many kill_one "$@" ;;
   start) cmd_start "$@" ;;
+  limit) cpus=${1:?limit needs a number of CPUs}; shift; many limit_one "$@" ;;
   key) ensure_key; echo "$key" ;;
   known-hosts) cmd_known_hosts ;;
   sweep) cmd_sweep ;;

@@ -86,12 +86,12 @@ pub enum Error {
         moved: Vec<String>,
     },
     /// There is no admin kubeconfig yet.
-    #[error("cannot read the admin kubeconfig {}: {source}", path.display())]
+    #[error("cluster {cluster} has no kubeconfig yet: {} is not there", path.display())]
     NoKubeconfig {
+        /// Whose it would be.
+        cluster: String,
         /// Where it would be.
         path: PathBuf,
-        /// Why it can't be read.
-        source: io::Error,
     },
     /// SSH failed.
     #[error("{0}")]
@@ -245,9 +245,10 @@ impl Error {
                 "each finding says what to do; demote a check with `preflight.ignore` in the inventory"
                     .into(),
             ),
-            Error::NoKubeconfig { .. } => {
-                Some("`clusterctl-rs apply` writes it; run it from where the inventory is".into())
-            }
+            Error::NoKubeconfig { .. } => Some(
+                "run `clusterctl-rs apply` first; if that was done on another machine, the .clusterctl directory there has it"
+                    .into(),
+            ),
             Error::Endpoint { .. } => Some(
                 "the control planes are up: let the load balancer pass TCP on to their API servers, and run the same command again"
                     .into(),

@@ -4,6 +4,8 @@
 
 #[path = "host/converging.rs"]
 mod converging;
+#[path = "host/interrupted.rs"]
+mod interrupted;
 #[path = "host/reaching.rs"]
 mod reaching;
 #[path = "host/resetting.rs"]

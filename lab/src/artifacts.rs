@@ -1,4 +1,4 @@
-//! `standin artifacts`: a directory as the product reads it, full of copies of this program.
+//! `standin artifacts`: a directory as the product reads it, with copies of this program.
 
 use std::fs::File;
 use std::io::Write;
@@ -83,13 +83,13 @@ fn write(release: Release, out: &Path) -> anyhow::Result<()> {
     file.write_all(&bytes)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o755))?;
     drop(file);
-    let others = BINARIES[1..]
-        .iter()
-        .map(|b| dir.join(b))
-        .chain(PLUGINS.iter().map(|p| dir.join("cni-plugins").join(p)));
-    for path in others {
+    for path in BINARIES[1..].iter().map(|b| dir.join(b)) {
         let _ = std::fs::remove_file(&path);
         std::fs::hard_link(&first, &path).or_else(|_| std::fs::copy(&first, &path).map(|_| ()))?;
+    }
+    for path in PLUGINS.iter().map(|p| dir.join("cni-plugins").join(p)) {
+        std::fs::write(&path, include_str!("../data/cni-plugin.sh"))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
     }
     images(release, arch, &dir.join("images"))?;
     sums(out)

@@ -7,7 +7,6 @@ pub mod api;
 pub mod apiserver;
 pub mod artifacts;
 pub mod client;
-pub mod cni;
 pub mod etcd;
 pub mod flags;
 pub mod haproxy;
@@ -54,7 +53,6 @@ pub fn run(component: &str, args: &[String]) -> u8 {
             "haproxy" => haproxy::main(args).await,
             "kubectl" => kubectl::main(args).await,
             "kubeadm" => kubeadm::main(args).await,
-            "bridge" | "host-local" | "loopback" | "portmap" => cni::main(component),
             "artifacts" => artifacts::main(args),
             other => {
                 eprintln!("standin: no component is called {other:?}");

@@ -64,15 +64,7 @@ impl AddNode {
         // The admin's kubeconfig holds the first control plane's certificate, and
         // names none of the hosts that come: another one may be asked here.
         let part = Part::hosts(self.names.clone()).without(Phase::Kubeconfig);
-        let mut session = Session::with(
-            global,
-            "add-node",
-            &path,
-            cluster,
-            &part,
-            Access::Write,
-            false,
-        )?;
+        let mut session = Session::with(global, "add-node", &path, cluster, &part, Access::Write)?;
         // Whoever stands already needs nobody to look at it.
         session.run.options.one_control_plane = true;
         tokio::select! {

@@ -42,12 +42,22 @@ pub(super) struct Apply {
 }
 
 /// The key of uploaded certificates, and what it is good for.
-fn certificate_key(key: &CertificateKey) -> Zeroizing<String> {
+fn certificate_key(key: &CertificateKey, joinable: bool) -> Zeroizing<String> {
+    let how = match joinable {
+        true => {
+            "; until\n\
+             then a control plane joins with what `kubeadm token create --print-join-command` \
+             says and\n--control-plane --certificate-key KEY"
+        }
+        false => {
+            ", but\n\
+             kubeadm joins no control plane to a cluster without a controlPlaneEndpoint: set one, \
+             and apply"
+        }
+    };
     Zeroizing::new(format!(
         "\ncertificate key: {}\n\
-         It opens the cluster's CA keys: keep it secret. The upload is gone in two hours; until\n\
-         then a control plane joins with what `kubeadm token create --print-join-command` says and\n\
-         --control-plane --certificate-key KEY",
+         It opens the cluster's CA keys: keep it secret. The upload is gone in two hours{how}",
         *key.expose()
     ))
 }
@@ -64,14 +74,8 @@ impl Apply {
             ),
             None => (self.file.clone(), self.part.clone(), self.upload_certs),
         };
-        let session = Session::open(
-            global,
-            "apply",
-            file.as_ref(),
-            &part,
-            Access::Write,
-            upload_certs,
-        )?;
+        let mut session = Session::open(global, "apply", file.as_ref(), &part, Access::Write)?;
+        session.run.options.upload_certs |= upload_certs;
         tokio::select! {
             result = self.go(global, &session, kept.as_ref()) => result,
             // Whatever is under way dies with its channel, on the hosts too.
@@ -138,7 +142,8 @@ impl Apply {
         }
         printer.out(&session.summary.render());
         if let Some(key) = &plan.certificate_key {
-            printer.out(&certificate_key(key));
+            let joinable = plan.control_planes_join_by_hand();
+            printer.out(&certificate_key(key, joinable));
         }
         Ok(conclude(printer, &aside))
     }

@@ -1,7 +1,7 @@
 //! `init`: a commented starter inventory.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -34,7 +34,13 @@ impl Init {
             .write(true)
             .create_new(true)
             .open(&path)
-            .map_err(cannot)?;
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => Error::Refused {
+                    message: format!("{} is there already, and stays as it is", path.display()),
+                    hint: "name another file, `clusterctl-rs init FILE`, or remove it first".into(),
+                },
+                _ => cannot(source),
+            })?;
         file.write_all(inventory::starter(&self.name).as_bytes())
             .map_err(cannot)?;
         global.printer().err(&format!(

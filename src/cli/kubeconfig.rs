@@ -33,9 +33,16 @@ impl Kubeconfig {
         let printer = global.printer();
         let cluster = load(&global.inventory(self.file.as_ref()), printer)?;
         let path = State::peek(cluster.state_dir()).kubeconfig();
-        let ours = std::fs::read_to_string(&path).map_err(|source| Error::NoKubeconfig {
-            path: path.clone(),
-            source,
+        let ours = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::NoKubeconfig {
+                cluster: cluster.name.clone(),
+                path,
+            },
+            _ => Error::File {
+                what: "read",
+                path,
+                source,
+            },
         })?;
         if !self.merge {
             printer.out(ours.trim_end());

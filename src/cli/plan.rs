@@ -36,14 +36,9 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
-        let session = Session::open(
-            global,
-            "plan",
-            self.file.as_ref(),
-            &self.part,
-            Access::Read,
-            self.upload_certs,
-        )?;
+        let mut session =
+            Session::open(global, "plan", self.file.as_ref(), &self.part, Access::Read)?;
+        session.run.options.upload_certs |= self.upload_certs;
         let draft = Draft::new(&session.run).await?;
         let plan = draft.document(&session.run).await?;
         let printer = global.printer();

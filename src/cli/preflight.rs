@@ -27,14 +27,7 @@ pub(super) struct Preflight {
 impl Preflight {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let part = Part::hosts(self.hosts);
-        let session = Session::open(
-            global,
-            "preflight",
-            self.file.as_ref(),
-            &part,
-            Access::Read,
-            false,
-        )?;
+        let session = Session::open(global, "preflight", self.file.as_ref(), &part, Access::Read)?;
         let report = phases::report(&session.run).await?;
         let printer = global.printer();
         if global.output == OutputFormat::Json {

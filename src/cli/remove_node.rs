@@ -63,15 +63,7 @@ impl RemoveNode {
         let marks = without(&cluster.removed_hosts, &self.names);
         let cluster = edit::preview(&path, |text| edit::set_removed(text, &marks))?;
         let part = Part::hosts(self.names.clone());
-        let session = Session::with(
-            global,
-            "remove-node",
-            &path,
-            cluster,
-            &part,
-            Access::Write,
-            false,
-        )?;
+        let session = Session::with(global, "remove-node", &path, cluster, &part, Access::Write)?;
         if !self.yes {
             confirm(&format!(
                 "Remove {} from cluster {}?",

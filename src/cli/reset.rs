@@ -54,7 +54,7 @@ pub(super) struct Reset {
 impl Reset {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let part = Part::hosts(self.names.clone());
-        let session = Session::open(global, "reset", None, &part, Access::Write, false)?;
+        let session = Session::open(global, "reset", None, &part, Access::Write)?;
         if !self.yes {
             ask(global, &session)?;
         }

@@ -80,19 +80,10 @@ impl Session {
         inventory: Option<&PathBuf>,
         part: &Part,
         access: Access,
-        upload_certs: bool,
     ) -> Result<Self, Error> {
         let inventory = global.inventory(inventory);
         let cluster = load(&inventory, global.printer())?;
-        Session::with(
-            global,
-            verb,
-            &inventory,
-            cluster,
-            part,
-            access,
-            upload_certs,
-        )
+        Session::with(global, verb, &inventory, cluster, part, access)
     }
 
     /// The same for an inventory that has been loaded.
@@ -103,7 +94,6 @@ impl Session {
         cluster: inventory::Cluster,
         part: &Part,
         access: Access,
-        upload_certs: bool,
     ) -> Result<Self, Error> {
         let printer = global.printer();
         let name = file.file_name().unwrap_or_default();
@@ -118,11 +108,10 @@ impl Session {
             selection: Selection::new(&part.phases, &skip)?,
             hosts: part.hosts.clone(),
             // Who names the phase asks for it.
-            upload_certs: upload_certs
-                || part
-                    .phases
-                    .iter()
-                    .any(|name| name == Phase::UploadCerts.name()),
+            upload_certs: part
+                .phases
+                .iter()
+                .any(|name| name == Phase::UploadCerts.name()),
             ..Options::default()
         };
         check_patterns(&part.hosts, &cluster)?;

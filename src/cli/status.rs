@@ -59,7 +59,6 @@ impl Status {
             self.file.as_ref(),
             &Part::default(),
             Access::Read,
-            false,
         )?;
         let watch = Watch::new(&session.run);
         let screen = Screen::new(global, self.watch.is_some());

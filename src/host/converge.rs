@@ -24,6 +24,7 @@ pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
     let mut bundle = Bundle {
         text: concat!(
             include_str!("scripts/alone.sh"),
+            include_str!("scripts/sums.sh"),
             include_str!("scripts/converge.sh")
         )
         .to_owned(),
@@ -175,7 +176,7 @@ impl Bundle {
         let parents: Vec<String> = parents.into_iter().collect();
         self.line(&format!("settle {}", parents.join(" ")));
         self.line(&format!("relabel {}", placed.join(" ")));
-        if !stamps.is_empty() {
+        if plan.stamps_changed || !stamps.is_empty() {
             self.line("{\nprintf '%s\\n' \\");
             for line in &plan.stamps {
                 self.line(&format!("\t{} \\", quote(line)));

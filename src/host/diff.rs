@@ -93,11 +93,11 @@ impl Differ<'_> {
 
     fn plan(self, cluster: &str) -> HostPlan {
         let receipt_changed = self.observed.receipt.as_ref() != Some(&self.receipt);
-        let stamps = self.observed.stamps.iter();
-        let stamps = stamps
-            .filter(|(path, _)| !self.written.contains(*path))
-            .map(|(_, line)| line.clone())
-            .collect();
+        let new = &self.observed.new_stamps;
+        let mut stamps = self.observed.stamps.clone();
+        stamps.extend(new.clone());
+        stamps.retain(|path, _| !self.written.contains(path));
+        let stamps_changed = new.keys().any(|path| stamps.contains_key(path));
         let (changes, steps) = self.out.into_iter().unzip();
         HostPlan {
             cluster: cluster.into(),
@@ -105,7 +105,8 @@ impl Differ<'_> {
             receipt: self.receipt,
             receipt_changed,
             steps,
-            stamps,
+            stamps: stamps.into_values().collect(),
+            stamps_changed,
         }
     }
 
@@ -214,6 +215,12 @@ impl Differ<'_> {
         let before = self.observed.hashes.get(&file.path);
         let in_place = state.is_some() && (file.seed || before == Some(&after));
         if let (true, Some(state)) = (in_place, state) {
+            // What kubeadm left when the host joined by hand goes with the cluster,
+            // like what we would have written: left by a reset, it would keep the
+            // host from joining again.
+            if of_a_node(&file.path) && !self.receipt.files.contains_key(&file.path) {
+                self.record(&file.path, before.unwrap_or(&after));
+            }
             // Whoever put a symbolic link here wanted the file to live elsewhere.
             if !file.seed
                 && state.kind == PathKind::File

@@ -30,6 +30,9 @@ pub struct Observed {
     /// What those files say that differ and may be shown, up to 256 KiB and
     /// one byte.
     pub contents: BTreeMap<String, Vec<u8>>,
+    /// What those kubeconfigs say that differ: server, CA and client certificate,
+    /// a line each.
+    pub kubeconfigs: BTreeMap<String, Vec<String>>,
     /// Units by name.
     pub units: BTreeMap<String, UnitState>,
     /// Whether systemd has not read yet what its unit files say.
@@ -52,6 +55,8 @@ pub struct Observed {
     pub receipt: Option<Receipt>,
     /// Lines of /var/lib/clusterctl/stamps, by path.
     pub(super) stamps: BTreeMap<String, String>,
+    /// Lines that the file lacks, of big files that were hashed now.
+    pub(super) new_stamps: BTreeMap<String, String>,
 }
 
 /// What stands at a path.
@@ -111,19 +116,24 @@ pub fn observe(resources: &[Resource]) -> Result<Script, HostError> {
         text += &format!("{name}={}\n", list.len());
         input.extend(list);
     }
-    let shown: String = asked
-        .shown
-        .iter()
-        .map(|(path, hash)| format!("{hash} {path}\n"))
-        .collect();
-    text += &format!("shown={}\n", shown.len());
-    input.extend(shown.into_bytes());
+    for (name, items) in [("shown", &asked.shown), ("kubeconfigs", &asked.kubeconfigs)] {
+        let list: String = items
+            .iter()
+            .map(|(path, hash)| format!("{hash} {path}\n"))
+            .collect();
+        text += &format!("{name}={}\n", list.len());
+        input.extend(list.into_bytes());
+    }
     let commands: Vec<&str> = asked.commands.iter().map(String::as_str).collect();
     text += &format!("commands='{}'\n", commands.join(" "));
     text += &format!("images={}\n", if asked.images { "1" } else { "" });
     Ok(Script {
         name: "observe".into(),
-        text: text + include_str!("scripts/observe.sh"),
+        text: text
+            + concat!(
+                include_str!("scripts/sums.sh"),
+                include_str!("scripts/observe.sh")
+            ),
         input: vec![Input::Bytes(Zeroizing::new(input))],
     })
 }
@@ -135,6 +145,7 @@ struct Asked {
     hashed: BTreeSet<String>,
     big: BTreeSet<String>,
     shown: BTreeMap<String, String>,
+    kubeconfigs: BTreeMap<String, String>,
     units: BTreeSet<String>,
     sysctls: BTreeSet<String>,
     commands: BTreeSet<String>,
@@ -208,6 +219,8 @@ impl Asked {
         } else {
             if !file.secret && matches!(file.content, Content::Bytes(_)) {
                 self.shown.insert(path.clone(), sha256(&file.content));
+            } else if file.is_kubeconfig() {
+                self.kubeconfigs.insert(path.clone(), sha256(&file.content));
             }
             self.hashed.insert(path);
         }
@@ -326,6 +339,15 @@ impl Observed {
                 observed.stamps.insert(format!("/{path}"), line.to_owned());
             }
         }
+        for line in sections.raw("unstamped") {
+            if let Ok(line) = std::str::from_utf8(line)
+                && let Some((_, path)) = line.split_once(" ./")
+                && let Some(hash) = observed.hashes.get(&format!("/{path}"))
+            {
+                let stamp = format!("{line}\t{hash}");
+                observed.new_stamps.insert(format!("/{path}"), stamp);
+            }
+        }
         for line in sections.text("sysctls") {
             if let Some((path, value)) = line.split_once(':')
                 && let Some(path) = path.strip_prefix('.')
@@ -351,6 +373,14 @@ impl Observed {
             if let Ok(content) = STANDARD.decode(lines.concat()) {
                 observed.contents.insert(clean(path.as_bytes()), content);
             }
+        }
+        for (path, lines) in sections.starting("kubeconfig .") {
+            // Compared, and never shown.
+            let lines = lines
+                .iter()
+                .map(|line| String::from_utf8_lossy(line).into());
+            let lines = lines.collect();
+            observed.kubeconfigs.insert(clean(path.as_bytes()), lines);
         }
         let receipt = sections.raw("receipt").concat();
         if !receipt.is_empty() {

@@ -22,6 +22,8 @@ pub struct HostPlan {
     pub(super) steps: Vec<Step>,
     /// Lines of the stamps file that stay.
     pub(super) stamps: Vec<String>,
+    /// Whether some of them are not there yet.
+    pub(super) stamps_changed: bool,
 }
 
 impl HostPlan {

@@ -187,6 +187,12 @@ impl FileResource {
         self
     }
 
+    /// Whether it is one of the kubeconfigs that kubeadm writes.
+    pub fn is_kubeconfig(&self) -> bool {
+        let name = self.path.strip_prefix("/etc/kubernetes/");
+        self.secret && name.is_some_and(|name| name.ends_with(".conf") && !name.contains('/'))
+    }
+
     /// The same, written only if nothing stands there.
     pub fn seed(mut self) -> Self {
         self.seed = true;

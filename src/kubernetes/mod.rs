@@ -43,4 +43,5 @@ pub use phase::Phase;
 pub use templates::{Origin, Templates};
 pub use tokens::{Token, TokenSecret};
 pub use versions::Features;
+pub(crate) use yaml::parse_all as parse_documents;
 pub use yaml::{to_string as to_yaml, to_string_all as to_yaml_documents};

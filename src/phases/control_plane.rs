@@ -32,32 +32,40 @@ pub(super) async fn wait_for_api(
     let timeout = run.cluster.timeouts.control_plane_component_health_check;
     part.doing(&one.host.name, "waiting for etcd and the API server");
     let look = || within(api.health("/livez"));
-    tokio::select! {
-        result = wait_healthy("kube-apiserver /livez", timeout, look) => match result {
-            Ok(()) => Ok(()),
-            Err(error) => Err(evidence::explain(&one.session, error).await),
-        },
-        waited = kubelet_gives_up(one) => {
-            let error = ApiError::Timeout {
-                what: "kube-apiserver /livez".into(),
-                after: waited,
-                last: "the kubelet starts over and over".into(),
-            };
-            Err(evidence::explain(&one.session, error).await)
-        }
-    }
+    let what = "kube-apiserver /livez";
+    unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
 }
 
-/// Ends when the kubelet is seen to start over and over, with the time that
-/// took. Looks only every now and then: on the way to a healthy control plane
+/// Waits, but not for what won't come.
+async fn unless_hopeless(
+    one: &Surveyed,
+    what: &str,
+    wait: impl Future<Output = Result<(), ApiError>>,
+) -> Result<(), Error> {
+    let error = tokio::select! {
+        result = wait => match result {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        },
+        (after, last) = hopeless(one) => ApiError::Timeout {
+            what: what.to_owned(),
+            after,
+            last,
+        },
+    };
+    Err(evidence::explain(&one.session, error).await)
+}
+
+/// Ends when something is seen that won't heal by itself, with the time that took and
+/// what it is. Looks only every now and then: on the way to a healthy control plane
 /// it costs no command.
-async fn kubelet_gives_up(one: &Surveyed) -> Duration {
+async fn hopeless(one: &Surveyed) -> (Duration, String) {
     const EVERY: Duration = Duration::from_secs(20);
     let began = std::time::Instant::now();
     loop {
         tokio::time::sleep(EVERY).await;
-        if evidence::kubelet_gave_up(&one.session).await {
-            return began.elapsed();
+        if let Some(why) = evidence::hopeless(&one.session).await {
+            return (began.elapsed(), why);
         }
     }
 }
@@ -83,10 +91,8 @@ pub(super) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
             look(one, SCHEDULER, "/livez", true)
         }),
     );
-    match waits.await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(evidence::explain(&one.session, error).await),
-    }
+    let all = async { waits.await.map(|_| ()) };
+    unless_hopeless(one, "the control plane's health", all).await
 }
 
 /// Waits for the kubelet alone.

@@ -2,6 +2,7 @@
 //! the PKI and what the hosts told.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use crate::Error;
 use crate::artifacts::Set;
 use crate::host::{self, Content, Facts, FileResource, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
+use crate::kubernetes::api::{ApiError, ObjectId};
 use crate::kubernetes::{
     self, ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
     Patches, Templates, Token, TokenSecret,
@@ -129,6 +131,11 @@ impl Context {
             .map(|token| TokenSecret::from_inventory(token, now))
             .collect::<Result<_, _>>()?;
         let objects = kubernetes::objects(&self.cluster_view(&tokens))?;
+        let network = match &self.cluster.networking.cni_manifest {
+            Some(path) => manifest(path)?,
+            None => Vec::new(),
+        };
+        let network = network.into_iter().map(|object| (Phase::Network, object));
         Ok(objects
             .into_iter()
             .map(|(phase, object)| {
@@ -136,11 +143,11 @@ impl Context {
                     kubernetes::Phase::UploadConfig => Phase::UploadConfig,
                     kubernetes::Phase::UploadCerts => Phase::UploadCerts,
                     kubernetes::Phase::BootstrapToken => Phase::BootstrapToken,
-                    kubernetes::Phase::PodNetwork => Phase::Network,
                     _ => Phase::Addons,
                 };
                 (phase, object)
             })
+            .chain(network)
             .collect())
     }
 
@@ -310,6 +317,36 @@ pub(super) fn owns(ca: &str, one: &Surveyed) -> bool {
     one.gathered.facts.joined && decoded.trim_ascii() == ca.as_bytes().trim_ascii()
 }
 
+/// The objects of the operator's own pod network, as `kubectl apply -f` would take
+/// them: documents, or lists of objects.
+fn manifest(path: &Path) -> Result<Vec<Value>, Error> {
+    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
+        what: "read",
+        path: path.to_owned(),
+        source,
+    })?;
+    let origin = path.display().to_string();
+    let documents = kubernetes::parse_documents(&text).map_err(|why| ApiError::Object {
+        origin: origin.clone(),
+        why,
+    })?;
+    let mut objects = Vec::new();
+    for mut document in documents {
+        match document.get_mut("items").map(Value::take) {
+            Some(Value::Array(items)) if document["kind"] == "List" => objects.extend(items),
+            Some(items) => {
+                document["items"] = items;
+                objects.push(document);
+            }
+            None => objects.push(document),
+        }
+    }
+    for object in &objects {
+        ObjectId::of(object, &origin)?;
+    }
+    Ok(objects)
+}
+
 /// The operator's files for an etcd that somebody else runs.
 fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
     let Etcd::External(etcd) = &cluster.etcd else {
@@ -355,5 +392,38 @@ fn of_rendering(phase: kubernetes::Phase, host: &Host) -> Phase {
         _ if host.is_control_plane() => Phase::ControlPlane,
         kubernetes::Phase::LoadBalancer => Phase::LoadBalancer,
         _ => Phase::Join,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_documents_and_lists() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cni.yaml");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            manifest(&path)
+        };
+        let objects = read(
+            "---\n# nothing\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: cni}\n---\n\
+             apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  \
+             metadata: {name: a, namespace: cni}\n",
+        )
+        .unwrap();
+        let names: Vec<_> = objects
+            .iter()
+            .map(|o| o["kind"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["Namespace", "ConfigMap"]);
+        let error = read("kind: Namespace\n").unwrap_err().to_string();
+        assert!(
+            error.ends_with("cni.yaml is no API object: it has no apiVersion"),
+            "{error}"
+        );
+        assert!(read("a: [").unwrap_err().to_string().contains("cni.yaml"));
     }
 }

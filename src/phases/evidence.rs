@@ -85,27 +85,33 @@ pub(super) async fn explain(session: &Session, source: ApiError) -> Error {
     }
 }
 
-/// Whether the kubelet of a host starts over and over: then nothing that it
-/// should run will ever come up, and waiting longer helps nobody.
-pub(super) async fn kubelet_gave_up(session: &Session) -> bool {
+/// Why nothing that a control plane should run will ever come up, if that is certain:
+/// then waiting longer helps nobody.
+pub(super) async fn hopeless(session: &Session) -> Option<String> {
     /// A kubelet may fail once while its container runtime starts.
     const RESTARTS: u32 = 3;
     let script = Script {
-        name: "count the kubelet's restarts".into(),
-        text: "systemctl show kubelet.service -p NRestarts --value\n".into(),
+        name: "look for what won't heal".into(),
+        text: include_str!("hopeless.sh").into(),
         input: Vec::new(),
     };
     let options = RunOptions {
         timeout: Duration::from_secs(10),
         ..RunOptions::default()
     };
-    match session.run(&script, &options).await {
-        Ok(output) => String::from_utf8_lossy(&output.stdout)
-            .trim()
-            .parse::<u32>()
-            .is_ok_and(|restarts| restarts >= RESTARTS),
-        Err(_) => false,
+    let output = session.run(&script, &options).await.ok()?;
+    verdict(&String::from_utf8_lossy(&output.stdout), RESTARTS)
+}
+
+fn verdict(said: &str, restarts: u32) -> Option<String> {
+    let (first, rest) = said.split_once('\n')?;
+    if first.trim().parse::<u32>().is_ok_and(|n| n >= restarts) {
+        return Some("the kubelet starts over and over".into());
     }
+    let component = ssh::sanitize(rest.lines().next()?).into_owned();
+    Some(format!(
+        "{component} starts over and over, and refuses its arguments"
+    ))
 }
 
 /// A component that fails the same way again and again says so once: of lines
@@ -155,6 +161,14 @@ mod tests {
     fn what_repeats_is_said_once() {
         let text = "E1 12:00:01 no image\nother\nE1 12:00:11 no image\n\n";
         assert_eq!(without_repeats(text), "other\nE1 12:00:11 no image");
+    }
+
+    #[test]
+    fn only_what_never_heals_is_given_up() {
+        assert_eq!(verdict("0\n", 3), None);
+        assert_eq!(verdict("2\n", 3), None);
+        assert!(verdict("3\n", 3).is_some_and(|why| why.contains("kubelet")));
+        assert!(verdict("0\netcd\n", 3).is_some_and(|why| why.starts_with("etcd ")));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::cluster_api::ClusterApi;
 use super::desired::{Context, Target};
 use super::plan::{EtcdStep, Live, Plan, Work, pod_cidrs};
 use super::survey::{Aside, Surveyed};
-use super::{Phase, Run, nodes, observe, upload_certs};
+use super::{Phase, Run, nodes, observe, renewed, upload_certs};
 use crate::Error;
 use crate::host::{self, Observed, Resource};
 use crate::kubernetes::api::Health;
@@ -191,7 +191,9 @@ async fn work_on(
     let joins = !surveyed.host.is_control_plane() && !context.owns(surveyed);
     let (mut now, mut later) = (Vec::new(), Vec::new());
     let mut assumed = Vec::new();
-    for (phase, resource) in resources(context, surveyed, node.as_ref())? {
+    let wanted = resources(context, surveyed, node.as_ref())?;
+    let today = jiff::Timestamp::now();
+    for (phase, resource) in renewed::left_alone(wanted, observed, &context.pki, today) {
         if !run.has(phase) {
             assumed.push((phase, resource));
         } else if phase == Phase::Join && joins {

@@ -27,6 +27,7 @@ mod preflight;
 mod reach_endpoint;
 mod remove_node;
 mod render;
+mod renewed;
 mod reset;
 mod rollout;
 mod run;

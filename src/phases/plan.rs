@@ -208,6 +208,13 @@ impl Plan {
             .any(|decision| decision.action != Action::Kept)
     }
 
+    /// Whether `kubeadm join --control-plane` works here: kubeadm refuses it in a
+    /// cluster whose kubeadm-config names no endpoint.
+    pub fn control_planes_join_by_hand(&self) -> bool {
+        let context = &self.context;
+        context.endpoints.for_kubeadm(&context.cluster).is_some()
+    }
+
     /// Whether pods get their network from us, host by host.
     pub(super) fn bridge(&self) -> bool {
         self.context.cluster.networking.cni == CniType::Bridge

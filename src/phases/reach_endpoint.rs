@@ -11,6 +11,7 @@ use crate::kubernetes::api::{Stream, serving_certificate};
 use crate::ssh::Session;
 
 use super::Run;
+use super::desired::Context;
 use super::plan::Plan;
 
 /// Time for one connection, handshake included.
@@ -57,7 +58,7 @@ pub(super) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
         tries += 1;
         match connect(&plan.first().session, endpoint).await {
             Ok((stream, certificate)) => {
-                search.saw(&certificate);
+                search.saw(&certificate, || renewed(context, &certificate));
                 open.push(stream);
             }
             Err(error) => search.failed(error.to_string()),
@@ -77,6 +78,21 @@ pub(super) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
         run.events().warn(warning);
     }
     Ok(())
+}
+
+/// The control plane whose certificate was renewed on the host, if this is such a one.
+fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
+    use base64::Engine as _;
+    let base64 = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let theirs = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+    let (pki, now) = (&context.pki, jiff::Timestamp::now());
+    let is_of = |name: &str| {
+        let ours = pki.leaf(name, "apiserver");
+        ours.is_some_and(|ours| pki.outlives(&theirs, &ours.cert, now))
+    };
+    let mut hosts = context.cluster.control_planes();
+    let host = hosts.find(|host| is_of(&host.name))?;
+    Some(host.name.clone())
 }
 
 /// The endpoint, if it is one that somebody else answers for.
@@ -134,10 +150,12 @@ impl Search {
         }
     }
 
-    fn saw(&mut self, certificate: &[u8]) {
-        match self.expected.get(certificate) {
+    /// Remembers who showed `certificate`; `renewed` says whose it is if it is none
+    /// that the store holds.
+    fn saw(&mut self, certificate: &[u8], renewed: impl FnOnce() -> Option<String>) {
+        match self.expected.get(certificate).cloned().or_else(renewed) {
             Some(host) => {
-                self.seen.insert(host.clone());
+                self.seen.insert(host);
             }
             None => self.strangers += 1,
         }
@@ -220,15 +238,15 @@ mod tests {
     fn every_control_plane_has_to_answer() {
         let mut search = search();
         for certificate in [b"1", b"1", b"3"] {
-            search.saw(certificate);
+            search.saw(certificate, || None);
         }
         search.failed("refused".into());
         assert!(!search.is_done() && search.reached_any());
         insta::assert_snapshot!(search.warning(&endpoint()).unwrap(), @"k8s.example.com:6443 (controlPlaneEndpoint) did not lead to cp2 within 45 s: is it among the load balancer's servers?");
-        search.saw(b"2");
+        search.saw(b"2", || None);
         assert!(search.is_done());
         assert_eq!(search.warning(&endpoint()), None);
-        search.saw(b"4");
+        search.saw(b"4", || None);
         assert!(search.warning(&endpoint()).unwrap().contains("too many"));
     }
 
@@ -237,9 +255,11 @@ mod tests {
         let mut search = search();
         search.failed("refused".into());
         assert_eq!(search.reason(), "refused");
-        search.saw(b"a certificate of its own");
+        search.saw(b"a certificate of its own", || None);
         assert!(!search.reached_any());
         assert!(search.reason().contains("ends TLS"));
+        search.saw(b"renewed", || Some("cp1".into()));
+        assert!(search.reached_any(), "the store's is older");
     }
 
     fn cluster(spec: &str, control_planes: usize) -> (Cluster, Endpoints) {

@@ -42,9 +42,12 @@ impl PlanDocument {
         });
         push(&mut sections, "restarts", restarts.collect());
         let aside = &self.set_aside;
-        let aside = aside
-            .iter()
-            .map(|one| format!("  {}: {}", one.host, one.why));
+        let aside = aside.iter().map(|one| {
+            // What SSH says begins with the host.
+            let named = format!("{}: ", one.host);
+            let why = one.why.strip_prefix(&named).unwrap_or(&one.why);
+            format!("  {named}{why}")
+        });
         push(&mut sections, "left out", aside.collect());
         if self.is_empty() {
             sections.push("nothing to change".into());

@@ -54,32 +54,7 @@ pub(super) async fn survey(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
         .filter(|host| host.is_control_plane() || run.takes_part(host))
         .collect();
     run.tracker.expect(Phase::Preflight, wanted.len());
-    let answers: Vec<(&Host, Result<Surveyed, Error>)> = futures::stream::iter(wanted)
-        .map(|host| async move {
-            let part = run.tracker.part(Phase::Preflight);
-            let answer = survey_one(run, host, &part).await;
-            match &answer {
-                // A control plane ends the run, and the run's error says why.
-                Err(error) if !host.is_control_plane() => part.failed(&host.name, error),
-                _ => part.quiet(&host.name),
-            }
-            (host, answer)
-        })
-        .buffered(run.options.parallel)
-        .collect()
-        .await;
-    let mut surveyed = Vec::with_capacity(answers.len());
-    let mut aside = Vec::new();
-    for (host, answer) in answers {
-        match answer {
-            Ok(one) => surveyed.push(one),
-            Err(error) => aside.push(Aside {
-                host: host.name.clone(),
-                error,
-            }),
-        }
-    }
-    (surveyed, aside)
+    survey_all(run, wanted).await
 }
 
 /// The same for workers alone: one control plane is enough to reach the API, so
@@ -114,25 +89,35 @@ async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
         }
         (None, lost)
     };
-    let workers = futures::stream::iter(workers)
-        .map(|host| async move {
-            let part = run.tracker.part(Phase::Preflight);
-            let answer = survey_one(run, host, &part).await;
-            match &answer {
-                Err(error) => part.failed(&host.name, error),
-                Ok(_) => part.quiet(&host.name),
-            }
-            (host, answer)
-        })
-        .buffered(run.options.parallel)
-        .collect::<Vec<_>>();
-    let (control_plane, workers) = futures::join!(control_plane, workers);
+    let (control_plane, workers) = futures::join!(control_plane, survey_all(run, workers));
     let (control_plane, mut aside) = control_plane;
     if let Some(one) = &control_plane {
         part.quiet(&one.host.name);
     }
-    let mut surveyed: Vec<Surveyed> = control_plane.into_iter().collect();
-    for (host, answer) in workers {
+    let (workers, lost) = workers;
+    aside.extend(lost);
+    (control_plane.into_iter().chain(workers).collect(), aside)
+}
+
+/// Surveys hosts side by side.
+async fn survey_all(run: &Run, hosts: Vec<&Host>) -> (Vec<Surveyed>, Vec<Aside>) {
+    let answers: Vec<(&Host, Result<Surveyed, Error>)> = futures::stream::iter(hosts)
+        .map(|host| async move {
+            let part = run.tracker.part(Phase::Preflight);
+            let answer = survey_one(run, host, &part).await;
+            match &answer {
+                // A control plane ends the run, and the run's error says why.
+                Err(error) if !host.is_control_plane() => part.failed(&host.name, error),
+                _ => part.quiet(&host.name),
+            }
+            (host, answer)
+        })
+        .buffered(run.options.parallel)
+        .collect()
+        .await;
+    let mut surveyed = Vec::with_capacity(answers.len());
+    let mut aside = Vec::new();
+    for (host, answer) in answers {
         match answer {
             Ok(one) => surveyed.push(one),
             Err(error) => aside.push(Aside {

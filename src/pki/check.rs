@@ -70,6 +70,23 @@ pub(super) fn fits(
     }
 }
 
+/// Whether `theirs` can stay in the place of `ours`: it says the same, was signed by the
+/// same `ca`, and is valid for longer.
+pub(super) fn outlives(theirs: &Parsed, ours: &Parsed, ca: &Parsed, now: Timestamp) -> bool {
+    let (have, want) = (&theirs.info, &ours.info);
+    let (have_sans, want_sans) = (have.sans(), want.sans());
+    have.not_before <= now
+        && have.not_after > want.not_after
+        && !have.is_ca
+        && have.common_name == want.common_name
+        && have.organizations == want.organizations
+        && (have.server_auth, have.client_auth) == (want.server_auth, want.client_auth)
+        && want_sans.beyond(&have_sans).is_empty()
+        && have_sans.beyond(&want_sans).is_empty()
+        && ours.signed_by(ca)
+        && theirs.signed_by(ca)
+}
+
 fn subject(expected: &Expected) -> String {
     let common_name = &expected.common_name;
     match expected.organization {

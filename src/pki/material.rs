@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::store;
+use super::inspect::Parsed;
 use super::table::{self, Ca, LEAVES, Place};
+use super::{check, store};
 
 /// What every placeholder begins with. Its length is a multiple of three, so
 /// that it can be told in base64, too.
@@ -140,6 +142,18 @@ impl Pki {
     /// The leaf `base` (as in [`table::LEAVES`]) of the node `name`.
     pub fn leaf(&self, name: &str, base: &str) -> Option<&Leaf> {
         self.nodes.get(name)?.get(base)
+    }
+
+    /// Whether the certificate `theirs` can stay in the place of `ours`, both in PEM: one
+    /// of our authorities signed both, they say the same, and `theirs` is valid for longer.
+    pub fn outlives(&self, theirs: &str, ours: &str, now: Timestamp) -> bool {
+        let (Ok(theirs), Ok(ours)) = (Parsed::from_pem(theirs), Parsed::from_pem(ours)) else {
+            return false;
+        };
+        self.authorities.values().any(|authority| {
+            Parsed::from_pem(&authority.cert)
+                .is_ok_and(|ca| check::outlives(&theirs, &ours, &ca, now))
+        })
     }
 
     /// Whether anything was made, or would be.

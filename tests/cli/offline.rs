@@ -109,3 +109,29 @@ fn render_writes_what_hosts_and_api_would_get() {
     let names: Vec<_> = names.map(|file| file.display().to_string()).collect();
     assert_snapshot!("render", format!("{shown}\n\n{}", names.join("\n")));
 }
+
+#[test]
+fn a_pod_network_of_the_operators_is_among_the_objects() {
+    let typist = Typist::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = std::fs::read_to_string(source.join("inventory/single.yaml")).unwrap();
+    let network = "spec:\n  networking: {cni: {type: manifest, path: cni.yaml}}\n";
+    assert!(
+        !example.contains("\n  networking:"),
+        "it would stand there twice"
+    );
+    typist.write("inventory.yaml", &example.replacen("spec:\n", network, 1));
+    typist.write(
+        "cni.yaml",
+        "apiVersion: cni.example.com/v1\nkind: Pool\nmetadata: {name: everywhere}\n",
+    );
+    std::fs::create_dir(typist.path("secrets")).unwrap();
+    std::fs::create_dir(typist.path("artifacts")).unwrap();
+    let shown = typist.run(&["render", "--out", "out"]);
+    let mut found = Vec::new();
+    files(&typist.path("out"), &mut found);
+    let has = |file: &std::path::PathBuf| {
+        std::fs::read_to_string(file).is_ok_and(|text| text.contains("name: everywhere"))
+    };
+    assert!(found.iter().any(has), "{shown}");
+}

@@ -201,16 +201,13 @@ impl Seen {
         assert!(self.of("failed").is_empty(), "{:#?}", self.of("failed"));
     }
 
-    /// Each API server was seen to be down, and never two of them.
+    /// Never were two API servers seen to be down. One may come back unseen: whoever
+    /// connects while it starts may be answered late.
     #[track_caller]
-    pub(crate) fn assert_that_each_was_down_alone(&self) {
+    pub(crate) fn assert_that_no_two_were_down(&self) {
         for line in &self.watch {
             let down = line.matches('0').count();
             assert!(down < 2, "{:#?}", self.watch);
-        }
-        for index in 0..3 {
-            let down = |line: &String| line.as_bytes().get(index) == Some(&b'0');
-            assert!(self.watch.iter().any(down), "{:#?}", self.watch);
         }
     }
 }

@@ -28,7 +28,7 @@ echo "systemctl $*" >>"$CLUSTERCTL_ROOT/log"
 case $1 in
 restart) printf 'Id=%s\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n' "$3" >"$CLUSTERCTL_ROOT/units/$3" ;;
 stop) printf 'Id=%s\nLoadState=loaded\nActiveState=inactive\nUnitFileState=enabled\n' "$2" >"$CLUSTERCTL_ROOT/units/$2" ;;
-enable) printf 'Id=%s\nLoadState=loaded\nActiveState=inactive\nUnitFileState=enabled\n' "$3" >"$CLUSTERCTL_ROOT/units/$3" ;;
+enable) printf 'Id=%s\nLoadState=loaded\nActiveState=inactive\nUnitFileState=enabled\n' "$4" >"$CLUSTERCTL_ROOT/units/$4" ;;
 esac
 [ ! -e "$CLUSTERCTL_ROOT/systemctl-fails" ] || { echo 'Job failed' >&2; exit 1; }"#,
     ),

@@ -25,6 +25,7 @@ use anyhow::{Context, bail, ensure};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 pub use admission::kubelet_label;
 pub use validation::validate_pod;
@@ -36,6 +37,11 @@ use crate::tls::{self, ClientAuth};
 use authn::Authenticator;
 use authz::Authorizer;
 use cache::Cache;
+
+/// The real server needs longer than this until it listens. Were it quicker, a
+/// balancer's check would not see that it was gone, and send clients to a server that
+/// knows no roles yet.
+const START: Duration = Duration::from_secs(2);
 
 const PLUGINS: &[&str] = &[
     "AlwaysAdmit",
@@ -119,6 +125,7 @@ fn read(path: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 async fn run(flags: &Flags) -> anyhow::Result<()> {
+    let begin = Instant::now();
     let required = |name: &str| -> anyhow::Result<&str> {
         ensure!(
             flags.has(name) && !flags.get(name).is_empty(),
@@ -303,13 +310,6 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         etcd,
         cache,
     });
-    let serving = server.clone();
-    tokio::spawn(crate::http::serve(
-        listener,
-        Some(server_tls),
-        move |request| route::handle(serving.clone(), request),
-    ));
-    crate::klog!(info, "Serving securely on {bind}:{port}");
     // etcd may come a little later, but without it there is no server.
     let mut tries = 0;
     while let Err(e) = server.etcd.get("/registry/health").await {
@@ -321,6 +321,14 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let _ = server.cache.revision.subscribe().wait_for(|r| *r > 0).await;
+    tokio::time::sleep_until(begin + START).await;
+    let serving = server.clone();
+    tokio::spawn(crate::http::serve(
+        listener,
+        Some(server_tls),
+        move |request| route::handle(serving.clone(), request),
+    ));
+    crate::klog!(info, "Serving securely on {bind}:{port}");
     while let Err(e) = bootstrap::run(&server).await {
         crate::klog!(warn, "poststarthook/rbac/bootstrap-roles: {e}");
         tokio::time::sleep(Duration::from_millis(300)).await;

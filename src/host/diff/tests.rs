@@ -185,6 +185,23 @@ fn what_a_kubelet_wrote_is_nothing_to_give_back() {
 }
 
 #[test]
+fn what_makes_a_node_goes_with_it_though_it_was_right_already() {
+    let hash = sha256(&Content::Bytes(b"x".to_vec().into()));
+    let seen = observed(&format!(
+        "@@section paths\n\
+         8180 0:0 root:root 1 1 2 3 ./etc/kubernetes/pki/ca.key\n\
+         8180 0:0 root:root 1 1 2 3 ./etc/hosts\n\
+         @@section hashes\n{hash}  ./etc/kubernetes/pki/ca.key\n{hash}  ./etc/hosts\n"
+    ));
+    let file = |path| Resource::File(FileResource::text(path, "x").mode(0o600));
+    let resources = ["/etc/kubernetes/pki/ca.key", "/etc/hosts", "/new"].map(file);
+    let plan = diff(&resources, &seen, "demo").expect("a plan");
+    let files: Vec<&str> = plan.receipt.files.keys().map(String::as_str).collect();
+    assert_eq!(files, ["/etc/kubernetes/pki/ca.key", "/new"]);
+    assert!(!plan.receipt.files["/etc/kubernetes/pki/ca.key"].original);
+}
+
+#[test]
 fn a_manifest_in_other_words_restarts_nothing() {
     let path = "/etc/kubernetes/manifests/etcd.yaml";
     let mut observed = Observed::default();

@@ -1,11 +1,11 @@
 # Tells how the managed pieces of this machine look. Changes nothing.
 #
 # Set before this text: the sizes of the lists on standard input, in their
-# order (paths, big, hashed, units, sysctls: items that end in NUL; shown:
-# lines of `sha256 path`), commands (words) and images (1 or empty).
+# order (paths, big, hashed, units, sysctls: items that end in NUL; shown and
+# kubeconfigs: lines of `sha256 path`), commands (words) and images (1 or empty).
 
 : "${paths=0}" "${big=0}" "${hashed=0}" "${units=0}" "${sysctls=0}" "${shown=0}"
-: "${commands=}" "${images=}"
+: "${kubeconfigs=0}" "${commands=}" "${images=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 state=./var/lib/clusterctl
@@ -27,8 +27,8 @@ echo '@@clusterctl observe 1'
 echo '@@section paths'
 list "$paths" stat -c '%f %u:%g %U:%G %s %i %Y %Z %n' --
 
-# Big files are hashed only if they are not as we left them: a stamp is size,
-# inode, times and path, a tab, and the hash.
+# Big files are hashed only if they are not as we left or saw them: a stamp is
+# size, inode, times and path, a tab, and the hash.
 stamps=
 if [ -r "$state/stamps" ]; then stamps=$(head -c 1000000 "$state/stamps"); fi
 changed=
@@ -42,16 +42,18 @@ while IFS= read -r line; do
 		hash=${stamps#*"$line$tab"}
 		printf '%s  %s\n' "${hash%%"$nl"*}" "./${line#* ./}"
 		;;
-	*) if [ -n "$line" ]; then changed="$changed./${line#* ./}$nl"; fi ;;
+	*) if [ -n "$line" ]; then changed="$changed$line$nl"; fi ;;
 	esac
 done <<EOF
 $found
 EOF
 if [ -n "$changed" ]; then
-	printf '%s' "$changed" | tr '\n' '\0' | xargs -0 sha256sum -- 2>/dev/null
+	printf '%s' "$changed" | sed 's/^[^.]* //' | tr '\n' '\0' | sums 1
 fi
 sums=$(list "$hashed" sha256sum --)
 printf '%s\n' "$sums"
+echo '@@section unstamped'
+printf '%s' "$changed"
 
 echo '@@section units'
 list "$units" systemctl show -p Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload --
@@ -67,6 +69,20 @@ while read -r hash path; do
 	if [ -f "$path" ]; then
 		printf '@@section content %s\n' "$path"
 		head -c 262145 "$path" | base64
+	fi
+done <<EOF
+$wanted
+EOF
+
+# What is no secret in the kubeconfigs that are not as they should be.
+wanted=
+if [ "$kubeconfigs" -gt 0 ]; then wanted=$(take "$kubeconfigs"); fi
+while read -r hash path; do
+	case $nl$sums$nl in *"$nl$hash  $path$nl"*) continue ;; esac
+	if [ -f "$path" ]; then
+		printf '@@section kubeconfig %s\n' "$path"
+		sed -n -e 's/^[- ]*server: */server /p' -e 's/^ *certificate-authority-data: */ca /p' \
+			-e 's/^ *client-certificate-data: */certificate /p' "$path" | head -c 65536
 	fi
 done <<EOF
 $wanted

@@ -128,11 +128,16 @@ impl Applier {
     async fn compare_one(&self, object: &Value) -> Result<Option<ObjectChange>, ApiError> {
         let id = ObjectId::of(object, "an object")?;
         let what = format!("compare {id}");
-        let api = self.api(&id).await?;
-        let live = api
-            .get_opt(&id.name)
-            .await
-            .map_err(ApiError::request(&what))?;
+        let live = match self.api(&id).await {
+            Ok(api) => {
+                let live = api.get_opt(&id.name).await;
+                let live = live.map_err(ApiError::request(&what))?;
+                live.map(|live| (api, live))
+            }
+            // Its definition is about to be created as well.
+            Err(error) if error.is_unknown_kind() => None,
+            Err(error) => return Err(error),
+        };
         let show = |value: &Value| {
             if id.kind == "Secret" {
                 String::new()
@@ -140,7 +145,7 @@ impl Applier {
                 yaml(value)
             }
         };
-        let Some(live) = live else {
+        let Some((api, live)) = live else {
             return Ok(Some(ObjectChange {
                 created: true,
                 before: String::new(),
@@ -187,11 +192,18 @@ impl Applier {
                 .await
                 .map_err(ApiError::request(&what))
         };
-        attempt
+        let attempts = attempt
             .retry(backoff(self.budget))
-            .when(ApiError::is_transient)
-            .await?;
-        Ok(id)
+            .when(ApiError::is_transient);
+        // The backoff counts its pauses, not the attempts between them.
+        match tokio::time::timeout(self.budget, attempts).await {
+            Ok(result) => result.map(|_| id),
+            Err(_) => Err(ApiError::Timeout {
+                what,
+                after: self.budget,
+                last: "the API does not answer".into(),
+            }),
+        }
     }
 
     /// Applies many objects, several at once. The order among them does not

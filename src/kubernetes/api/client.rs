@@ -20,9 +20,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::client::{Body, ConfigExt};
 use kube::config::AuthInfo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower::timeout::error::Elapsed;
 use tower::{BoxError, ServiceBuilder};
 
 use super::ApiError;
+
+/// Time for an answer to begin, the connection included. The API server gives
+/// webhooks as long (`timeoutSeconds` is at most 30), and nothing of ours longer.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// A byte stream to an API server.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -68,6 +73,16 @@ pub(super) fn client_of(
     ca: &str,
     identity: &Identity,
 ) -> Result<kube::Client, ApiError> {
+    client_within(ANSWER, name, dial, ca, identity)
+}
+
+fn client_within(
+    answer: Duration,
+    name: &str,
+    dial: Arc<dyn Dial>,
+    ca: &str,
+    identity: &Identity,
+) -> Result<kube::Client, ApiError> {
     let config = config(name, ca, identity)?;
     let https = config
         .rustls_https_connector_with_connector(Connector(dial))
@@ -79,7 +94,11 @@ pub(super) fn client_of(
         .build::<_, Body>(https);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .map_err(BoxError::from)
+        .map_err(move |error: BoxError| match error.is::<Elapsed>() {
+            true => format!("no answer within {answer:?}").into(),
+            false => error,
+        })
+        .timeout(answer)
         .service(http);
     Ok(kube::Client::new(service, "default"))
 }
@@ -154,5 +173,42 @@ impl AsyncWrite for Tunnel {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    /// Takes every connection, and keeps it without a word.
+    #[derive(Default)]
+    struct Mute(std::sync::Mutex<Vec<tokio::io::DuplexStream>>);
+
+    impl Dial for Mute {
+        fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            self.0.lock().unwrap().push(far);
+            async { Ok(Box::new(near) as Box<dyn Stream>) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_ever() {
+        let made = rcgen::generate_simple_self_signed(["kubernetes".to_owned()]).unwrap();
+        let identity = Identity {
+            cert: made.cert.pem(),
+            key: made.signing_key.serialize_pem().into(),
+        };
+        let (answer, mute) = (Duration::from_millis(20), Arc::new(Mute::default()));
+        let client = client_within(answer, "kubernetes", mute, &identity.cert, &identity).unwrap();
+        let error = ApiError::request("ask")(client.apiserver_version().await.unwrap_err());
+        assert_eq!(
+            error.to_string(),
+            "cannot ask: ServiceError: no answer within 20ms"
+        );
+        assert!(error.is_transient());
     }
 }

@@ -73,6 +73,14 @@ impl ApiError {
             if matches!(source.as_ref(), kube::Error::Api(status) if matches!(status.code, 409 | 422)))
     }
 
+    /// Whether the API doesn't know such a kind of object, or not yet.
+    pub fn is_unknown_kind(&self) -> bool {
+        matches!(self, ApiError::Request { source, .. } if match source.as_ref() {
+            kube::Error::Api(status) => status.code == 404,
+            other => matches!(other, kube::Error::Discovery(_)),
+        })
+    }
+
     /// Whether trying again may help: the API wasn't there, or not yet whole.
     pub fn is_transient(&self) -> bool {
         match self {
@@ -80,7 +88,9 @@ impl ApiError {
                 kube::Error::Api(status) => {
                     matches!(status.code, 404 | 409 | 429 | 500 | 502 | 503 | 504)
                 }
-                kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+                kube::Error::HyperError(_)
+                | kube::Error::Service(_)
+                | kube::Error::Discovery(_) => true,
                 _ => false,
             },
             _ => false,
