@@ -6,6 +6,7 @@ use serde_json::json;
 use super::prompt::confirm_by_name;
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
+use crate::inventory::Etcd;
 use crate::phases::{self, Outcome, ResetHost, ResetOptions};
 use crate::report::{count, table};
 use crate::{Error, ExitStatus};
@@ -109,7 +110,9 @@ fn ask(global: &Global, session: &Session) -> Result<(), Error> {
         count(wanted.len(), "host"),
         cluster.name,
         wanted[..wanted.len().min(SHOWN)].join(", "),
-        if whole {
+        if whole && matches!(cluster.etcd, Etcd::External(_)) {
+            "The cluster will be gone. What it stores stays in the external etcd."
+        } else if whole {
             "The cluster and all that it stores will be gone."
         } else {
             "Pods that run there die."
@@ -125,6 +128,13 @@ fn forget_cluster(run: &phases::Run) -> Result<(), Error> {
         run.events().note(format!(
             "the kubeconfig is removed; the CA and its keys stay in {} for the next apply",
             run.state.dir().join("pki").display()
+        ));
+    }
+    if let Etcd::External(etcd) = &run.cluster.etcd {
+        run.events().note(format!(
+            "etcd at {} keeps all that the cluster stored, and the next apply finds it there; to \
+             begin anew, first run `etcdctl del --prefix /registry/` against it",
+            etcd.endpoints.join(", ")
         ));
     }
     Ok(())

@@ -1,7 +1,6 @@
 //! The cluster's API as seen through the SSH session to a control plane.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -24,15 +23,16 @@ use super::survey::Surveyed;
 /// Opens channels of an SSH session to an address that the host can reach.
 pub(super) struct Tunnel {
     session: Session,
-    address: IpAddr,
+    address: String,
     port: u16,
 }
 
 impl Tunnel {
-    pub(super) fn new(session: &Session, address: IpAddr, port: u16) -> Arc<Self> {
+    /// `address` may be a name: the host looks it up.
+    pub(super) fn new(session: &Session, address: impl ToString, port: u16) -> Arc<Self> {
         Arc::new(Tunnel {
             session: session.clone(),
-            address,
+            address: address.to_string(),
             port,
         })
     }
@@ -40,7 +40,7 @@ impl Tunnel {
 
 impl Dial for Tunnel {
     fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
-        let (session, address, port) = (self.session.clone(), self.address.to_string(), self.port);
+        let (session, address, port) = (self.session.clone(), self.address.clone(), self.port);
         async move {
             let stream = session
                 .forward(&address, port)

@@ -25,6 +25,9 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Between two looks at the pods that are left.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long nothing may move before the operator is told what is in the way.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// How many evictions are asked for at once.
 const AT_ONCE: usize = 16;
 
@@ -94,7 +97,7 @@ pub(super) async fn drain(
     part.doing(host, "cordoning");
     let ours = cordon(client, node).await?;
     let drained = tokio::select! {
-        drained = empty(client, host, node, options, part) => drained,
+        drained = empty(run, client, host, node, options, part) => drained,
         _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
     };
     let Err(error) = drained else { return Ok(()) };
@@ -151,6 +154,7 @@ async fn patch(client: &kube::Client, node: &str, with: &serde_json::Value) -> k
 
 /// Evicts until nothing is left to evict.
 async fn empty(
+    run: &Run,
     client: &kube::Client,
     host: &str,
     node: &str,
@@ -161,6 +165,7 @@ async fn empty(
     // Why each pod is still there, by name.
     let mut left: BTreeMap<String, String> = BTreeMap::new();
     let mut unheard = None;
+    let mut patience = Patience::default();
     loop {
         match tokio::time::timeout_at(deadline, pods_on(client, node)).await {
             Ok(Ok(pods)) => {
@@ -183,6 +188,13 @@ async fn empty(
                     ));
                 }
                 part.doing(host, format!("draining: {} left", count(pods.len())));
+                if patience.ends(pods.len(), Instant::now()) {
+                    let patient = options.timeout.as_secs();
+                    run.events().note(format!(
+                        "{host}: not empty yet, waiting up to {patient} s (--timeout){}",
+                        lines(&reasons(&left))
+                    ));
+                }
                 let round = evict_all(client, &pods);
                 match tokio::time::timeout_at(deadline, round).await {
                     Ok(answers) => left = answers?,
@@ -195,10 +207,7 @@ async fn empty(
             Err(_) => {}
         }
         if Instant::now() + PAUSE >= deadline {
-            let mut pods: Vec<String> = left
-                .iter()
-                .map(|(pod, why)| format!("{pod}: {why}"))
-                .collect();
+            let mut pods = reasons(&left);
             pods.extend(unheard);
             let why = format!(
                 "it was not empty within {} s (--timeout)",
@@ -208,6 +217,39 @@ async fn empty(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Whether it is time to say what is being waited for: once for every wait in
+/// which nothing moves.
+#[derive(Debug, Default)]
+struct Patience {
+    waiting: Option<(usize, Instant)>,
+    told: bool,
+}
+
+impl Patience {
+    fn ends(&mut self, pods: usize, now: Instant) -> bool {
+        match self.waiting {
+            Some((before, since)) if before == pods => {
+                let ends = !self.told && now.duration_since(since) >= QUIET;
+                self.told |= ends;
+                ends
+            }
+            _ => {
+                *self = Patience {
+                    waiting: Some((pods, now)),
+                    told: false,
+                };
+                false
+            }
+        }
+    }
+}
+
+fn reasons(left: &BTreeMap<String, String>) -> Vec<String> {
+    left.iter()
+        .map(|(pod, why)| format!("{pod}: {why}"))
+        .collect()
 }
 
 fn count(pods: usize) -> String {
@@ -420,6 +462,18 @@ mod tests {
             }));
             assert_eq!(fate(&pod), expected, "{pod:?}");
         }
+    }
+
+    #[test]
+    fn a_long_wait_is_explained_once() {
+        let (mut patience, start) = (Patience::default(), Instant::now());
+        let mut ends = |pods, after| patience.ends(pods, start + Duration::from_secs(after));
+        assert!(!ends(3, 0) && !ends(3, 9));
+        assert!(!ends(2, 12), "one has gone");
+        assert!(!ends(2, 21));
+        assert!(ends(2, 22));
+        assert!(!ends(2, 60), "said already");
+        assert!(!ends(1, 61) && ends(1, 71));
     }
 
     #[test]

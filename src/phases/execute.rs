@@ -180,7 +180,6 @@ impl Execution<'_> {
             return Ok(Granted::nothing());
         }
         super::objects::apply(self.run, self.plan, &self.api).await?;
-        super::upload_certs::upload(self.run, self.plan, &self.api).await?;
         // Workers go through the endpoint, so it has to lead somewhere by now.
         let control_planes = self.plan.work.iter().filter(|work| work.is_control_plane());
         if control_planes

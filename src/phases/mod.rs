@@ -25,6 +25,7 @@ mod plan;
 mod plan_file;
 mod preflight;
 mod reach_endpoint;
+mod reach_etcd;
 mod remove_node;
 mod render;
 mod renewed;

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::cluster_api::ClusterApi;
 use super::plan::Plan;
-use super::{Phase, Run};
+use super::{Phase, Run, upload_certs};
 use crate::Error;
-use crate::engine::Event;
+use crate::engine::{Event, Part};
 use crate::kubernetes::api::{ApiError, ObjectChange};
 
 /// Phases that are nothing but objects, in order.
@@ -66,7 +66,7 @@ pub(super) async fn compare(
         .collect())
 }
 
-/// Applies what the plan says. What the plan could not know, because there was
+/// Applies what the plan says, phase by phase. What the plan could not know, because there was
 /// no API yet, is compared now.
 pub(super) async fn apply(run: &Run, plan: &Plan, api: &ClusterApi) -> Result<(), Error> {
     if api.ensure_admin(&plan.context).await? {
@@ -90,26 +90,43 @@ pub(super) async fn apply(run: &Run, plan: &Plan, api: &ClusterApi) -> Result<()
             .filter(|(owner, _)| *owner == phase)
             .map(|(_, change)| change)
             .collect();
-        if changes.is_empty() {
+        let uploads = phase == Phase::UploadCerts && plan.certificate_key.is_some();
+        if changes.is_empty() && !uploads {
             continue;
         }
-        let objects: Vec<Value> = plan
-            .objects
-            .iter()
-            .map(|(_, object)| object)
-            .filter(|object| changes.iter().any(|change| change.id.names(object)))
-            .cloned()
-            .collect();
         let part = run.tracker.part(phase);
-        let what = format!("{} objects", objects.len());
-        run.journalled(None, phase, &what, async {
-            Ok(api.applier().apply_all(&objects).await?)
-        })
-        .await?;
-        for change in changes {
-            let how = if change.created { "created" } else { "updated" };
-            part.changed(change.id.to_string(), how);
+        if !changes.is_empty() {
+            apply_changes(run, plan, api, &part, changes).await?;
         }
+        if uploads {
+            upload_certs::upload(run, plan, api, &part).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn apply_changes(
+    run: &Run,
+    plan: &Plan,
+    api: &ClusterApi,
+    part: &Part,
+    changes: Vec<&ObjectChange>,
+) -> Result<(), Error> {
+    let objects: Vec<Value> = plan
+        .objects
+        .iter()
+        .map(|(_, object)| object)
+        .filter(|object| changes.iter().any(|change| change.id.names(object)))
+        .cloned()
+        .collect();
+    let what = format!("{} objects", objects.len());
+    run.journalled(None, part.phase(), &what, async {
+        Ok(api.applier().apply_all(&objects).await?)
+    })
+    .await?;
+    for change in changes {
+        let how = if change.created { "created" } else { "updated" };
+        part.changed(change.id.to_string(), how);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt};
 
 use super::survey::{Aside, Surveyed, survey};
-use super::{Phase, Run};
+use super::{Phase, Run, reach_endpoint};
 use crate::Error;
 use crate::host;
 use crate::host::preflight::{
@@ -118,6 +118,21 @@ async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Find
         .collect();
     let mut findings = host::preflight::check(&run.cluster, &subjects);
     findings.extend(reachability(run, &subjects, surveyed).await?);
+    let control_planes = subjects
+        .iter()
+        .zip(surveyed)
+        .filter(|(subject, _)| subject.host.is_control_plane())
+        .map(|(subject, one)| (subject, &one.session))
+        .collect();
+    findings.extend(super::reach_etcd::findings(run, control_planes).await?);
+    let of_cluster = subjects
+        .iter()
+        .zip(surveyed)
+        .find(|(subject, _)| subject.owned && subject.host.is_control_plane());
+    if let Some((subject, one)) = of_cluster {
+        let name = &subject.host.name;
+        findings.extend(reach_endpoint::finding(&run.cluster, ca, name, &one.session).await);
+    }
     Ok(findings)
 }
 

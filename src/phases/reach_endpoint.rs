@@ -5,12 +5,14 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::Error;
+use crate::host::preflight::{Finding, Severity};
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::Endpoints;
-use crate::kubernetes::api::{Stream, serving_certificate};
-use crate::ssh::Session;
+use crate::kubernetes::api::{self, Stream, failed_checks, serving_certificate};
+use crate::ssh::{Session, escape};
 
 use super::Run;
+use super::cluster_api::Tunnel;
 use super::desired::Context;
 use super::plan::Plan;
 
@@ -80,6 +82,48 @@ pub(super) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether an endpoint that isn't one of our own leads to an API server of the cluster
+/// right now, as `session`'s host sees it: one try. `None` if there is no such
+/// endpoint.
+pub(super) async fn probe(
+    cluster: &Cluster,
+    ca: &str,
+    session: &Session,
+) -> Option<(Endpoint, Result<(), String>)> {
+    let endpoint = cluster.control_plane_endpoint.as_ref()?;
+    let local = matches!(cluster.load_balancer, LoadBalancer::Local { .. });
+    if local || brings_own_certificate(cluster) {
+        return None;
+    }
+    let tunnel = Tunnel::new(session, &endpoint.host, endpoint.port);
+    let answer = match tokio::time::timeout(TRY, api::answers(tunnel, ca)).await {
+        Ok(answer) => answer.map_err(|error| failed_checks(&error.to_string())),
+        Err(_) => Err(silent()),
+    };
+    Some((endpoint.clone(), answer))
+}
+
+/// Warns if the endpoint of a cluster that exists leads nowhere: workers don't reach
+/// the API then, whatever this run does.
+pub(super) async fn finding(
+    cluster: &Cluster,
+    ca: &str,
+    control_plane: &str,
+    session: &Session,
+) -> Option<Finding> {
+    let (endpoint, answer) = probe(cluster, ca, session).await?;
+    Some(Finding {
+        check: "ControlPlaneEndpoint".into(),
+        host: control_plane.to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "{endpoint} (controlPlaneEndpoint) does not lead to the API: {}",
+            escape(&answer.err()?)
+        ),
+        remedy: Some("look at the load balancer, and whether the API servers run".into()),
+    })
+}
+
 /// The control plane whose certificate was renewed on the host, if this is such a one.
 fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     use base64::Engine as _;
@@ -98,9 +142,6 @@ fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
 /// The endpoint, if it is one that somebody else answers for.
 fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoint> {
     let endpoint = cluster.control_plane_endpoint.as_ref()?;
-    let args = &cluster.api_server.extra_args;
-    // Then it isn't our certificates that API servers show.
-    let own_certificate = args.iter().any(|arg| arg.name == "tls-cert-file");
     let itself = match endpoints.control_planes.as_slice() {
         [(_, only)] => {
             *only == *endpoint
@@ -111,7 +152,13 @@ fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoi
         _ => false,
     };
     let external = cluster.load_balancer == LoadBalancer::External;
-    (external && !itself && !own_certificate).then_some(endpoint)
+    (external && !itself && !brings_own_certificate(cluster)).then_some(endpoint)
+}
+
+/// Whether it isn't our certificates that API servers show.
+fn brings_own_certificate(cluster: &Cluster) -> bool {
+    let args = &cluster.api_server.extra_args;
+    args.iter().any(|arg| arg.name == "tls-cert-file")
 }
 
 async fn connect(session: &Session, endpoint: &Endpoint) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
@@ -124,11 +171,12 @@ async fn connect(session: &Session, endpoint: &Endpoint) -> io::Result<(Box<dyn 
     };
     match tokio::time::timeout(TRY, attempt).await {
         Ok(result) => result,
-        Err(_) => Err(io::Error::other(format!(
-            "no answer within {} s",
-            TRY.as_secs()
-        ))),
+        Err(_) => Err(io::Error::other(silent())),
     }
+}
+
+fn silent() -> String {
+    format!("no answer within {} s", TRY.as_secs())
 }
 
 /// Who has answered, and who not yet.

@@ -13,6 +13,7 @@ use super::desired::Context;
 use super::plan::Plan;
 use super::{Phase, Run};
 use crate::Error;
+use crate::engine::Part;
 use crate::inventory::{Cluster, Etcd};
 use crate::kubernetes::api::ApiError;
 use crate::kubernetes::upload_certs::{self, CertificateKey};
@@ -37,7 +38,12 @@ pub(super) fn wanted(run: &Run) -> bool {
 }
 
 /// Uploads, if the plan says so. What an earlier run uploaded is replaced.
-pub(super) async fn upload(run: &Run, plan: &Plan, api: &ClusterApi) -> Result<(), Error> {
+pub(super) async fn upload(
+    run: &Run,
+    plan: &Plan,
+    api: &ClusterApi,
+    part: &Part,
+) -> Result<(), Error> {
     let Some(key) = &plan.certificate_key else {
         return Ok(());
     };
@@ -60,9 +66,7 @@ pub(super) async fn upload(run: &Run, plan: &Plan, api: &ClusterApi) -> Result<(
         },
     )
     .await?;
-    run.tracker
-        .part(Phase::UploadCerts)
-        .changed("Secret kube-system/kubeadm-certs", "uploaded");
+    part.changed("Secret kube-system/kubeadm-certs", "uploaded");
     Ok(())
 }
 

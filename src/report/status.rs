@@ -46,7 +46,16 @@ fn header(status: &ClusterStatus, painter: &Painter) -> String {
             why.as_deref().unwrap_or("nobody says why")
         )),
     };
-    format!("{first}\n{api}")
+    let endpoint = match &status.api.endpoint {
+        Some(one) if !one.reachable => painter.bad(&format!(
+            "{} (controlPlaneEndpoint) does not lead there: {}",
+            one.address,
+            one.error.as_deref().unwrap_or("nobody says why")
+        )),
+        Some(one) => format!("{} (controlPlaneEndpoint) leads there", one.address),
+        None => return format!("{first}\n{api}"),
+    };
+    format!("{first}\n{api}\n{endpoint}")
 }
 
 fn hosts(status: &ClusterStatus, painter: &Painter) -> String {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{count, human, table};
 use crate::engine::{Event, Sink};
+use crate::phases::Phase;
 
 /// Listens to a run and sums it up.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ struct Seen {
     host_changes: usize,
     other_changes: usize,
     failed: Vec<(String, &'static str)>,
+    /// What preflight warns of stands above everything, and is asked about.
+    preflight_is_over: bool,
+    warnings: Vec<String>,
 }
 
 impl Summary {
@@ -59,6 +63,9 @@ impl Summary {
         for (host, phase) in &seen.failed {
             text.push_str(&format!("\n{host} was set aside in phase {phase}"));
         }
+        for warning in &seen.warnings {
+            text.push_str(&format!("\nwarning: {warning}"));
+        }
         text
     }
 }
@@ -75,6 +82,7 @@ impl Sink for Summary {
         match event {
             // What ends and is taken up again, as joining is, is still one phase.
             Event::PhaseFinished { phase, elapsed } => {
+                seen.preflight_is_over |= *phase == Phase::Preflight.name();
                 match seen.phases.iter_mut().find(|(name, _)| name == phase) {
                     Some((_, sum)) => *sum += *elapsed,
                     None => seen.phases.push((phase, *elapsed)),
@@ -83,6 +91,7 @@ impl Sink for Summary {
             Event::HostDone { changed, .. } => seen.host_changes += changed,
             Event::Changed { .. } => seen.other_changes += 1,
             Event::HostFailed { host, phase, .. } => seen.failed.push((host.clone(), phase)),
+            Event::Warning { text } if seen.preflight_is_over => seen.warnings.push(text.clone()),
             _ => {}
         }
     }

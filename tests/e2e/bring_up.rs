@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::{Value, json};
 
@@ -59,14 +59,15 @@ impl Story {
             valid.stdout.contains("1 control plane, 2 workers"),
             "{valid:?}"
         );
-        let before = self.traces();
+        let since = SystemTime::now();
+        let before = self.traces(since);
         self.operator.run(&["preflight"]).exits(0);
         let plan = self
             .operator
             .run(&["plan", "--exit-code", "--output", "json"])
             .exits(3);
         self.operator.run(&["plan"]).exits(0);
-        traces::assert_same(&before, &self.traces());
+        traces::assert_same(&before, &self.traces(since));
         let planned = planned(&plan.json());
         let worker = &self.hosts[1];
         for expected in [
@@ -86,10 +87,10 @@ impl Story {
     }
 
     /// Files on hosts and on the workstation.
-    fn traces(&self) -> Traces {
+    fn traces(&self, since: SystemTime) -> Traces {
         let mut traces = traces::of_directory(&self.operator.dir);
         for host in &self.hosts {
-            traces.extend(traces::of_host(&self.lab, host));
+            traces.extend(traces::of_host(&self.lab, host, since));
         }
         traces
     }
@@ -184,21 +185,13 @@ impl Story {
 
     fn a_plan_for_a_cluster_touches_nothing(&self) {
         self.says("plan on a finished cluster");
+        let since = SystemTime::now();
         let look = || {
-            let mut traces = self.traces();
+            let mut traces = self.traces(since);
             traces.extend(traces::of_api(&self.operator, &self.cluster));
             traces
         };
-        // Controllers may still be at it.
-        let mut before = look();
-        for _ in 0..20 {
-            std::thread::sleep(Duration::from_secs(1));
-            let now = look();
-            if now == before {
-                break;
-            }
-            before = now;
-        }
+        let before = traces::settled(look);
         let plan = self.operator.run(&["plan", "--exit-code"]).exits(0);
         assert_eq!(plan.stdout.trim(), "nothing to change");
         traces::assert_same(&before, &look());

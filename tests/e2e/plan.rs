@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -54,8 +54,10 @@ impl Story {
     }
 
     /// Draws a plan in every form; all say the same, and none leaves a trace.
-    fn plan(&self, file: &str, look: impl Fn() -> Traces) -> Value {
-        let before = settled(&look);
+    fn plan(&self, file: &str, look: impl Fn(SystemTime) -> Traces) -> Value {
+        let since = SystemTime::now();
+        let look = || look(since);
+        let before = traces::settled(look);
         let first = self.operator.run(&["plan", "--output", "json"]).exits(0);
         let text = self
             .operator
@@ -88,7 +90,7 @@ impl Story {
 
     fn a_plan_for_bare_hosts_can_be_kept(&self) {
         self.says("bare hosts: a plan leaves no trace, and is the same each time");
-        let plan = self.plan("next.plan", || self.disks(&[]));
+        let plan = self.plan("next.plan", |since| self.disks(&[], since));
         assert_eq!(plan["apiAnswers"], false);
         let lines = planned(&plan);
         for line in [
@@ -163,8 +165,8 @@ impl Story {
             "echo 'maxPods: 42' >>/var/lib/kubelet/config.yaml",
         );
         self.write_corefile("mine\n");
-        let plan = self.plan("drift.plan", || {
-            let mut traces = self.disks(&ALIVE);
+        let plan = self.plan("drift.plan", |since| {
+            let mut traces = self.disks(&ALIVE, since);
             traces.extend(traces::of_api(&self.operator, &self.cluster));
             traces
         });
@@ -238,29 +240,14 @@ impl Story {
     }
 
     /// Everything on the hosts' disks, and the times of what is ours there.
-    fn disks(&self, but: &[&str]) -> Traces {
+    fn disks(&self, but: &[&str], since: SystemTime) -> Traces {
         let mut traces = traces::of_directory(&self.operator.dir);
         for host in [&self.first, &self.second] {
             traces.extend(traces::of_disk(&self.lab, host, but));
-            traces.extend(traces::of_host(&self.lab, host));
+            traces.extend(traces::of_host(&self.lab, host, since));
         }
         traces
     }
-}
-
-/// Looks until twice the same is seen: controllers and kubelets may still be at
-/// it.
-fn settled(look: &impl Fn() -> Traces) -> Traces {
-    let mut before = look();
-    for _ in 0..20 {
-        std::thread::sleep(Duration::from_secs(2));
-        let now = look();
-        if now == before {
-            break;
-        }
-        before = now;
-    }
-    before
 }
 
 /// A plan has to fit the schema that is published.

@@ -1,7 +1,7 @@
 //! `status`: what it says of a cluster that is well, and of one that isn't.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -89,23 +89,15 @@ impl Story {
     fn a_healthy_cluster_is_well_and_stays_untouched(&self) {
         self.says("a healthy cluster");
         self.wait_until("health", |status| status["healthy"] == true);
+        let since = SystemTime::now();
         let look = || {
             let mut traces = traces::of_directory(&self.operator.dir);
             for name in &self.hosts {
-                traces.extend(traces::of_host(&self.lab, name));
+                traces.extend(traces::of_host(&self.lab, name, since));
             }
             traces
         };
-        // Times that the file system has yet to tell of what apply did come late.
-        let mut before = look();
-        for _ in 0..20 {
-            std::thread::sleep(Duration::from_secs(1));
-            let now = look();
-            if now == before {
-                break;
-            }
-            before = now;
-        }
+        let before = traces::settled(look);
         let (status, took) = self.status();
         traces::assert_same(&before, &look());
         self.says(&format!("took {:.1} s", took.as_secs_f64()));

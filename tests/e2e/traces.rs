@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -22,20 +23,44 @@ pub(crate) fn assert_same(before: &Traces, after: &Traces) {
     );
 }
 
-/// Files of hosts with mode, owner, size and times. What a kubelet writes while
-/// it runs is left out.
-pub(crate) fn of_host(lab: &Lab, host: &str) -> Traces {
+/// Looks until twice the same is seen: controllers and kubelets may still be at
+/// it.
+pub(crate) fn settled(look: impl Fn() -> Traces) -> Traces {
+    let mut before = look();
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_secs(2));
+        let now = look();
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    before
+}
+
+/// Files of hosts with mode, owner, size and the time of the last change if that
+/// is later than `since`. Of older ones an overlay file system may speak late: it
+/// goes on telling a directory's times from before there was an own copy of it,
+/// until its cache is emptied. What a kubelet writes while it runs is left out.
+pub(crate) fn of_host(lab: &Lab, host: &str, since: SystemTime) -> Traces {
+    let since = since.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     let listing = lab.sh(
         host,
         "cd /; find etc usr/bin usr/lib/systemd usr/local opt root var/lib/clusterctl \
          var/lib/kubelet/pki var/lib/kubelet/*.yaml var/lib/kubelet/*.env \
          $(ls -A tmp | sed s:^:tmp/:) $(ls -A run | grep -i clusterctl | sed s:^:run/:) \
-         -xdev -printf '%p %m %U:%G %s %T@ %C@\\n' 2>/dev/null; true",
+         -xdev -printf '%p %m %U:%G %s %C@\\n' 2>/dev/null; true",
     );
     assert!(listing.lines().count() > 100, "{host}: {listing}");
     listing
         .lines()
-        .map(|line| format!("{host} {line}"))
+        .map(|line| {
+            let (file, changed) = line.rsplit_once(' ').unwrap();
+            match changed.parse::<f64>().unwrap() > since {
+                true => format!("{host} {line}"),
+                false => format!("{host} {file}"),
+            }
+        })
         .collect()
 }
 

@@ -5,6 +5,7 @@
 //! `apply` brings or sets by itself is no fault of a host: such a check says
 //! what will be done, as [`Severity::Info`].
 
+mod external_etcd;
 mod fleet;
 mod node;
 mod proxy;
@@ -20,6 +21,7 @@ use serde::Serialize;
 use super::Gathered;
 use crate::inventory::{Cluster, Host};
 
+pub use external_etcd::check_external_etcd;
 pub use reach::{
     Connection, Probe, check_reachability, parse_reachability, reachability, required_connections,
 };

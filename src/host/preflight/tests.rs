@@ -69,6 +69,49 @@ fn found(change: impl FnOnce(&mut Cluster, &mut Gathered, &mut Gathered)) -> Vec
         .collect()
 }
 
+/// What a control plane is told about an external etcd of two.
+fn external_etcd(first: Result<&str, &str>, second: Result<&str, &str>) -> Vec<String> {
+    let (cluster, gathered) = (cluster(), good("cp1"));
+    let subject = Subject {
+        host: &cluster.hosts[0],
+        gathered: &gathered,
+        owned: false,
+    };
+    let answers = [
+        ("https://etcd1:2379", first),
+        ("https://etcd2:2379", second),
+    ]
+    .map(|(url, answer)| {
+        let answer = answer.map(str::to_owned).map_err(str::to_owned);
+        (url.to_owned(), answer)
+    });
+    check_external_etcd(&subject, &answers)
+        .into_iter()
+        .map(|f| format!("{:?} {}: {}", f.severity, f.check, f.message))
+        .collect()
+}
+
+#[test]
+fn an_external_etcd_has_to_answer_and_be_new_enough() {
+    let (well, refused) = (Ok("3.6.8"), Err("connection refused"));
+    assert_eq!(external_etcd(well, well), ["Passed ExternalEtcdVersion: "]);
+    assert_eq!(
+        external_etcd(well, refused),
+        ["Warning ExternalEtcdVersion: https://etcd2:2379: connection refused"]
+    );
+    assert_eq!(
+        external_etcd(refused, refused),
+        [
+            "Error ExternalEtcdVersion: https://etcd1:2379: connection refused",
+            "Error ExternalEtcdVersion: https://etcd2:2379: connection refused"
+        ]
+    );
+    assert_eq!(
+        external_etcd(Ok("3.4.36"), well),
+        ["Error ExternalEtcdVersion: https://etcd1:2379 is etcd 3.4.36"]
+    );
+}
+
 #[test]
 fn good_hosts_pass() {
     assert_eq!(found(|_, _, _| {}), [""; 0]);

@@ -54,6 +54,17 @@ impl std::fmt::Debug for Identity {
     }
 }
 
+/// A server and who speaks to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Server<'a> {
+    /// Scheme and host of every request; the way there is the dialer's affair.
+    pub(super) url: &'a str,
+    /// What its certificate is verified against, PEM. Without one it isn't verified.
+    pub(super) ca: Option<&'a str>,
+    /// As whom.
+    pub(super) identity: Option<&'a Identity>,
+}
+
 /// Makes a client that speaks to the API server behind `dial` as `identity`.
 ///
 /// # Errors
@@ -63,27 +74,46 @@ pub fn client(
     ca: &str,
     identity: &Identity,
 ) -> Result<kube::Client, ApiError> {
-    client_of("kubernetes", dial, ca, identity)
+    let server = Server {
+        url: "https://kubernetes",
+        ca: Some(ca),
+        identity: Some(identity),
+    };
+    client_of(server, dial)
 }
 
-/// The same for any server, whose certificate has to carry `name`.
-pub(super) fn client_of(
-    name: &str,
-    dial: Arc<dyn Dial>,
-    ca: &str,
-    identity: &Identity,
-) -> Result<kube::Client, ApiError> {
-    client_within(ANSWER, name, dial, ca, identity)
+/// Whether an API server of the cluster whose CA is `ca` answers behind `dial`, and
+/// is ready to serve. Asks as nobody: one that wants to know more still answers.
+///
+/// # Errors
+/// Who answers instead, why nobody does, or what is not ready.
+pub async fn answers(dial: Arc<dyn Dial>, ca: &str) -> Result<(), ApiError> {
+    let server = Server {
+        url: "https://kubernetes",
+        ca: Some(ca),
+        identity: None,
+    };
+    let request = http::Request::get("/readyz")
+        .body(Vec::new())
+        .map_err(ApiError::client)?;
+    match client_of(server, dial)?.request_text(request).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => Ok(()),
+        Err(error) => Err(ApiError::request("reach the API")(error)),
+    }
+}
+
+/// A client of any server.
+pub(super) fn client_of(server: Server<'_>, dial: Arc<dyn Dial>) -> Result<kube::Client, ApiError> {
+    client_within(ANSWER, server, dial)
 }
 
 fn client_within(
     answer: Duration,
-    name: &str,
+    server: Server<'_>,
     dial: Arc<dyn Dial>,
-    ca: &str,
-    identity: &Identity,
 ) -> Result<kube::Client, ApiError> {
-    let config = config(name, ca, identity)?;
+    let config = config(server)?;
     let https = config
         .rustls_https_connector_with_connector(Connector(dial))
         .map_err(ApiError::client)?;
@@ -103,15 +133,20 @@ fn client_within(
     Ok(kube::Client::new(service, "default"))
 }
 
-fn config(name: &str, ca: &str, identity: &Identity) -> Result<kube::Config, ApiError> {
-    let mut config = kube::Config::new(http::Uri::from_static("https://kubernetes"));
-    config.root_cert = Some(pem_certificates(ca)?);
-    config.tls_server_name = Some(name.into());
-    config.auth_info = AuthInfo {
-        client_certificate_data: Some(STANDARD.encode(&identity.cert)),
-        client_key_data: Some(STANDARD.encode(identity.key.as_bytes()).into()),
-        ..AuthInfo::default()
-    };
+fn config(server: Server<'_>) -> Result<kube::Config, ApiError> {
+    let url = server.url.parse().map_err(ApiError::client)?;
+    let mut config = kube::Config::new(url);
+    match server.ca {
+        Some(ca) => config.root_cert = Some(pem_certificates(ca)?),
+        None => config.accept_invalid_certs = true,
+    }
+    if let Some(identity) = server.identity {
+        config.auth_info = AuthInfo {
+            client_certificate_data: Some(STANDARD.encode(&identity.cert)),
+            client_key_data: Some(STANDARD.encode(identity.key.as_bytes()).into()),
+            ..AuthInfo::default()
+        };
+    }
     Ok(config)
 }
 
@@ -203,7 +238,12 @@ mod tests {
             key: made.signing_key.serialize_pem().into(),
         };
         let (answer, mute) = (Duration::from_millis(20), Arc::new(Mute::default()));
-        let client = client_within(answer, "kubernetes", mute, &identity.cert, &identity).unwrap();
+        let server = Server {
+            url: "https://kubernetes",
+            ca: Some(&identity.cert),
+            identity: Some(&identity),
+        };
+        let client = client_within(answer, server, mute).unwrap();
         let error = ApiError::request("ask")(client.apiserver_version().await.unwrap_err());
         assert_eq!(
             error.to_string(),

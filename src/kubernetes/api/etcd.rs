@@ -8,12 +8,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::client::{Dial, Identity, client_of};
+use super::client::{Dial, Identity, Server, client_of};
 use super::{ApiError, Health};
 
-/// What etcd's serving certificate is verified against: kubeadm gives it to
-/// every member.
-const SERVER_NAME: &str = "localhost";
+/// The name in it is what etcd's serving certificate is verified against: kubeadm
+/// gives it to every member.
+const URL: &str = "https://localhost";
 
 /// A client of one member.
 #[derive(Clone)]
@@ -110,7 +110,44 @@ impl EtcdClient {
     /// # Errors
     /// [`ApiError::Client`] if the certificates don't parse.
     pub fn new(dial: Arc<dyn Dial>, ca: &str, identity: &Identity) -> Result<Self, ApiError> {
-        client_of(SERVER_NAME, dial, ca, identity).map(EtcdClient)
+        let server = Server {
+            url: URL,
+            ca: Some(ca),
+            identity: Some(identity),
+        };
+        client_of(server, dial).map(EtcdClient)
+    }
+
+    /// A client of an etcd that somebody else runs, behind `dial`. Without a CA it is
+    /// not verified who answers: enough to ask for its version.
+    ///
+    /// # Errors
+    /// [`ApiError::Client`] if the URL or the certificates don't parse.
+    pub fn external(
+        dial: Arc<dyn Dial>,
+        url: &str,
+        ca: Option<&str>,
+        identity: Option<&Identity>,
+    ) -> Result<Self, ApiError> {
+        client_of(Server { url, ca, identity }, dial).map(EtcdClient)
+    }
+
+    /// Its release, such as `3.6.8`.
+    ///
+    /// # Errors
+    /// What the server says, or the way to it; TLS that refuses either side.
+    pub async fn version(&self) -> Result<String, ApiError> {
+        #[derive(Deserialize)]
+        struct Version {
+            etcdserver: String,
+        }
+        let request = Request::get("/version")
+            .body(Vec::new())
+            .map_err(|error| ApiError::Client(error.to_string()))?;
+        let answer = self.0.request::<Version>(request).await;
+        Ok(answer
+            .map_err(ApiError::request("ask etcd for its version"))?
+            .etcdserver)
     }
 
     /// Every member. Linearizable: only an etcd in quorum answers.
@@ -221,7 +258,77 @@ impl EtcdClient {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::io;
+
+    use futures::FutureExt;
+    use futures::future::BoxFuture;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::super::Stream;
     use super::*;
+
+    /// A server that speaks TLS to clients of its CA's, and tells its version.
+    struct Strict(Arc<rustls::ServerConfig>);
+
+    impl Dial for Strict {
+        fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let acceptor = tokio_rustls::TlsAcceptor::from(self.0.clone());
+            tokio::spawn(async move {
+                let mut tls = acceptor.accept(far).await?;
+                let mut request = [0; 1024];
+                let n = tls.read(&mut request).await?;
+                assert!(request[..n].starts_with(b"GET /version HTTP/1.1\r\n"));
+                let body = r#"{"etcdserver":"3.6.8","etcdcluster":"3.6.0"}"#;
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                tls.write_all((head + body).as_bytes()).await?;
+                tls.shutdown().await
+            });
+            async { Ok(Box::new(near) as Box<dyn Stream>) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_etcd_of_somebody_else_knows_its_clients() {
+        let made = |name: &str| {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            let identity = Identity {
+                cert: made.cert.pem(),
+                key: made.signing_key.serialize_pem().into(),
+            };
+            (made, identity)
+        };
+        let ((server, trusted), (_, stranger)) = (made("etcd1"), made("etcd1"));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(server.cert.der().clone()).unwrap();
+        let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(
+            Arc::new(roots),
+            provider.clone(),
+        );
+        let key = rustls::pki_types::PrivateKeyDer::try_from(server.signing_key.serialize_der());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(vec![server.cert.der().clone()], key.unwrap())
+            .unwrap();
+        let dial = Arc::new(Strict(Arc::new(config)));
+        let ask = async |ca: Option<&str>, identity| {
+            let url = "https://etcd1:2379";
+            let client = EtcdClient::external(dial.clone(), url, ca, identity).unwrap();
+            client.version().await.map_err(|error| error.to_string())
+        };
+        let ca = Some(trusted.cert.as_str());
+        assert_eq!(ask(ca, Some(&trusted)).await, Ok("3.6.8".into()));
+        assert_eq!(ask(None, Some(&trusted)).await, Ok("3.6.8".into()));
+        let refused = ask(ca, Some(&stranger)).await.unwrap_err();
+        assert!(refused.contains("alert"), "{refused}");
+        let refused = ask(ca, None).await.unwrap_err();
+        assert!(refused.contains("CertificateRequired"), "{refused}");
+        let another = ask(Some(&stranger.cert), Some(&trusted)).await.unwrap_err();
+        assert!(another.contains("certificate"), "{another}");
+    }
 
     /// As etcd 3.6 wrote it: defaults are left out.
     #[test]

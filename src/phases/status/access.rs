@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use zeroize::Zeroizing;
 
-use crate::inventory::Host;
+use crate::inventory::{Endpoint, Host};
 use crate::kubernetes::api::{self, ApiError, Health, Identity};
 use crate::kubernetes::read_embedded;
-use crate::phases::Run;
 use crate::phases::cluster_api::Tunnel;
+use crate::phases::{Run, reach_endpoint};
 use crate::ssh::Session;
 
 /// Time for the list of Nodes through one control plane.
@@ -76,6 +76,16 @@ impl Access {
             true => "no control plane can be reached".into(),
             false => said.join("; "),
         })
+    }
+
+    /// Whether the endpoint leads to the API, seen from the first of `through`.
+    pub(super) async fn endpoint(
+        &self,
+        run: &Run,
+        through: &[(&Host, Session)],
+    ) -> Option<(Endpoint, Result<(), String>)> {
+        let ((ca, _), (_, session)) = self.0.as_ref().ok().zip(through.first())?;
+        reach_endpoint::probe(&run.cluster, ca, session).await
     }
 }
 

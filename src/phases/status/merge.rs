@@ -8,10 +8,10 @@ use super::drift::Drift;
 use super::etcd::{self, Member};
 use super::host::{Told, component};
 use super::model::{
-    ApiStatus, CertificateStatus, ClusterStatus, ComponentStatus, DriftStatus, EtcdStatus, Health,
-    HostDrift, HostStatus, NodeStatus, Validity,
+    ApiStatus, CertificateStatus, ClusterStatus, ComponentStatus, DriftStatus, EndpointStatus,
+    EtcdStatus, Health, HostDrift, HostStatus, NodeStatus, Validity,
 };
-use crate::inventory::{Cluster, Etcd, Host, Role};
+use crate::inventory::{Cluster, Endpoint, Etcd, Host, Role};
 use crate::kubernetes::api;
 use crate::ssh::escape;
 
@@ -23,6 +23,8 @@ pub(super) struct Answers {
     pub(super) hosts: Vec<Result<Told, String>>,
     /// Through whom the API was asked, and its Nodes.
     pub(super) api: Result<(String, Vec<Node>), String>,
+    /// Whether the endpoint leads there, if somebody else answers for it.
+    pub(super) endpoint: Option<(Endpoint, Result<(), String>)>,
     /// etcd's members, unless the operator runs it.
     pub(super) etcd: Result<Vec<Member>, String>,
     pub(super) drift: Result<Drift, String>,
@@ -52,7 +54,9 @@ pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
         reachable: answers.api.is_ok(),
         through: answers.api.as_ref().ok().map(|(host, _)| host.clone()),
         error: answers.api.as_ref().err().map(|why| super::short(why)),
+        endpoint: answers.endpoint.as_ref().map(of_endpoint),
     };
+    let leads_there = api.endpoint.as_ref().is_none_or(|one| one.reachable);
     let etcd = of_etcd(cluster, answers);
     let certificates = certs::merge(&certificates(cluster, answers), answers.time);
     let drift = of_drift(&hosts, &answers.drift);
@@ -61,6 +65,7 @@ pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
         kubernetes_version: cluster.version.to_string(),
         time: answers.time,
         healthy: api.reachable
+            && leads_there
             && hosts.iter().all(HostStatus::is_well)
             && unknown_nodes.iter().all(|node| node.ready)
             && etcd_is_well(&etcd)
@@ -72,6 +77,14 @@ pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
         etcd,
         certificates,
         drift,
+    }
+}
+
+fn of_endpoint((endpoint, answer): &(Endpoint, Result<(), String>)) -> EndpointStatus {
+    EndpointStatus {
+        address: escape(&endpoint.to_string()).into_owned(),
+        reachable: answer.is_ok(),
+        error: answer.as_ref().err().map(|why| super::short(why)),
     }
 }
 
@@ -323,6 +336,15 @@ mod tests {
         assert_eq!(well(&|a| a.hosts[4] = Err("off".into())), (false, None));
         assert_eq!(well(&|a| a.drift = Err("why".into())), (true, None));
         assert!(!well(&|a| a.etcd = Err("silent".into())).0);
+        let balancer = |answer: Result<(), &str>| {
+            let endpoint = Endpoint {
+                host: "k8s.example.com".into(),
+                port: 6443,
+            };
+            Some((endpoint, answer.map_err(str::to_owned)))
+        };
+        assert!(well(&|a| a.endpoint = balancer(Ok(()))).0);
+        assert!(!well(&|a| a.endpoint = balancer(Err("refused"))).0);
         assert!(!well(&|a| a.etcd.as_mut().unwrap()[0].said = Err("silent".into())).0);
         // One change is enough, whatever else isn't known.
         let drifted = well(&|a| {

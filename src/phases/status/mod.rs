@@ -23,8 +23,8 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 pub use model::{
-    ApiStatus, CertificateStatus, ClusterStatus, ComponentStatus, DriftStatus, EtcdMemberStatus,
-    EtcdStatus, Health, HostDrift, HostStatus, NodeStatus, Validity,
+    ApiStatus, CertificateStatus, ClusterStatus, ComponentStatus, DriftStatus, EndpointStatus,
+    EtcdMemberStatus, EtcdStatus, Health, HostDrift, HostStatus, NodeStatus, Validity,
 };
 
 use self::access::Access;
@@ -95,8 +95,9 @@ impl Watch {
             .collect()
             .await;
         let through = self.control_planes(&hosts);
-        let (api, etcd, drift) = tokio::join!(
+        let (api, endpoint, etcd, drift) = tokio::join!(
             access.nodes(run, &through),
+            access.endpoint(run, &through),
             self.etcd(&through),
             self.drift()
         );
@@ -106,6 +107,7 @@ impl Watch {
                 time: Timestamp::now(),
                 hosts,
                 api,
+                endpoint,
                 etcd,
                 drift,
                 operator: certs::of_operator(run),

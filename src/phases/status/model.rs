@@ -42,6 +42,21 @@ pub struct ApiStatus {
     pub through: Option<String>,
     /// Why it doesn't answer.
     pub error: Option<String>,
+    /// The way to it that nodes use, if that is a machine of the operator's or a virtual
+    /// address.
+    pub endpoint: Option<EndpointStatus>,
+}
+
+/// Whether `controlPlaneEndpoint` leads to an API server that is ready.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointStatus {
+    /// `host:port`.
+    pub address: String,
+    /// Whether it does, seen from a control plane.
+    pub reachable: bool,
+    /// Why not.
+    pub error: Option<String>,
 }
 
 /// How a host of the inventory fares.

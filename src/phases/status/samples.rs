@@ -138,6 +138,7 @@ pub(super) fn answers() -> Answers {
             "cp1".into(),
             names.iter().map(|name| node(name, "True")).collect(),
         )),
+        endpoint: None,
         etcd: Ok(vec![member(1, 2), member(2, 2), member(3, 2)]),
         drift: Ok(Drift {
             hosts: names.into_iter().map(|name| (name, 0)).collect(),
