@@ -56,6 +56,9 @@ impl Preflight {
 /// A table of hosts by those checks that found something anywhere, and then
 /// what to do about it.
 fn render(hosts: &[String], findings: &[Finding]) -> String {
+    if hosts.is_empty() {
+        return "no host could be checked".into();
+    }
     if findings.is_empty() {
         return format!(
             "every check passes on {}",
@@ -96,4 +99,15 @@ fn render(hosts: &[String], findings: &[Finding]) -> String {
         text.push_str(&format!("\n{finding}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nobody_answered_nothing_has_passed() {
+        assert_eq!(render(&[], &[]), "no host could be checked");
+        assert_eq!(render(&["w1".into()], &[]), "every check passes on 1 host");
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::components::Components;
 use crate::lab::Lab;
@@ -53,6 +53,7 @@ fn what_goes_wrong_is_said_and_a_further_run_heals_it() {
     story.changed_keys_are_refused_for_good();
     story.sudo_wants_the_right_password();
     story.preflight_refuses_and_says_what_to_do();
+    story.an_etcd_of_somebody_else_has_to_answer();
     story.parts_that_cannot_stand_alone_are_refused();
     story.hosts_are_prepared_without_the_one_that_is_down();
     story.a_killed_run_is_taken_up();
@@ -174,6 +175,22 @@ impl Story {
         self.lab.sh(first, "systemctl stop squatter");
         self.lab
             .sh(third, &format!("echo {} >/etc/machine-id", identity.trim()));
+    }
+
+    fn an_etcd_of_somebody_else_has_to_answer(&self) {
+        self.says("an external etcd that doesn't answer");
+        let path = self.operator.dir.join("inventory.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        let mut inventory: Value = serde_json::from_str(&text).unwrap();
+        let url = "https://127.0.0.1:2379";
+        inventory["spec"]["etcd"] = json!({"external": {"endpoints": [url]}});
+        self.operator.write_inventory(&inventory);
+        let first = &self.hosts[0];
+        self.operator.run(&["apply", "--yes"]).exits(5).says(&[
+            &format!("{first}: ExternalEtcdVersion: {url}: "),
+            "spec.etcd.external",
+        ]);
+        fs::write(&path, text).unwrap();
     }
 
     fn parts_that_cannot_stand_alone_are_refused(&self) {
