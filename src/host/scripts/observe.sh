@@ -61,32 +61,28 @@ list "$units" systemctl show -p Id,LoadState,ActiveState,UnitFileState,NeedDaemo
 echo '@@section sysctls'
 list "$sysctls" grep -aHs '' --
 
+# differing LINES: of the next `sha256 path` lines, the paths of files that stand
+# there with another hash.
+differing() {
+	if [ "$1" -eq 0 ]; then return; fi
+	take "$1" | while read -r hash path; do
+		case $nl$sums$nl in *"$nl$hash  $path$nl"*) continue ;; esac
+		if [ -f "$path" ]; then printf '%s\n' "$path"; fi
+	done
+}
+
 # What the files say that are not as they should be.
-wanted=
-if [ "$shown" -gt 0 ]; then wanted=$(take "$shown"); fi
-while read -r hash path; do
-	case $nl$sums$nl in *"$nl$hash  $path$nl"*) continue ;; esac
-	if [ -f "$path" ]; then
-		printf '@@section content %s\n' "$path"
-		head -c 262145 "$path" | base64
-	fi
-done <<EOF
-$wanted
-EOF
+differing "$shown" | while read -r path; do
+	printf '@@section content %s\n' "$path"
+	head -c 262145 "$path" | base64
+done
 
 # What is no secret in the kubeconfigs that are not as they should be.
-wanted=
-if [ "$kubeconfigs" -gt 0 ]; then wanted=$(take "$kubeconfigs"); fi
-while read -r hash path; do
-	case $nl$sums$nl in *"$nl$hash  $path$nl"*) continue ;; esac
-	if [ -f "$path" ]; then
-		printf '@@section kubeconfig %s\n' "$path"
-		sed -n -e 's/^[- ]*server: */server /p' -e 's/^ *certificate-authority-data: */ca /p' \
-			-e 's/^ *client-certificate-data: */certificate /p' "$path" | head -c 65536
-	fi
-done <<EOF
-$wanted
-EOF
+differing "$kubeconfigs" | while read -r path; do
+	printf '@@section kubeconfig %s\n' "$path"
+	sed -n -e 's/^[- ]*server: */server /p' -e 's/^ *certificate-authority-data: */ca /p' \
+		-e 's/^ *client-certificate-data: */certificate /p' "$path" | head -c 65536
+done
 
 echo '@@section kernel'
 grep -aHs '' ./proc/swaps ./proc/filesystems
