@@ -121,7 +121,7 @@ pub enum Error {
         /// The likely cause and what to do.
         hint: Option<String>,
     },
-    /// The operator's load balancer leads to no control plane.
+    /// The operator's load balancer, or kube-vip's address, leads to no control plane.
     #[error(
         "no control plane answers under {endpoint} (controlPlaneEndpoint), asked from {from}: {reason}"
     )]
@@ -132,6 +132,8 @@ pub enum Error {
         from: String,
         /// What the last try said.
         reason: String,
+        /// Whether kube-vip should hold it.
+        kube_vip: bool,
     },
     /// etcd doesn't let a member go.
     #[error("etcd has not let this member go: {why}")]
@@ -247,6 +249,10 @@ impl Error {
             ),
             Error::NoKubeconfig { .. } => Some(
                 "run `clusterctl-rs apply` first; if that was done on another machine, the .clusterctl directory there has it"
+                    .into(),
+            ),
+            Error::Endpoint { kube_vip: true, .. } => Some(
+                "the control planes are up: see what kube-vip says (`kubectl -n kube-system logs -l component=kube-vip`), whether loadBalancer.interface is right and the network lets an address move, and run the same command again"
                     .into(),
             ),
             Error::Endpoint { .. } => Some(

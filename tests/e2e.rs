@@ -16,6 +16,8 @@ mod certificates;
 mod components;
 #[path = "e2e/ha.rs"]
 mod ha;
+#[path = "e2e/kube_vip.rs"]
+mod kube_vip;
 #[path = "e2e/lab.rs"]
 mod lab;
 #[path = "e2e/load.rs"]

@@ -12,7 +12,10 @@ use crate::api::sha256;
 use crate::version::{Release, trailer};
 
 const BINARIES: &[&str] = &["kubelet", "kubectl", "kubeadm"];
-const HAPROXY: &str = "docker.io/library/haproxy:3.2.19-alpine";
+const BALANCERS: &[(&str, &str)] = &[
+    ("haproxy", "docker.io/library/haproxy:3.2.19-alpine"),
+    ("kube-vip", "ghcr.io/kube-vip/kube-vip:v1.0.4"),
+];
 const PLUGINS: &[&str] = &["bridge", "host-local", "loopback", "portmap"];
 
 /// Writes the directory; the exit status.
@@ -120,10 +123,12 @@ fn images(release: Release, arch: &str, dir: &Path) -> anyhow::Result<()> {
         image(&path, &format!("{repository}:{tag}"), name, arch)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    // The balancer of workers is no part of a release.
-    let path = dir.join("haproxy.tar");
-    image(&path, HAPROXY, "haproxy", arch)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    // The ways to the API are no part of a release.
+    for (name, reference) in BALANCERS {
+        let path = dir.join(format!("{name}.tar"));
+        image(&path, reference, name, arch)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
     Ok(())
 }
 

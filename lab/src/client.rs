@@ -4,9 +4,10 @@ use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_rustls::HttpsConnector;
+use hyper_rustls::{FixedServerNameResolver, HttpsConnector};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 
 use crate::api::{Error, Result, items, unbase64};
@@ -16,15 +17,22 @@ pub type Pool = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>
 
 /// A pool of connections with that TLS configuration.
 pub fn pool(tls: rustls::ClientConfig) -> Pool {
+    pool_of(tls, None)
+}
+
+/// The same, for servers whose certificate has that name instead of the URL's.
+fn pool_of(tls: rustls::ClientConfig, name: Option<ServerName<'static>>) -> Pool {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);
     http.set_connect_timeout(Some(std::time::Duration::from_secs(5)));
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+    let mut builder = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http);
+        .https_or_http();
+    if let Some(name) = name {
+        builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
+    }
+    let connector = builder.enable_http1().wrap_connector(http);
     hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)
 }
 
@@ -33,6 +41,8 @@ pub fn pool(tls: rustls::ClientConfig) -> Pool {
 pub struct Kubeconfig {
     /// `https://host:port`.
     pub server: String,
+    /// The name in the server's certificate, if it is not the host's.
+    pub server_name: String,
     /// The cluster's CA, PEM.
     pub ca: Vec<u8>,
     /// Take any server.
@@ -104,6 +114,10 @@ impl Kubeconfig {
                 .unwrap_or_default()
                 .trim_end_matches('/')
                 .to_owned(),
+            server_name: cluster["tls-server-name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
             ca: bytes(&cluster, "certificate-authority")?,
             insecure: cluster["insecure-skip-tls-verify"] == true,
             cert: bytes(&user, "client-certificate")?,
@@ -151,8 +165,12 @@ impl Client {
                 crate::tls::key(&config.key)?,
             ))
         };
+        let name = match config.server_name.as_str() {
+            "" => None,
+            name => Some(ServerName::try_from(name.to_owned()).context("tls-server-name")?),
+        };
         Ok(Self {
-            pool: pool(crate::tls::client(roots, pair)?),
+            pool: pool_of(crate::tls::client(roots, pair)?, name),
             server: config.server.clone(),
             token: config.token.clone(),
         })

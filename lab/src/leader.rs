@@ -13,79 +13,147 @@ use crate::client::Client;
 use crate::flags::Flags;
 use crate::http::{Request, text};
 
+/// How long a component's lease holds, in seconds.
 const LEASE: i64 = 15;
 
 /// Waits until this process holds the lease `name` in kube-system, then keeps it;
 /// a process that loses it ends, as the real ones do.
 pub async fn elect(client: Client, name: &str) {
-    let identity = format!("{}_{}", hostname(), crate::api::uid());
-    while !acquire(&client, name, &identity).await {
+    let lease = Lease {
+        client,
+        namespace: "kube-system".into(),
+        name: name.into(),
+        identity: format!("{}_{}", hostname(), crate::api::uid()),
+        duration: LEASE,
+    };
+    while !lease.acquire().await {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    crate::klog!(info, "successfully acquired lease kube-system/{name}");
-    let name = name.to_owned();
     tokio::spawn(async move {
-        let mut renewed = std::time::Instant::now();
-        loop {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            if acquire(&client, &name, &identity).await {
-                renewed = std::time::Instant::now();
-            } else if renewed.elapsed() > Duration::from_secs(10) {
-                crate::klog!(error, "leaderelection lost");
-                std::process::exit(1);
-            }
-        }
+        let pause = Duration::from_secs(2);
+        lease.keep(pause, Duration::from_secs(10)).await;
+        crate::klog!(error, "leaderelection lost");
+        std::process::exit(1);
     });
 }
 
-async fn acquire(client: &Client, name: &str, identity: &str) -> bool {
-    let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{name}");
-    let spec = |since: Value, transitions: i64| json!({"holderIdentity": identity, "leaseDurationSeconds": LEASE, "acquireTime": since, "renewTime": micro_now(), "leaseTransitions": transitions});
-    let result = match client.get(&path).await {
-        Ok(mut lease) => {
-            let mine = lease["spec"]["holderIdentity"] == identity;
-            let free = lease["spec"]["holderIdentity"]
-                .as_str()
-                .is_none_or(str::is_empty);
-            // There is one of each per host: its own predecessor needs no waiting for.
-            let ours = lease["spec"]["holderIdentity"]
-                .as_str()
-                .and_then(|h| h.split_once('_'))
-                .is_some_and(|(host, _)| host == hostname());
-            if !mine
-                && !ours
-                && !free
-                && age(&lease["spec"]["renewTime"]).is_some_and(|a| a < LEASE as f64)
-            {
-                return false;
+/// A Lease, and who would have it.
+pub struct Lease {
+    /// Speaks to the API.
+    pub client: Client,
+    /// The Lease's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Who holds it, if this process does.
+    pub identity: String,
+    /// How long it holds without being renewed, in seconds.
+    pub duration: i64,
+}
+
+impl Lease {
+    /// Takes it, or renews it. Whether this process has it now.
+    pub async fn acquire(&self) -> bool {
+        let result = match self.client.get(&self.path()).await {
+            Ok(lease) => {
+                let Some(spec) = self.taken(&lease["spec"]) else {
+                    return false;
+                };
+                self.replace(lease, spec).await
             }
-            let transitions = lease["spec"]["leaseTransitions"].as_i64().unwrap_or(0);
-            lease["spec"] = if mine {
-                spec(lease["spec"]["acquireTime"].clone(), transitions)
-            } else {
-                spec(micro_now().into(), transitions + 1)
-            };
-            client.replace(&path, &lease).await
-        }
-        Err(e) if e.code == 404 => {
-            let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name, "namespace": "kube-system"}, "spec": spec(micro_now().into(), 0)});
-            client
-                .create(
-                    "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
-                    &lease,
+            Err(e) if e.code == 404 => {
+                let metadata = json!({"name": self.name, "namespace": self.namespace});
+                let lease = json!({
+                    "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                    "metadata": metadata, "spec": self.spec(micro_now().into(), 0),
+                });
+                self.client.create(&self.all(), &lease).await.map(|_| ())
+            }
+            Err(e) => Err(e),
+        };
+        result
+            .inspect_err(|e| {
+                crate::klog!(
+                    error,
+                    "error retrieving resource lock {}/{}: {e}",
+                    self.namespace,
+                    self.name
                 )
-                .await
+            })
+            .is_ok()
+    }
+
+    /// Renews it after every `pause`, until that has failed for `deadline`.
+    pub async fn keep(&self, pause: Duration, deadline: Duration) {
+        crate::klog!(
+            info,
+            "successfully acquired lease {}/{}",
+            self.namespace,
+            self.name
+        );
+        let mut renewed = std::time::Instant::now();
+        while renewed.elapsed() <= deadline {
+            tokio::time::sleep(pause).await;
+            if self.acquire().await {
+                renewed = std::time::Instant::now();
+            }
         }
-        Err(e) => Err(e),
-    };
-    result
-        .inspect_err(|e| {
-            crate::klog!(
-                error,
-                "error retrieving resource lock kube-system/{name}: {e}"
-            )
+    }
+
+    /// Lets go of it, so that nobody has to wait until it runs out.
+    pub async fn release(&self) {
+        if let Ok(lease) = self.client.get(&self.path()).await
+            && lease["spec"]["holderIdentity"] == *self.identity
+        {
+            let mut spec = lease["spec"].clone();
+            spec["holderIdentity"] = "".into();
+            spec["leaseDurationSeconds"] = 1.into();
+            let _ = self.replace(lease, spec).await;
+        }
+    }
+
+    /// What it says once this process has it; None if somebody else may keep it.
+    fn taken(&self, spec: &Value) -> Option<Value> {
+        let holder = spec["holderIdentity"].as_str().unwrap_or_default();
+        // There is one of each per host: its own predecessor needs no waiting for.
+        let own = holder == self.identity
+            || holder
+                .split_once('_')
+                .is_some_and(|(host, _)| host == hostname());
+        let duration = spec["leaseDurationSeconds"].as_i64().unwrap_or(LEASE);
+        let valid = age(&spec["renewTime"]).is_some_and(|age| age < duration as f64);
+        if !own && !holder.is_empty() && valid {
+            return None;
+        }
+        let transitions = spec["leaseTransitions"].as_i64().unwrap_or(0);
+        Some(match holder == self.identity {
+            true => self.spec(spec["acquireTime"].clone(), transitions),
+            false => self.spec(micro_now().into(), transitions + 1),
         })
-        .is_ok()
+    }
+
+    fn spec(&self, since: Value, transitions: i64) -> Value {
+        json!({
+            "holderIdentity": self.identity, "leaseDurationSeconds": self.duration,
+            "acquireTime": since, "renewTime": micro_now(), "leaseTransitions": transitions,
+        })
+    }
+
+    async fn replace(&self, mut lease: Value, spec: Value) -> crate::api::Result<()> {
+        lease["spec"] = spec;
+        self.client.replace(&self.path(), &lease).await.map(|_| ())
+    }
+
+    fn all(&self) -> String {
+        format!(
+            "/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+            self.namespace
+        )
+    }
+
+    fn path(&self) -> String {
+        format!("{}/{}", self.all(), self.name)
+    }
 }
 
 /// The host's name, lower-cased.

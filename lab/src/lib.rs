@@ -14,6 +14,7 @@ pub mod http;
 pub mod informer;
 pub mod jwt;
 pub mod kcm;
+pub mod kube_vip;
 pub mod kubeadm;
 pub mod kubectl;
 pub mod kubelet;
@@ -51,6 +52,7 @@ pub fn run(component: &str, args: &[String]) -> u8 {
             "coredns" => proxy::coredns(args).await,
             "pause" => proxy::pause().await,
             "haproxy" => haproxy::main(args).await,
+            "kube-vip" => kube_vip::main(args).await,
             "kubectl" => kubectl::main(args).await,
             "kubeadm" => kubeadm::main(args).await,
             "artifacts" => artifacts::main(args),

@@ -1,5 +1,7 @@
 //! Taking Kubernetes off a host: the receipt becomes one script.
 
+use std::net::IpAddr;
+
 use super::diff::full_name;
 use super::observe::{observe, sysctl_path, unit_name};
 use super::wire::{Sections, clean, quote, relative, word};
@@ -36,6 +38,8 @@ pub struct Reset<'a> {
     pub etcd_data: Option<&'a str>,
     /// The name of our pod network in the CNI's configuration.
     pub network: &'a str,
+    /// The address that kube-vip holds on one of the control planes.
+    pub virtual_address: Option<IpAddr>,
     /// Leave the images that we brought.
     pub keep_images: bool,
 }
@@ -135,6 +139,9 @@ impl Steps {
 
     fn network(&mut self, wanted: &Reset<'_>) {
         self.line("links");
+        if let Some(address) = wanted.virtual_address {
+            self.line(&format!("virtual_address {address}"));
+        }
         self.line(&format!("firewall {}", quote(wanted.network)));
     }
 

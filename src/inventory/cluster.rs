@@ -388,6 +388,14 @@ pub struct SshSettings {
 }
 
 impl Cluster {
+    /// The address that kube-vip holds on one of the control planes; `None` without it.
+    pub fn virtual_address(&self) -> Option<IpAddr> {
+        match self.load_balancer {
+            LoadBalancer::KubeVip { .. } => self.control_plane_endpoint.as_ref()?.ip(),
+            _ => None,
+        }
+    }
+
     /// Hosts that carry the control plane, in the inventory's order.
     pub fn control_planes(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().filter(|host| host.is_control_plane())

@@ -63,7 +63,7 @@ pub(crate) fn on_worker(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, Kubernet
 /// super-admin.conf, because until `kubeadm:cluster-admins` is bound the admin
 /// may not touch the lease. It needs none of that here: the binding is made
 /// through SSH to an API server itself, never under kube-vip's address, and
-/// kube-vip asks for the lease every second until it gets it. So the binding
+/// kube-vip asks for the lease every second or two until it gets it. So the binding
 /// doesn't wait for the address, and only the workers do, who try again.
 pub(crate) fn on_control_plane(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
     let LoadBalancer::KubeVip { interface, .. } = &ctx.cluster.load_balancer else {

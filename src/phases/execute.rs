@@ -11,7 +11,7 @@ use super::make_plan::needs_api;
 use super::plan::{EtcdStep, Plan, Work, pod_cidrs};
 use super::rollout::Rollout;
 use super::survey::{Aside, gather};
-use super::{Phase, Run, control_plane, etcd, join, nodes, observe};
+use super::{Phase, Run, control_plane, etcd, hand_over, join, nodes, observe};
 use crate::Error;
 use crate::engine::Part;
 use crate::host::Resource;
@@ -152,6 +152,7 @@ impl Execution<'_> {
         let part = run.tracker.part(Phase::ControlPlane);
         if plan.live && work.restarts_control_plane() {
             etcd::wait_for_others(run, plan, work, &part).await?;
+            hand_over::before_restart(run, plan, work, &part).await;
         }
         if work.etcd == Some(EtcdStep::Join) {
             etcd::admit(run, plan, work, &part).await?;

@@ -11,6 +11,7 @@ mod draw;
 mod etcd;
 mod evidence;
 mod execute;
+mod hand_over;
 mod in_step;
 mod join;
 mod kubeconfig;

@@ -10,8 +10,8 @@ use super::{Phase, Run, reach_endpoint};
 use crate::Error;
 use crate::host;
 use crate::host::preflight::{
-    Connection, Finding, Severity, Subject, check_reachability, parse_reachability,
-    reachability as reachability_script, required_connections,
+    Connection, Finding, Severity, Subject, check_reachability, check_virtual_address,
+    parse_reachability, reachability as reachability_script, required_connections, virtual_address,
 };
 use crate::ssh::{Output, RunOptions};
 
@@ -136,8 +136,9 @@ async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Find
     Ok(findings)
 }
 
-/// Whether new hosts reach, and can be reached by, those that need each other.
-/// Hosts that work together already have proved it, and cost no command.
+/// Whether new hosts reach, and can be reached by, those that need each other, and
+/// nobody answers yet where kube-vip shall. Hosts that work together already have
+/// proved it, and cost no command.
 async fn reachability(
     run: &Run,
     subjects: &[Subject<'_>],
@@ -152,6 +153,7 @@ async fn reachability(
         .into_iter()
         .filter(|one| new.contains(one.from.as_str()) || new.contains(one.to.as_str()))
         .collect();
+    let attempt = virtual_address(&run.cluster, subjects);
     let probes = subjects.iter().zip(surveyed).map(|(subject, one)| {
         let from = &subject.host.name;
         let own: Vec<Connection> = connections
@@ -159,15 +161,16 @@ async fn reachability(
             .filter(|one| one.from == *from)
             .cloned()
             .collect();
+        let attempt = attempt.as_ref().filter(|attempt| attempt.from == *from);
         async move {
-            if own.is_empty() {
+            if own.is_empty() && attempt.is_none() {
                 return Ok::<_, Error>(Vec::new());
             }
             let options = RunOptions {
                 timeout: REACH_TIMEOUT,
                 ..RunOptions::default()
             };
-            let script = reachability_script(&own);
+            let script = reachability_script(own.iter().chain(attempt));
             let output = one
                 .session
                 .run(&script, &options)
@@ -175,7 +178,11 @@ async fn reachability(
                 .map_err(Error::from);
             let parse = |output: Output| Ok(parse_reachability(&output.stdout)?);
             let probes = output.and_then(parse).map_err(|error| error.on(from))?;
-            Ok(check_reachability(subject, &own, &probes))
+            let mut findings = check_reachability(subject, &own, &probes);
+            if let Some(attempt) = attempt {
+                findings.extend(check_virtual_address(subjects, attempt, &probes));
+            }
+            Ok(findings)
         }
     });
     let found: Vec<Vec<Finding>> = futures::stream::iter(probes)

@@ -1,4 +1,5 @@
-//! Whether the operator's load balancer leads to every control plane.
+//! Whether an endpoint that is no machine's own leads to the control planes: the
+//! operator's load balancer, or the address that kube-vip holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -33,7 +34,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Connects to the endpoint again and again from the first control plane, and
 /// looks whose certificate answers: each API server has one of its own.
 /// Control planes that never answer are warned of, for a balancer may have its
-/// reasons, such as keeping one client with one server.
+/// reasons, such as keeping one client with one server. kube-vip's address leads to
+/// one of them at a time, so any will do.
 ///
 /// # Errors
 /// [`Error::Endpoint`], if no control plane answers.
@@ -42,6 +44,7 @@ pub(super) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
     let Some(endpoint) = checked(&context.cluster, &context.endpoints) else {
         return Ok(());
     };
+    let kube_vip = context.cluster.virtual_address().is_some();
     let mut search = Search::default();
     for host in context.cluster.control_planes() {
         if let Some(leaf) = context.pki.leaf(&host.name, "apiserver") {
@@ -53,7 +56,8 @@ pub(super) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
     let mut open = Vec::new();
     let began = Instant::now();
     let mut tries = 0;
-    while !search.is_done() && began.elapsed() < PATIENCE {
+    let is_done = |search: &Search| search.is_done() || kube_vip && search.reached_any();
+    while !is_done(&search) && began.elapsed() < PATIENCE {
         if tries >= BURST * search.wanted() {
             tokio::time::sleep(PAUSE).await;
         }
@@ -74,9 +78,10 @@ pub(super) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
             endpoint: endpoint.to_string(),
             from: plan.first().host.name.clone(),
             reason: search.reason(),
+            kube_vip,
         });
     }
-    if let Some(warning) = search.warning(endpoint) {
+    if let Some(warning) = search.warning(endpoint).filter(|_| !kube_vip) {
         run.events().warn(warning);
     }
     Ok(())
@@ -139,7 +144,7 @@ fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     Some(host.name.clone())
 }
 
-/// The endpoint, if it is one that somebody else answers for.
+/// The endpoint, if it is no control plane's own.
 fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoint> {
     let endpoint = cluster.control_plane_endpoint.as_ref()?;
     let itself = match endpoints.control_planes.as_slice() {
@@ -151,7 +156,10 @@ fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoi
         }
         _ => false,
     };
-    let external = cluster.load_balancer == LoadBalancer::External;
+    let external = matches!(
+        cluster.load_balancer,
+        LoadBalancer::External | LoadBalancer::KubeVip { .. }
+    );
     (external && !itself && !brings_own_certificate(cluster)).then_some(endpoint)
 }
 
@@ -327,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_endpoint_of_somebody_else_is_looked_at() {
+    fn only_an_endpoint_that_is_no_host_s_own_is_looked_at() {
         let is_checked = |spec: &str, control_planes| {
             let (cluster, endpoints) = cluster(spec, control_planes);
             checked(&cluster, &endpoints).is_some()
@@ -337,6 +345,8 @@ mod tests {
         assert!(!is_checked("", 1) && !is_checked("", 3));
         assert!(!is_checked("  controlPlaneEndpoint: 192.0.2.11\n", 1));
         assert!(is_checked("  controlPlaneEndpoint: 192.0.2.11:443\n", 1));
+        let kube_vip = "  controlPlaneEndpoint: 192.0.2.10\n  loadBalancer: {type: kube-vip}\n";
+        assert!(is_checked(kube_vip, 1) && is_checked(kube_vip, 3));
         let local = format!("{external}  loadBalancer: {{type: local}}\n");
         assert!(!is_checked(&local, 3));
         let own =

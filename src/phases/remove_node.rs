@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 
 use super::drain::{self, DrainOptions};
+use super::hand_over::hand_over;
 use super::reset::{self, Looked, Outcome, ResetOptions};
 use super::{Phase, Run, leave};
 use crate::Error;
@@ -136,6 +137,7 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
 /// A control plane that stays, and its API.
 struct Anchor {
     name: String,
+    node_name: String,
     client: kube::Client,
     // Channels of it are what the client speaks through.
     _session: Session,
@@ -202,6 +204,7 @@ async fn anchor(run: &Run, host: &Host) -> Result<Anchor, String> {
         ready(&client).await?;
         Ok(Anchor {
             name: host.name.clone(),
+            node_name: host.node_name.clone(),
             client,
             _session: session,
         })
@@ -331,6 +334,10 @@ impl One<'_> {
         run.tracker.expect(Phase::Reset, 1);
         let part = run.tracker.part(Phase::Reset);
         let rest = async {
+            if let Some(looked) = looked.as_ref().filter(|_| host.is_control_plane()) {
+                let (heir, api) = (&self.anchor.node_name, &self.anchor.client);
+                hand_over(run, host, &looked.session, heir, api, &part).await;
+            }
             self.leave_etcd(&part).await?;
             self.delete_node(&part).await?;
             let Some(looked) = looked else {

@@ -58,7 +58,7 @@ pub enum Outcome {
 /// A host of the run, once it has been looked at.
 pub(super) struct Looked<'a> {
     pub(super) host: &'a Host,
-    session: Session,
+    pub(super) session: Session,
     receipt: Option<Receipt>,
     joined: bool,
 }
@@ -197,6 +197,7 @@ pub(super) async fn clean(
             Etcd::External(_) => None,
         },
         network: kubernetes::cni::NETWORK,
+        virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
     })?;
     let name = &looked.host.name;

@@ -173,7 +173,7 @@ impl Story {
         let writes: Vec<_> = self
             .workers()
             .iter()
-            .map(|worker| credentials.write(&self.lab, worker))
+            .map(|worker| credentials.write(&self.lab, worker, "127.0.0.1"))
             .collect();
         for (worker, write) in self.workers().iter().zip(writes) {
             let said = checked(worker, write.wait_with_output());
@@ -212,7 +212,13 @@ impl Story {
         let addresses: Vec<String> = self.hosts[..3].iter().map(|h| self.address(h)).collect();
         let all: Vec<&str> = self.hosts[..3].iter().map(String::as_str).collect();
         let before = self.pids(&all);
-        let load = Load::start(&self.lab, self.workers(), &addresses, &self.credentials());
+        let load = Load::start(
+            &self.lab,
+            self.workers(),
+            "127.0.0.1",
+            &addresses,
+            &self.credentials(),
+        );
         self.inventory["spec"]["apiServer"] =
             json!({"extraArgs": [{"name": "event-ttl", "value": "2h0m0s"}]});
         self.write_all(&self.inventory);

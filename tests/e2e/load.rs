@@ -18,7 +18,7 @@ use crate::operator::Operator;
 /// line for each: `ok`, `mended` or `failed`, and what was said.
 const CLIENT: &str = r#"
 cd /run/load
-url=https://127.0.0.1:6443/api/v1/namespaces/default/configmaps
+url=https://$api:6443/api/v1/namespaces/default/configmaps
 curl="curl -sk -m 10 --cert cert --key key -o /dev/null"
 try() {
   case $1 in
@@ -71,7 +71,7 @@ done
 /// Until it works: a look whether the API is ready, and a ConfigMap.
 const WRITE: &str = r#"
 cd /run/load
-url=https://127.0.0.1:6443
+url=https://$api:6443
 curl="curl -sk -m 3 --cert cert --key key -o /dev/null"
 for try in {1..100}; do
   ready=$($curl -w '%{http_code}' $url/readyz)
@@ -114,10 +114,10 @@ impl Credentials {
         }
     }
 
-    /// Waits until the API answers through the load balancer of a worker and takes
-    /// a ConfigMap, and says when that was.
-    pub(crate) fn write(&self, lab: &Lab, worker: &str) -> Child {
-        let mut command = lab.exec(worker, WRITE);
+    /// Waits until the API answers a worker under an address and takes a ConfigMap, and
+    /// says when that was.
+    pub(crate) fn write(&self, lab: &Lab, worker: &str, api: &str) -> Child {
+        let mut command = lab.exec(worker, &format!("api={api}\n{WRITE}"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }
@@ -130,11 +130,12 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// A client on each of `workers`, and on the first somebody who looks at the
-    /// API servers at `addresses`.
+    /// A client of the API at the address `api` on each of `workers`, and on the first
+    /// somebody who looks at the API servers at `addresses`.
     pub(crate) fn start(
         lab: &Lab,
         workers: &[String],
+        api: &str,
         addresses: &[String],
         credentials: &Credentials,
     ) -> Self {
@@ -146,7 +147,8 @@ impl Load {
             .iter()
             .map(|worker| {
                 credentials.place(lab, worker);
-                (worker.clone(), start(worker, CLIENT))
+                let client = format!("api={api}\n{CLIENT}");
+                (worker.clone(), start(worker, &client))
             })
             .collect();
         let watch = format!("set -- {}{WATCH}", addresses.join(" "));

@@ -33,7 +33,14 @@ esac"#,
     ),
     (
         "ip",
-        r#"echo "ip $*" >>"$CLUSTERCTL_ROOT/log"; rm -rf "$CLUSTERCTL_ROOT/sys/class/net/$3" "$CLUSTERCTL_ROOT"/sys/class/net/*/brif/"$3""#,
+        r#"root=$CLUSTERCTL_ROOT
+case $* in
+"-o address show to "*) grep -F " $5/" "$root/addresses" 2>/dev/null ;;
+"address delete "*)
+  echo "ip $*" >>"$root/log"
+  [ -e "$root/busy" ] || sed -i "\\| $3 |d" "$root/addresses" ;;
+*) echo "ip $*" >>"$root/log"; rm -rf "$root/sys/class/net/$3" "$root"/sys/class/net/*/brif/"$3" ;;
+esac"#,
     ),
     ("nft", "exit 1"),
     (
@@ -217,6 +224,7 @@ fn script(receipt: &Receipt) -> Script {
         cri_socket: "unix:///run/containerd/containerd.sock",
         etcd_data: Some("/var/lib/etcd"),
         network: "clusterctl",
+        virtual_address: Some([10, 0, 0, 9].into()),
         keep_images: false,
     })
     .unwrap()
@@ -268,6 +276,40 @@ fn a_node_becomes_the_machine_that_it_was() {
         swapon /dev/sdb
         ");
         }
+    }
+}
+
+#[test]
+fn an_address_that_kube_vip_could_not_take_back_goes() {
+    let own =
+        "2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0\\       valid_lft forever\n";
+    let given = "2: eth0    inet 10.0.0.9/32 scope global eth0\\       valid_lft forever\n";
+    for root in sealed() {
+        root.write("var/lib/clusterctl/receipt.json", "{}");
+        root.write("addresses", &format!("{own}{given}"));
+        run(&root, &script(&Receipt::new("c"))).unwrap();
+        assert!(
+            root.log()
+                .contains("ip address delete 10.0.0.9/32 dev eth0\n")
+        );
+        assert_eq!(fs::read_to_string(root.path("addresses")).unwrap(), own);
+
+        root.write("addresses", given);
+        root.write("busy", "");
+        let error = run(&root, &script(&Receipt::new("c"))).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("the address 10.0.0.9/32 on eth0"),
+            "{error}"
+        );
+
+        root.write("var/lib/clusterctl/receipt.json", "{}");
+        // A machine's own one, should the inventory be wrong.
+        root.write("addresses", &given.replace("/32", "/24"));
+        root.log();
+        run(&root, &script(&Receipt::new("c"))).unwrap();
+        assert!(!root.log().contains("ip address"));
     }
 }
 
@@ -497,6 +539,7 @@ fn answers_and_receipts_are_not_trusted() {
         cri_socket: "unix:///run/x.sock",
         etcd_data: None,
         network: "clusterctl",
+        virtual_address: None,
         keep_images: false,
     };
     assert!(matches!(reset(&wanted), Err(HostError::Name { .. })));

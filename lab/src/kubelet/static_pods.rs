@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 
 use super::{Kubelet, field, host, probes};
 use crate::api::items;
+use crate::kube_vip;
 
 /// How often the directory is read.
 const POLL: Duration = Duration::from_millis(250);
@@ -26,6 +27,7 @@ const PLAYED: &[&str] = &[
     "coredns",
     "pause",
     "haproxy",
+    "kube-vip",
 ];
 
 /// What is known of a static pod.
@@ -334,13 +336,20 @@ async fn start(kubelet: &Kubelet, manifest: &Value) -> Result<Child, String> {
             "ErrImagePull: failed to pull image {image:?}: not in the runtime, and no registry can be reached"
         ));
     }
+    if manifest["spec"]["hostNetwork"] != true {
+        return Err("only static pods of the host's network are played".into());
+    }
     let mounts = mounts(manifest)?;
-    let words: Vec<&str> = items(container, "/command")
+    let base = image.rsplit('/').next().unwrap_or_default();
+    let (component, tag) = base.split_once(':').unwrap_or((base, "latest"));
+    let mut words: Vec<&str> = items(container, "/command")
         .chain(items(container, "/args"))
         .filter_map(Value::as_str)
         .collect();
-    let base = image.rsplit('/').next().unwrap_or_default();
-    let (component, tag) = base.split_once(':').unwrap_or((base, "latest"));
+    if items(container, "/command").next().is_none() {
+        // The image's own entrypoint.
+        words.insert(0, component);
+    }
     let entry = words
         .first()
         .map_or(component, |w| w.rsplit('/').next().unwrap_or(w));
@@ -379,10 +388,14 @@ async fn start(kubelet: &Kubelet, manifest: &Value) -> Result<Child, String> {
         .env_clear()
         .envs(std::env::var("STANDIN_ROOT").map(|root| ("STANDIN_ROOT".to_owned(), root)))
         .env(crate::version::IMAGE, tag)
-        .envs(
-            items(container, "/env")
-                .map(|e| (field(e, "name").to_owned(), field(e, "value").to_owned())),
-        )
+        .envs(items(container, "/env").map(|e| {
+            let value = match field(&e["valueFrom"]["fieldRef"], "fieldPath") {
+                "spec.nodeName" => kubelet.node.as_str(),
+                _ => field(e, "value"),
+            };
+            (field(e, "name").to_owned(), value.to_owned())
+        }))
+        .envs(surroundings(component, manifest, &mounts))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .process_group(0)
@@ -391,6 +404,34 @@ async fn start(kubelet: &Kubelet, manifest: &Value) -> Result<Child, String> {
     command
         .spawn()
         .map_err(|e| format!("RunContainerError: {e}"))
+}
+
+/// What a component that is told nothing by its arguments finds around it.
+fn surroundings(
+    component: &str,
+    manifest: &Value,
+    mounts: &[(String, String)],
+) -> Vec<(&'static str, String)> {
+    if component != "kube-vip" {
+        return vec![];
+    }
+    let container = &manifest["spec"]["containers"][0];
+    let capabilities: Vec<&str> = items(container, "/securityContext/capabilities/add")
+        .filter_map(Value::as_str)
+        .collect();
+    let mut found = vec![
+        (kube_vip::CAPABILITIES, capabilities.join(",")),
+        (
+            kube_vip::MOUNTED,
+            within(kube_vip::KUBECONFIG, mounts, true),
+        ),
+    ];
+    let alias = items(&manifest["spec"], "/hostAliases")
+        .find(|alias| items(alias, "/hostnames").any(|name| name == "kubernetes"));
+    if let Some(alias) = alias {
+        found.push((kube_vip::ALIAS, field(alias, "ip").to_owned()));
+    }
+    found
 }
 
 /// Where the container sees which part of the host, longest path first.

@@ -13,6 +13,7 @@ mod reach;
 mod system;
 #[cfg(test)]
 mod tests;
+mod virtual_address;
 
 use std::collections::BTreeMap;
 
@@ -25,6 +26,7 @@ pub use external_etcd::check_external_etcd;
 pub use reach::{
     Connection, Probe, check_reachability, parse_reachability, reachability, required_connections,
 };
+pub use virtual_address::{check_virtual_address, virtual_address};
 
 /// One host, as preflight sees it.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::host::testing::cluster;
-use crate::host::{Listener, Runtime, UnitState};
+use crate::host::{Address, Listener, Runtime, UnitState};
+use crate::inventory::{Endpoint, LoadBalancer};
 
 /// A host without a fault.
 fn good(name: &str) -> Gathered {
@@ -411,6 +412,67 @@ fn only_blocked_ports_are_found() {
     assert_eq!(findings[0].severity, Severity::Passed);
     let findings = check_reachability(&subjects[1], &connections, &BTreeMap::new());
     assert_eq!(findings[0].severity, Severity::Info);
+}
+
+/// What the first control plane is told about the address that kube-vip shall hold.
+fn about_the_address(probe: Option<Probe>, change: impl FnOnce(&mut Gathered)) -> Vec<String> {
+    let mut cluster = cluster();
+    cluster.load_balancer = LoadBalancer::KubeVip {
+        image: None,
+        interface: None,
+    };
+    let address = [192, 0, 2, 10].into();
+    cluster.control_plane_endpoint = Some(Endpoint {
+        host: "192.0.2.10".into(),
+        port: 6443,
+    });
+    let (cp, mut worker) = (good("cp1"), good("w1"));
+    change(&mut worker);
+    let subjects: Vec<Subject<'_>> = cluster
+        .hosts
+        .iter()
+        .zip([&cp, &worker])
+        .map(|(host, gathered)| Subject {
+            host,
+            gathered,
+            owned: false,
+        })
+        .collect();
+    let attempt = virtual_address(&cluster, &subjects).expect("an attempt");
+    let probes = probe.map(|probe| ((address, 6443), probe));
+    check_virtual_address(&subjects, &attempt, &probes.into_iter().collect())
+        .into_iter()
+        .map(|f| format!("{} {:?} {}: {}", f.host, f.severity, f.check, f.message))
+        .collect()
+}
+
+#[test]
+fn the_address_that_kube_vip_shall_hold_has_to_be_free() {
+    let passed = ["cp1 Passed AddressAvailable: "];
+    assert_eq!(about_the_address(Some(Probe::Unreachable), |_| ()), passed);
+    assert_eq!(about_the_address(Some(Probe::Timeout), |_| ()), passed);
+    assert_eq!(about_the_address(None, |_| ()), passed);
+    for answer in [Probe::Open, Probe::Refused] {
+        assert_eq!(
+            about_the_address(Some(answer), |_| ()),
+            [
+                "cp1 Error AddressAvailable: 192.0.2.10 (controlPlaneEndpoint), which kube-vip shall hold, is taken: somebody answers there"
+            ]
+        );
+    }
+    let left = |worker: &mut Gathered| {
+        worker.facts.addresses.push(Address {
+            interface: "eth0".into(),
+            address: [192, 0, 2, 10].into(),
+            prefix: 32,
+        });
+    };
+    assert_eq!(
+        about_the_address(Some(Probe::Refused), left),
+        [
+            "cp1 Error AddressAvailable: 192.0.2.10 (controlPlaneEndpoint), which kube-vip shall hold, is taken: w1 has it on eth0"
+        ]
+    );
 }
 
 #[test]

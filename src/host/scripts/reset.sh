@@ -186,6 +186,23 @@ links() {
 	done
 }
 
+# virtual_address ADDRESS: what kube-vip gave to a link and, stopped as suddenly
+# as pods are here, could not take away. It is alone in its network, which no
+# address of the machine's own in the same place would be.
+virtual_address() {
+	if ! has ip; then return; fi
+	for found in $(held "$1"); do
+		quietly 20 ip address delete "${found#*,}" dev "${found%%,*}"
+	done
+	for found in $(held "$1"); do stuck "the address ${found#*,} on ${found%%,*}"; done
+}
+
+# held ADDRESS: the links that have it, each as LINK,ADDRESS/LENGTH.
+held() {
+	limited 20 ip -o address show to "$1" 2>/dev/null |
+		sed -nE 's/^[0-9]+: +([^ ]+) +inet6? ([^ ]+\/(32|128)) .*/\1,\2/p'
+}
+
 # firewall NETWORK: the rules that Kubernetes made, in both kinds of tables, and
 # those of the CNI plugins, unless they serve another network than ours, too.
 # All of a table goes in one transaction. Nobody else's rule is touched.

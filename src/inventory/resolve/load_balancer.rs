@@ -29,7 +29,7 @@ pub(super) fn load_balancer(
             (None, false) => LoadBalancer::None,
         };
         if resolved.is_local() {
-            check_bound(spec, at, context);
+            check_bound(spec, "local", at, context);
         }
         return resolved;
     };
@@ -40,13 +40,14 @@ pub(super) fn load_balancer(
             LoadBalancer::External
         }
         LoadBalancerType::Local => {
-            check_bound(spec, at, context);
+            check_bound(spec, "local", at, context);
             LoadBalancer::Local {
                 image: given.image.clone(),
             }
         }
         LoadBalancerType::KubeVip => {
             needs_endpoint(spec, "kube-vip", at, context);
+            check_bound(spec, "kube-vip", at, context);
             if let Some(endpoint) = endpoint {
                 kube_vip(endpoint, bind_port, hosts, at, context);
             }
@@ -150,8 +151,9 @@ fn kube_vip(
     }
 }
 
-/// Pods on control planes reach their own API server under 127.0.0.1, too.
-fn check_bound(spec: &ClusterSpec, at: &Path, context: &mut Context<'_>) {
+/// Pods on control planes reach their own API server under 127.0.0.1, too: haproxy's
+/// clients there, and kube-vip itself.
+fn check_bound(spec: &ClusterSpec, kind: &str, at: &Path, context: &mut Context<'_>) {
     let args = &spec.api_server.extra_args;
     let Some(index) = args.iter().rposition(|arg| arg.name == "bind-address") else {
         return;
@@ -160,7 +162,7 @@ fn check_bound(spec: &ClusterSpec, at: &Path, context: &mut Context<'_>) {
         return;
     }
     let arg_at = at.key("apiServer").key("extraArgs").index(index);
-    let message = "with `type: local`, API servers have to listen on 127.0.0.1, too";
+    let message = format!("with `type: {kind}`, API servers have to listen on 127.0.0.1, too");
     context.report(
         Fault::error(&arg_at.key("value"), message)
             .help("delete this argument, or choose another `loadBalancer.type`"),

@@ -1,0 +1,61 @@
+//! Whether the address that kube-vip shall hold is free.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::{Connection, Finding, Probe, Report, Subject};
+use crate::inventory::Cluster;
+
+const CHECK: &str = "AddressAvailable";
+
+/// The attempt that tells, made from the first control plane of a cluster that is yet
+/// to come: on one that runs, somebody of its own has the address. `None` without
+/// kube-vip.
+pub fn virtual_address(cluster: &Cluster, subjects: &[Subject<'_>]) -> Option<Connection> {
+    let address = cluster.virtual_address()?;
+    let mut control_planes = subjects
+        .iter()
+        .filter(|subject| subject.host.is_control_plane());
+    let first = control_planes.clone().next()?;
+    let new = control_planes.all(|subject| !subject.owned);
+    new.then(|| Connection {
+        from: first.host.name.clone(),
+        to: address.to_string(),
+        address,
+        port: cluster.bind_port,
+    })
+}
+
+/// Judges it: whoever answers, if only to refuse, has the address.
+pub fn check_virtual_address(
+    subjects: &[Subject<'_>],
+    attempt: &Connection,
+    probes: &BTreeMap<(IpAddr, u16), Probe>,
+) -> Vec<Finding> {
+    let Some(subject) = subjects.iter().find(|one| one.host.name == attempt.from) else {
+        return Vec::new();
+    };
+    let mut report = Report::new(subject.host);
+    let address = attempt.address;
+    let holder = subjects.iter().find_map(|one| {
+        let mut own = one.gathered.facts.addresses.iter();
+        let held = own.find(|held| held.address == address)?;
+        Some((&one.host.name, &held.interface))
+    });
+    let taken = format!("{address} (controlPlaneEndpoint), which kube-vip shall hold, is taken");
+    match (holder, probes.get(&(address, attempt.port))) {
+        (Some((host, interface)), _) => report.error(
+            CHECK,
+            format!("{taken}: {host} has it on {interface}"),
+            "take it away there (`ip address delete`), or choose one that nobody has",
+        ),
+        // A host that kube-vip was killed on has it without showing it among its own.
+        (None, Some(Probe::Open | Probe::Refused)) => report.error(
+            CHECK,
+            format!("{taken}: somebody answers there"),
+            "choose one that nobody has; `ip neigh` on this host tells who has this one",
+        ),
+        (None, _) => report.pass(CHECK),
+    }
+    report.finish()
+}
