@@ -69,8 +69,8 @@ struct Differ<'a> {
     touched: BTreeSet<String>,
     /// Static pods of which something changes.
     static_pods: BTreeSet<String>,
-    /// Manifests that are written anew and say what they said: the kubelet, which
-    /// compares pods and not files, leaves their pods alone.
+    /// YAML files that are written anew and say what they said. Of manifests, the
+    /// kubelet, which compares pods and not files, leaves the pods alone.
     reworded: BTreeSet<String>,
     /// Whether systemd has to read its units anew.
     unit_files: bool,
@@ -249,15 +249,18 @@ impl Differ<'_> {
         };
         let detail = self.file_detail(file, before, &after);
         let keep = self.record(&file.path, &after);
-        self.notice(&file.path, &file.notify);
-        self.static_pods.extend(file.static_pods.iter().cloned());
         let manifest = file.path.strip_prefix(MANIFESTS);
         let manifest = manifest.and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".yaml"));
-        match manifest.is_some() && self.same_meaning(file) {
+        match self.same_meaning(file) {
+            // Whoever reads it would find nothing new.
             true => {
                 self.reworded.insert(file.path.clone());
             }
-            false => self.static_pods.extend(manifest.map(str::to_owned)),
+            false => {
+                self.notice(&file.path, &file.notify);
+                self.static_pods.extend(file.static_pods.iter().cloned());
+                self.static_pods.extend(manifest.map(str::to_owned));
+            }
         }
         self.written.insert(file.path.clone());
         let step = Step::File {
@@ -274,6 +277,9 @@ impl Differ<'_> {
     /// Whether a YAML file says already what it is to say, in other words:
     /// whoever joined by hand has kubeadm's quotes.
     fn same_meaning(&self, file: &FileResource) -> bool {
+        if !file.path.ends_with(".yaml") {
+            return false;
+        }
         let read = |text: &[u8]| -> Option<serde_json::Value> {
             serde_saphyr::from_str(std::str::from_utf8(text).ok()?).ok()
         };

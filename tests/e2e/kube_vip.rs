@@ -51,6 +51,7 @@ fn the_address_is_where_a_control_plane_works() {
     story.its_holder_dies();
     story.its_holder_is_changed();
     story.its_holder_leaves();
+    story.without_it_the_operator_is_told();
     story.it_stays_behind_nowhere();
 }
 
@@ -197,6 +198,31 @@ impl Story {
         self.noop();
         self.run(&["add-node", &holder, "--yes"]).exits(0);
         self.noop();
+        self.is_well();
+    }
+
+    fn without_it_the_operator_is_told(&self) {
+        self.says("nobody has the address");
+        let manifest = "/etc/kubernetes/manifests/kube-vip.yaml";
+        for host in &self.hosts[..3] {
+            self.lab.sh(host, &format!("rm {manifest}"));
+        }
+        crate::reset::eventually("the end of the address", || {
+            !self.hosts.iter().any(|host| self.has_it(host))
+        });
+        let nowhere = format!(
+            "{}:6443 (controlPlaneEndpoint) does not lead to",
+            self.address
+        );
+        self.run(&["plan", "--exit-code"])
+            .exits(3)
+            .says(&[&nowhere, manifest]);
+        self.run(&["status", "--exit-code"])
+            .exits(3)
+            .says(&["(controlPlaneEndpoint)"]);
+        self.run(&["apply", "--yes"]).exits(0);
+        self.noop();
+        self.holder();
         self.is_well();
     }
 

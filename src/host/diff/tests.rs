@@ -244,6 +244,40 @@ fn a_manifest_in_other_words_restarts_nothing() {
 }
 
 #[test]
+fn a_kubelet_configuration_in_other_words_restarts_nothing() {
+    let path = "/var/lib/kubelet/config.yaml";
+    let mut observed = Observed::default();
+    let state = PathState {
+        kind: PathKind::File,
+        mode: 0o644,
+        owner: "root:root".into(),
+        owner_ids: "0:0".into(),
+        size: 1,
+    };
+    observed.paths.insert(path.into(), state);
+    let kubeadms = b"kind: KubeletConfiguration\nclusterDomain: \"cluster.local\"\n";
+    observed.contents.insert(path.into(), kubeadms.to_vec());
+    let mut running = UnitState::default();
+    running.active = "active".into();
+    observed.units.insert("kubelet.service".into(), running);
+    let restarts = |domain: &str| {
+        let text = format!("kind: KubeletConfiguration\nclusterDomain: {domain}\n");
+        let mut file = FileResource::text(path, text);
+        file.notify = vec!["kubelet.service".into()];
+        let unit = Resource::Unit {
+            name: "kubelet.service".into(),
+            enabled: true,
+            active: true,
+        };
+        let lines = lines(&[Resource::File(file), unit], &observed);
+        assert!(lines.contains(&format!("update file {path}")), "{lines:?}");
+        lines.contains(&"restart unit kubelet.service".to_owned())
+    };
+    assert!(!restarts("cluster.local"));
+    assert!(restarts("example.org"));
+}
+
+#[test]
 fn a_file_is_withdrawn_only_if_it_is_ours() {
     let path = "/etc/kubernetes/manifests/haproxy.yaml";
     let mut observed = Observed::default();

@@ -170,7 +170,15 @@ fn verification(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_
             false => warnings.push(format!("{text}, which is in maintenance mode")),
         }
     }
+    let ignored = &subject.host.preflight_ignore;
+    let ignored = ignored
+        .iter()
+        .any(|name| name == "all" || *name == CHECK.to_lowercase());
+    let accepted = subject.host.kubelet_config.get("failCgroupV1") == Some(&false.into());
     let remedy = match v2 {
+        false if accepted && ignored => {
+            "boot with systemd.unified_cgroup_hierarchy=1 before Kubernetes drops cgroup v1"
+        }
         true => {
             "boot another kernel, or demote the check with preflight.ignore: [SystemVerification]"
         }

@@ -294,6 +294,39 @@ fn cgroup_v1_is_an_error_from_1_35_on_unless_it_is_ignored() {
 }
 
 #[test]
+fn nobody_is_told_to_set_what_is_set() {
+    let mut cluster = cluster();
+    let mut gathered = good("cp1");
+    gathered.facts.cgroup_version = 1;
+    let remedy = |cluster: &Cluster| {
+        let subject = Subject {
+            host: &cluster.hosts[0],
+            gathered: &gathered,
+            owned: false,
+        };
+        let findings = check(cluster, &[subject]);
+        let mut of_cgroups = findings
+            .into_iter()
+            .filter(|f| f.message.contains("cgroup v1"));
+        of_cgroups
+            .next()
+            .and_then(|found| found.remedy)
+            .unwrap_or_default()
+    };
+    let setting = "failCgroupV1: false";
+    assert!(remedy(&cluster).contains(setting));
+    let host = &mut cluster.hosts[0];
+    host.kubelet_config
+        .insert("failCgroupV1".into(), false.into());
+    assert!(
+        remedy(&cluster).contains(setting),
+        "the check is still to be ignored"
+    );
+    cluster.hosts[0].preflight_ignore = vec!["systemverification".into()];
+    assert!(!remedy(&cluster).contains(setting));
+}
+
+#[test]
 fn missing_kernel_features_are_named() {
     let missing = found(|_, cp, _| {
         cp.kernel_options.get_or_insert_default().remove("MEMCG");

@@ -98,19 +98,53 @@ impl ApiError {
     }
 }
 
-/// The innermost cause says more than "client error (Connect)".
+/// What went wrong, without the layers of the client that only pass it on, such as
+/// "ServiceError: client error (Connect)".
 fn cause(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |one| one.source());
+    let texts: Vec<String> = chain.map(ToString::to_string).collect();
+    let passes_on = |text: &String| text.contains("client error (");
+    let begin = texts.iter().take_while(|text| passes_on(text)).count();
+    // If there is nothing below them, they have to do.
+    let begin = begin.min(texts.len() - 1);
+    let mut said = texts[begin].clone();
+    for text in &texts[begin + 1..] {
+        if !said.contains(text.as_str()) {
+            said = format!("{said}: {text}");
         }
-        source = inner.source();
     }
-    text
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// A layer of the client, and what lies below it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<io::Error>);
+
+    #[test]
+    fn layers_that_only_pass_an_error_on_are_left_out() {
+        let service = |layer| cause(&kube::Error::Service(Box::new(layer)));
+        let refused = || Some(io::Error::other("connection refused by 127.0.0.1"));
+        assert_eq!(
+            service(Layer("client error (Connect)", refused())),
+            "connection refused by 127.0.0.1"
+        );
+        assert_eq!(
+            service(Layer("TLS", refused())),
+            "ServiceError: TLS: connection refused by 127.0.0.1"
+        );
+        assert_eq!(
+            service(Layer("client error (Connect)", None)),
+            "client error (Connect)"
+        );
+    }
 }
