@@ -257,8 +257,10 @@ fn a_kubelet_configuration_in_other_words_restarts_nothing() {
     observed.paths.insert(path.into(), state);
     let kubeadms = b"kind: KubeletConfiguration\nclusterDomain: \"cluster.local\"\n";
     observed.contents.insert(path.into(), kubeadms.to_vec());
-    let mut running = UnitState::default();
-    running.active = "active".into();
+    let running = UnitState {
+        active: "active".into(),
+        ..UnitState::default()
+    };
     observed.units.insert("kubelet.service".into(), running);
     let restarts = |domain: &str| {
         let text = format!("kind: KubeletConfiguration\nclusterDomain: {domain}\n");
