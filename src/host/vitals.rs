@@ -24,6 +24,8 @@ pub struct Vitals {
     pub socket: bool,
     /// Version of the kubelet at hand, such as `v1.36.2`.
     pub kubelet_version: Option<String>,
+    /// Whether it has the address that kube-vip holds on one of the control planes.
+    pub virtual_address: bool,
     /// Certificates by the file that they are from: PEM text, unchecked.
     pub certificates: Vec<(String, String)>,
 }
@@ -37,12 +39,16 @@ pub fn vitals(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
     let socket = host.cri_socket.trim_start_matches("unix://");
     relative(socket)?;
     relative(&cluster.certificates_dir)?;
+    let address = cluster.virtual_address();
     Ok(Script {
         name: "ask how it fares".into(),
         text: format!(
-            "cri_socket={}\ncertificates_dir={}\n{}",
+            "cri_socket={}\ncertificates_dir={}\nvirtual_address={}\n{}",
             quote(socket),
             quote(&cluster.certificates_dir),
+            address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             include_str!("scripts/vitals.sh")
         ),
         input: Vec::new(),
@@ -78,6 +84,7 @@ pub fn parse_vitals(raw: &[u8]) -> Result<Vitals, HostError> {
     Ok(Vitals {
         units: units(&sections.text("units")),
         socket: sections.text("socket").iter().any(|line| line == "socket"),
+        virtual_address: sections.text("address").iter().any(|line| line == "held"),
         kubelet_version: version
             .first()
             .and_then(|line| line.split_whitespace().nth(1))
@@ -101,6 +108,8 @@ UnitFileState=enabled
 
 @@section socket
 socket
+@@section address
+held
 @@section kubelet
 Kubernetes v1.36.2
 @@section certificate ./etc/kubernetes/pki/ca.crt
@@ -118,7 +127,7 @@ UEVN
     fn what_a_host_says_is_read() {
         let vitals = parse_vitals(SAID).unwrap();
         assert_eq!(vitals.units["kubelet.service"].active, "activating");
-        assert!(vitals.socket);
+        assert!(vitals.socket && vitals.virtual_address);
         assert_eq!(vitals.kubelet_version.as_deref(), Some("v1.36.2"));
         assert_eq!(
             vitals.certificates,

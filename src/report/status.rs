@@ -46,14 +46,21 @@ fn header(status: &ClusterStatus, painter: &Painter) -> String {
             why.as_deref().unwrap_or("nobody says why")
         )),
     };
-    let endpoint = match &status.api.endpoint {
-        Some(one) if !one.reachable => painter.bad(&format!(
-            "{} (controlPlaneEndpoint) does not lead there: {}",
+    let Some(one) = &status.api.endpoint else {
+        return format!("{first}\n{api}");
+    };
+    let held = match one.held_by.as_deref() {
+        None => String::new(),
+        Some([]) => ", and nobody has the address".into(),
+        Some(hosts) => format!(", to {}", hosts.join(" and ")),
+    };
+    let endpoint = match one.reachable {
+        true => format!("{} (controlPlaneEndpoint) leads there{held}", one.address),
+        false => painter.bad(&format!(
+            "{} (controlPlaneEndpoint) does not lead there{held}: {}",
             one.address,
             one.error.as_deref().unwrap_or("nobody says why")
         )),
-        Some(one) => format!("{} (controlPlaneEndpoint) leads there", one.address),
-        None => return format!("{first}\n{api}"),
     };
     format!("{first}\n{api}\n{endpoint}")
 }
@@ -376,7 +383,7 @@ impl Painter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phases::status::samples;
+    use crate::phases::status::{EndpointStatus, samples};
 
     // Local time would make the snapshots depend on the machine.
     fn screen(sample: &ClusterStatus) -> String {
@@ -403,6 +410,29 @@ mod tests {
     #[test]
     fn nothing_is_there_yet() {
         insta::assert_snapshot!(screen(&samples::nothing_yet()));
+    }
+
+    #[test]
+    fn the_way_to_the_api_has_a_line() {
+        let line = |reachable: bool, held_by: Option<&[&str]>| {
+            let mut sample = samples::healthy();
+            sample.api.endpoint = Some(EndpointStatus {
+                address: "192.0.2.10:6443".into(),
+                reachable,
+                error: (!reachable).then(|| "refused".into()),
+                held_by: held_by.map(|hosts| hosts.iter().map(|host| (*host).into()).collect()),
+            });
+            screen(&sample)
+                .lines()
+                .nth(2)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        insta::assert_snapshot!(line(true, None), @"192.0.2.10:6443 (controlPlaneEndpoint) leads there");
+        insta::assert_snapshot!(line(false, None), @"192.0.2.10:6443 (controlPlaneEndpoint) does not lead there: refused");
+        insta::assert_snapshot!(line(true, Some(&["cp2"])), @"192.0.2.10:6443 (controlPlaneEndpoint) leads there, to cp2");
+        insta::assert_snapshot!(line(true, Some(&["cp1", "cp2"])), @"192.0.2.10:6443 (controlPlaneEndpoint) leads there, to cp1 and cp2");
+        insta::assert_snapshot!(line(false, Some(&[])), @"192.0.2.10:6443 (controlPlaneEndpoint) does not lead there, and nobody has the address: refused");
     }
 
     #[test]

@@ -123,14 +123,16 @@ impl Story {
         self.says("three control planes and a worker");
         self.run(&["apply", "--yes"]).exits(0);
         self.noop();
-        self.holder();
+        let holder = self.holder();
         assert_eq!(self.operator.ready_nodes(&self.cluster), self.hosts);
         let worker = "grep server: /etc/kubernetes/kubelet.conf";
         let server = self.lab.sh(self.worker(), worker);
         let wanted = format!("https://{}:6443", self.address);
         assert!(server.contains(&wanted), "{server}");
         let status = self.run(&["status", "--output", "json"]).json();
-        assert_eq!(status["api"]["endpoint"]["reachable"], Value::Bool(true));
+        let endpoint = &status["api"]["endpoint"];
+        assert_eq!(endpoint["reachable"], Value::Bool(true));
+        assert_eq!(endpoint["heldBy"], json!([holder]));
     }
 
     fn its_holder_dies(&self) {
@@ -219,7 +221,7 @@ impl Story {
             .says(&[&nowhere, manifest]);
         self.run(&["status", "--exit-code"])
             .exits(3)
-            .says(&["(controlPlaneEndpoint)"]);
+            .says(&["does not lead there, and nobody has the address"]);
         self.run(&["apply", "--yes"]).exits(0);
         self.noop();
         self.holder();

@@ -1,8 +1,9 @@
 # Tells how Kubernetes fares on this machine. Changes nothing.
 #
-# Set before this text: cri_socket, certificates_dir (absolute paths).
+# Set before this text: cri_socket, certificates_dir (absolute paths),
+# virtual_address (or nothing).
 
-: "${cri_socket=}" "${certificates_dir=}"
+: "${cri_socket=}" "${certificates_dir=}" "${virtual_address=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -13,6 +14,10 @@ systemctl show -p Id,LoadState,ActiveState,UnitFileState -- \
 
 echo '@@section socket'
 if [ -S ".$cri_socket" ]; then echo socket; fi
+
+echo '@@section address'
+if [ -n "$virtual_address" ] &&
+	ip -o address show to "$virtual_address" 2>/dev/null | grep -q .; then echo held; fi
 
 # A hung kubelet must not make the host look dead.
 echo '@@section kubelet'

@@ -54,7 +54,17 @@ pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
         reachable: answers.api.is_ok(),
         through: answers.api.as_ref().ok().map(|(host, _)| host.clone()),
         error: answers.api.as_ref().err().map(|why| super::short(why)),
-        endpoint: answers.endpoint.as_ref().map(of_endpoint),
+        endpoint: answers
+            .endpoint
+            .as_ref()
+            .map(|(endpoint, answer)| EndpointStatus {
+                address: escape(&endpoint.to_string()).into_owned(),
+                reachable: answer.is_ok(),
+                error: answer.as_ref().err().map(|why| super::short(why)),
+                held_by: cluster
+                    .virtual_address()
+                    .map(|_| holders(cluster, &answers.hosts)),
+            }),
     };
     let leads_there = api.endpoint.as_ref().is_none_or(|one| one.reachable);
     let etcd = of_etcd(cluster, answers);
@@ -80,12 +90,15 @@ pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
     }
 }
 
-fn of_endpoint((endpoint, answer): &(Endpoint, Result<(), String>)) -> EndpointStatus {
-    EndpointStatus {
-        address: escape(&endpoint.to_string()).into_owned(),
-        reachable: answer.is_ok(),
-        error: answer.as_ref().err().map(|why| super::short(why)),
-    }
+/// Who has kube-vip's address.
+fn holders(cluster: &Cluster, hosts: &[Result<Told, String>]) -> Vec<String> {
+    let hosts = cluster.hosts.iter().zip(hosts);
+    let has_it =
+        |told: &Result<Told, String>| told.as_ref().is_ok_and(|told| told.vitals.virtual_address);
+    hosts
+        .filter(|(_, told)| has_it(told))
+        .map(|(host, _)| host.name.clone())
+        .collect()
 }
 
 fn of_host(

@@ -57,6 +57,9 @@ pub struct EndpointStatus {
     pub reachable: bool,
     /// Why not.
     pub error: Option<String>,
+    /// With kube-vip: the control planes that have its address. One, save for the moments
+    /// in which it moves.
+    pub held_by: Option<Vec<String>>,
 }
 
 /// How a host of the inventory fares.
