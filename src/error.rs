@@ -252,7 +252,7 @@ impl Error {
                     .into(),
             ),
             Error::Endpoint { kube_vip: true, .. } => Some(
-                "the control planes are up: see what kube-vip says (`kubectl -n kube-system logs -l component=kube-vip`), whether loadBalancer.interface is right and the network lets an address move, and run the same command again"
+                "the control planes are up: see what kube-vip says there (`crictl logs $(crictl ps -q --name kube-vip)`), whether loadBalancer.interface is right and the network lets an address move, and run the same command again"
                     .into(),
             ),
             Error::Endpoint { .. } => Some(

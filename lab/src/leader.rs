@@ -94,7 +94,8 @@ impl Lease {
         let mut renewed = std::time::Instant::now();
         while renewed.elapsed() <= deadline {
             tokio::time::sleep(pause).await;
-            if self.acquire().await {
+            // An API server that hangs is no better than none.
+            if let Ok(true) = tokio::time::timeout(deadline, self.acquire()).await {
                 renewed = std::time::Instant::now();
             }
         }

@@ -6,16 +6,17 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::Error;
+use crate::engine::Event;
 use crate::host::preflight::{Finding, Severity};
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::Endpoints;
 use crate::kubernetes::api::{self, Stream, failed_checks, serving_certificate};
 use crate::ssh::{Session, escape};
 
-use super::Run;
 use super::cluster_api::Tunnel;
 use super::desired::Context;
 use super::plan::Plan;
+use super::{Phase, Run};
 
 /// Time for one connection, handshake included.
 const TRY: Duration = Duration::from_secs(5);
@@ -27,6 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// Tries per control plane before the pauses begin. A balancer that chooses at
 /// random has left one of three out then once in a thousand times.
 const BURST: usize = 8;
+
+/// How long nothing is said of it.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// The pause between later tries.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -55,11 +59,22 @@ pub(super) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
     // connections goes on to the next server.
     let mut open = Vec::new();
     let began = Instant::now();
+    let from = plan.first().host.name.as_str();
+    let mut told = false;
     let mut tries = 0;
     let is_done = |search: &Search| search.is_done() || kube_vip && search.reached_any();
     while !is_done(&search) && began.elapsed() < PATIENCE {
-        if tries >= BURST * search.wanted() {
+        if tries >= BURST * search.wanted() || kube_vip && tries > 0 {
             tokio::time::sleep(PAUSE).await;
+        }
+        if !told && began.elapsed() > SILENCE {
+            told = true;
+            run.events().emit(Event::HostProgress {
+                host: from.to_owned(),
+                phase: Phase::ControlPlane.name(),
+                doing: format!("waiting until {endpoint} (controlPlaneEndpoint) leads to the API"),
+                bytes: None,
+            });
         }
         tries += 1;
         match connect(&plan.first().session, endpoint).await {
@@ -73,10 +88,15 @@ pub(super) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
             open.clear();
         }
     }
+    if told {
+        run.events().emit(Event::HostIdle {
+            host: from.to_owned(),
+        });
+    }
     if !search.reached_any() {
         return Err(Error::Endpoint {
             endpoint: endpoint.to_string(),
-            from: plan.first().host.name.clone(),
+            from: from.to_owned(),
             reason: search.reason(),
             kube_vip,
         });

@@ -90,6 +90,7 @@ pub fn check(cluster: &Cluster, subjects: &[Subject<'_>]) -> Vec<Finding> {
             let mut report = Report::new(subject.host);
             system::check(cluster, subject, &mut report);
             node::check(cluster, subject, &mut report);
+            virtual_address::interface(cluster, subject, &mut report);
             report
         })
         .collect();

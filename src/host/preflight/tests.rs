@@ -509,6 +509,32 @@ fn the_address_that_kube_vip_shall_hold_has_to_be_free() {
 }
 
 #[test]
+fn the_address_that_kube_vip_shall_hold_has_to_have_a_place() {
+    let named = |name: &str, addresses: &[&str]| {
+        found(|cluster, cp, _| {
+            cluster.load_balancer = LoadBalancer::KubeVip {
+                image: None,
+                interface: Some(name.into()),
+            };
+            let of = |interface: &&str| Address {
+                interface: (*interface).into(),
+                address: [192, 0, 2, 11].into(),
+                prefix: 24,
+            };
+            cp.facts.addresses = addresses.iter().map(of).collect();
+        })
+    };
+    assert_eq!(named("eth0", &["eth0", "eth1"]), [""; 0]);
+    assert_eq!(named("eth0", &[]), [""; 0], "nothing is known");
+    assert_eq!(
+        named("ens3", &["eth1", "eth0"]),
+        [
+            "cp1 Error NetworkInterface: kube-vip's address has no place: no interface ens3 with an address of its own, only eth0, eth1"
+        ]
+    );
+}
+
+#[test]
 fn the_summary_counts_by_host() {
     let finding = |host: &str, severity| Finding {
         check: "x".into(),

@@ -1,12 +1,38 @@
-//! Whether the address that kube-vip shall hold is free.
+//! Whether the address that kube-vip shall hold is free, and has a place to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{Connection, Finding, Probe, Report, Subject};
-use crate::inventory::Cluster;
+use crate::inventory::{Cluster, LoadBalancer};
 
 const CHECK: &str = "AddressAvailable";
+
+/// Every control plane needs the interface that the inventory names.
+pub(super) fn interface(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+    let LoadBalancer::KubeVip {
+        interface: Some(wanted),
+        ..
+    } = &cluster.load_balancer
+    else {
+        return;
+    };
+    let addresses = &subject.gathered.facts.addresses;
+    let there: BTreeSet<&str> = addresses.iter().map(|one| one.interface.as_str()).collect();
+    if !subject.host.is_control_plane() || there.is_empty() {
+        return;
+    }
+    report.demand(
+        "NetworkInterface",
+        there.contains(wanted.as_str()),
+        format!(
+            "kube-vip's address has no place: no interface {wanted} with an address of its own, \
+             only {}",
+            Vec::from_iter(there).join(", ")
+        ),
+        "correct loadBalancer.interface, or leave it out: then it is the one with the host's address",
+    );
+}
 
 /// The attempt that tells, made from the first control plane of a cluster that is yet
 /// to come: on one that runs, somebody of its own has the address. `None` without
