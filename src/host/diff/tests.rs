@@ -33,6 +33,16 @@ fn unit(enabled: bool, active: bool) -> Resource {
     }
 }
 
+fn file_of_root(mode: u32) -> PathState {
+    PathState {
+        kind: PathKind::File,
+        mode,
+        owner: "root:root".into(),
+        owner_ids: "0:0".into(),
+        size: 1,
+    }
+}
+
 #[test]
 fn a_unit_is_touched_only_where_it_differs() {
     let running = with_unit("kubelet.service", "loaded", "active", "enabled");
@@ -165,14 +175,7 @@ fn what_a_kubelet_wrote_is_nothing_to_give_back() {
     ];
     let ours = ["/etc/motd", "/etc/kubernetes/audit/policy.conf"];
     for path in theirs.iter().chain(&ours).copied() {
-        let state = PathState {
-            kind: PathKind::File,
-            mode: 0o600,
-            owner: "root:root".into(),
-            owner_ids: "0:0".into(),
-            size: 1,
-        };
-        observed.paths.insert(path.into(), state);
+        observed.paths.insert(path.into(), file_of_root(0o600));
     }
     let file = |path: &str| Resource::File(FileResource::text(path, "new"));
     let resources: Vec<Resource> = theirs.iter().chain(&ours).map(|path| file(path)).collect();
@@ -205,14 +208,7 @@ fn what_makes_a_node_goes_with_it_though_it_was_right_already() {
 fn a_manifest_in_other_words_restarts_nothing() {
     let path = "/etc/kubernetes/manifests/etcd.yaml";
     let mut observed = Observed::default();
-    let state = PathState {
-        kind: PathKind::File,
-        mode: 0o600,
-        owner: "root:root".into(),
-        owner_ids: "0:0".into(),
-        size: 1,
-    };
-    observed.paths.insert(path.into(), state);
+    observed.paths.insert(path.into(), file_of_root(0o600));
     let kubeadms = b"spec:\n  host: 127.0.0.1\nstatus: {}\n";
     observed.contents.insert(path.into(), kubeadms.to_vec());
     let manifest = |text: &str| Resource::File(FileResource::text(path, text));
@@ -247,14 +243,7 @@ fn a_manifest_in_other_words_restarts_nothing() {
 fn a_kubelet_configuration_in_other_words_restarts_nothing() {
     let path = "/var/lib/kubelet/config.yaml";
     let mut observed = Observed::default();
-    let state = PathState {
-        kind: PathKind::File,
-        mode: 0o644,
-        owner: "root:root".into(),
-        owner_ids: "0:0".into(),
-        size: 1,
-    };
-    observed.paths.insert(path.into(), state);
+    observed.paths.insert(path.into(), file_of_root(0o644));
     let kubeadms = b"kind: KubeletConfiguration\nclusterDomain: \"cluster.local\"\n";
     observed.contents.insert(path.into(), kubeadms.to_vec());
     let running = UnitState {
@@ -283,14 +272,7 @@ fn a_kubelet_configuration_in_other_words_restarts_nothing() {
 fn a_file_is_withdrawn_only_if_it_is_ours() {
     let path = "/etc/kubernetes/manifests/haproxy.yaml";
     let mut observed = Observed::default();
-    let state = PathState {
-        kind: PathKind::File,
-        mode: 0o600,
-        owner: "root:root".into(),
-        owner_ids: "0:0".into(),
-        size: 1,
-    };
-    observed.paths.insert(path.into(), state);
+    observed.paths.insert(path.into(), file_of_root(0o600));
     let withdrawn = [Resource::Withdrawn { path: path.into() }];
     assert_eq!(lines(&withdrawn, &observed), [""; 0]);
     let ours = [Resource::File(FileResource::text(path, "x"))];

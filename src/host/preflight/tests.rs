@@ -48,6 +48,17 @@ fn good(name: &str) -> Gathered {
     gathered
 }
 
+/// The two hosts, before they are part of any cluster.
+fn new_hosts<'a>(cluster: &'a Cluster, gathered: [&'a Gathered; 2]) -> Vec<Subject<'a>> {
+    let hosts = cluster.hosts.iter().zip(gathered);
+    let subject = |(host, gathered)| Subject {
+        host,
+        gathered,
+        owned: false,
+    };
+    hosts.map(subject).collect()
+}
+
 /// What isn't as it should be, when `change` was done to the two hosts.
 fn found(change: impl FnOnce(&mut Cluster, &mut Gathered, &mut Gathered)) -> Vec<String> {
     let mut cluster = cluster();
@@ -416,16 +427,7 @@ fn without_a_name_server_coredns_would_exit() {
 fn only_blocked_ports_are_found() {
     let cluster = cluster();
     let (cp, worker) = (good("cp1"), good("w1"));
-    let subjects: Vec<Subject<'_>> = cluster
-        .hosts
-        .iter()
-        .zip([&cp, &worker])
-        .map(|(host, gathered)| Subject {
-            host,
-            gathered,
-            owned: false,
-        })
-        .collect();
+    let subjects = new_hosts(&cluster, [&cp, &worker]);
     let connections = required_connections(&cluster, &subjects);
     let listed: Vec<String> = connections
         .iter()
@@ -461,16 +463,7 @@ fn about_the_address(probe: Option<Probe>, change: impl FnOnce(&mut Gathered)) -
     });
     let (cp, mut worker) = (good("cp1"), good("w1"));
     change(&mut worker);
-    let subjects: Vec<Subject<'_>> = cluster
-        .hosts
-        .iter()
-        .zip([&cp, &worker])
-        .map(|(host, gathered)| Subject {
-            host,
-            gathered,
-            owned: false,
-        })
-        .collect();
+    let subjects = new_hosts(&cluster, [&cp, &worker]);
     let attempt = virtual_address(&cluster, &subjects).expect("an attempt");
     let probes = probe.map(|probe| ((address, 6443), probe));
     check_virtual_address(&subjects, &attempt, &probes.into_iter().collect())
