@@ -69,7 +69,7 @@ impl AddNode {
         session.run.options.one_control_plane = true;
         tokio::select! {
             result = self.go(global, &session, &path, &edit) => result,
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+            () = crate::engine::interrupted() => Err(Error::Interrupted),
         }
     }
 
@@ -134,11 +134,15 @@ impl AddNode {
         }
         aside.extend(phases::execute(run, &plan).await?);
         let mut control_planes = run.cluster.control_planes();
-        if control_planes.any(|host| self.names.contains(&host.name)) {
-            phases::in_step(run, run.cluster.hosts.clone()).await?;
-        }
+        let in_step = match control_planes.any(|host| self.names.contains(&host.name)) {
+            true => phases::in_step(run, run.cluster.hosts.clone()).await?,
+            false => true,
+        };
         printer.out(&session.summary.render());
-        Ok(conclude(printer, &aside))
+        Ok(match (conclude(printer, &aside), in_step) {
+            (ExitStatus::Done, false) => ExitStatus::SetAside,
+            (status, _) => status,
+        })
     }
 
     /// What has to stand in the inventory first.

@@ -79,7 +79,7 @@ impl Apply {
         tokio::select! {
             result = self.go(global, &session, kept.as_ref()) => result,
             // Whatever is under way dies with its channel, on the hosts too.
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+            () = crate::engine::interrupted() => Err(Error::Interrupted),
         }
     }
 

@@ -91,7 +91,10 @@ impl RemoveNode {
             return Err(error);
         }
         edited?;
-        Ok(ExitStatus::Done)
+        Ok(match removal.in_step {
+            true => ExitStatus::Done,
+            false => ExitStatus::SetAside,
+        })
     }
 
     fn text(&self, removal: &Removal, edited: bool) -> String {

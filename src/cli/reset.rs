@@ -61,7 +61,7 @@ impl Reset {
         }
         tokio::select! {
             result = self.go(global, &session) => result,
-            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+            () = crate::engine::interrupted() => Err(Error::Interrupted),
         }
     }
 

@@ -137,6 +137,8 @@ pub struct UnitState {
     pub load: String,
     /// `active`, `inactive`, `activating`, `failed`.
     pub active: String,
+    /// More of the same: `running`, `dead`, `auto-restart`; empty if nobody asked.
+    pub sub: String,
     /// `enabled`, `disabled`, `static`, `masked`, or empty.
     pub file: String,
 }
@@ -422,6 +424,7 @@ pub(super) fn units(lines: &[String]) -> BTreeMap<String, UnitState> {
             let state = UnitState {
                 load: value("LoadState"),
                 active: value("ActiveState"),
+                sub: value("SubState"),
                 file: value("UnitFileState"),
             };
             units.insert(name, state);

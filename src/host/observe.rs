@@ -322,6 +322,15 @@ impl Observed {
             owed: sections.text("owed").into_iter().collect(),
             ..Observed::default()
         };
+        for line in sections.text("boot") {
+            if let Some((name, state)) = line.split_once(' ')
+                && let Some(unit) = observed.units.get_mut(name)
+                && !state.is_empty()
+                && state != "not-found"
+            {
+                unit.file = state.to_owned();
+            }
+        }
         for line in sections.text("hashes") {
             if let Some((hash, path)) = line.split_once("  ")
                 && let Some(path) = path.strip_prefix('.')

@@ -161,7 +161,6 @@ fn cluster_view(cluster: &Cluster, endpoints: &Endpoints) -> Value {
         "controlPlaneEndpoint": endpoints.outside.to_string(),
         "controlPlaneURL": endpoints.outside.url(),
         "nodeURL": endpoints.nodes.url(),
-        "localLoadBalancer": cluster.load_balancer.is_local(),
         "bindPort": cluster.bind_port,
         "certificatesDir": cluster.certificates_dir,
         "imageRepository": cluster.image_repository,

@@ -127,9 +127,10 @@ impl KubernetesError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             KubernetesError::Template { origin, .. } | KubernetesError::Rendered { origin, .. } => {
-                match origin.path() {
-                    Some(path) => format!("compare `{}` with ours of the same name, or move it away", path.display()),
-                    None => return None,
+                match (origin, origin.path()) {
+                    (Origin::Own { values, .. }, _) => format!("a file's template may use {values}"),
+                    (_, Some(path)) => format!("compare `{}` with ours of the same name, or move it away", path.display()),
+                    (_, None) => return None,
                 }
             }
             KubernetesError::UnknownTemplate { .. } => {

@@ -92,6 +92,9 @@ fn coredns(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     Ok(objects)
 }
 
+/// By what pods follow a configuration that they read once.
+const CONFIG_HASH: &str = "clusterctl.rs/config-hash";
+
 fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     let mut view = ctx.view();
     let any = if ctx.advertise_address.is_ipv6() {
@@ -115,11 +118,17 @@ fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     let mut objects = ctx
         .templates
         .render_documents("objects/kube-proxy.yaml.j2", &view)?;
+    // kube-proxy reads its configuration and its kubeconfig once: its pods have to change
+    // with them.
+    let config = objects.iter().find(|object| object["kind"] == "ConfigMap");
+    let hash = config.map(digest);
     for object in &mut objects {
         if object["kind"] == "ConfigMap" && theirs.is_empty() {
             sign(object);
         }
         if object["kind"] == "DaemonSet" {
+            let pod = &mut object["spec"]["template"]["metadata"];
+            pod["annotations"][CONFIG_HASH] = hash.clone().into();
             ctx.patches.apply("kubeproxydaemonset", object)?;
         }
     }
@@ -135,9 +144,8 @@ fn config_map(name: &str, key: &str, document: String) -> Value {
     })
 }
 
-/// Annotates a ConfigMap with the hash of its values, in the order of their
-/// keys.
-fn sign(config_map: &mut Value) {
+/// The hash of a ConfigMap's values, in the order of their keys: lower hex.
+fn digest(config_map: &Value) -> String {
     let mut entries: Vec<(&String, &str)> = config_map["data"]
         .as_object()
         .into_iter()
@@ -149,11 +157,13 @@ fn sign(config_map: &mut Value) {
     for (_, value) in entries {
         hash.update(value.as_bytes());
     }
-    let digest: String = hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hash.finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Annotates a ConfigMap with its hash, as kubeadm does.
+fn sign(config_map: &mut Value) {
+    let digest = digest(config_map);
     config_map["metadata"]["annotations"]["kubeadm.kubernetes.io/component-config.hash"] =
         format!("sha256:{digest}").into();
 }

@@ -54,8 +54,15 @@ pub struct Templates {
 pub enum Origin {
     /// Ours, by name.
     BuiltIn(String),
-    /// The operator's.
+    /// The operator's, in the place of ours.
     File(PathBuf),
+    /// The operator's own, for a host.
+    Own {
+        /// Where it is.
+        path: PathBuf,
+        /// The values that it may use.
+        values: String,
+    },
 }
 
 impl Origin {
@@ -63,7 +70,7 @@ impl Origin {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Origin::BuiltIn(_) => None,
-            Origin::File(path) => Some(path),
+            Origin::File(path) | Origin::Own { path, .. } => Some(path),
         }
     }
 }
@@ -72,9 +79,28 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::BuiltIn(name) => write!(f, "the built-in template {name}"),
-            Origin::File(path) => write!(f, "your template `{}`", path.display()),
+            Origin::File(path) | Origin::Own { path, .. } => {
+                write!(f, "your template `{}`", path.display())
+            }
         }
     }
+}
+
+/// The names of what a view holds: `cluster.{name, version}, host.{name}`.
+fn values(view: &Value) -> String {
+    let names = |value: &Value| {
+        let keys = value.as_object().into_iter().flatten();
+        keys.map(|(key, _)| key.clone()).collect::<Vec<_>>()
+    };
+    let one = |key: String| match names(&view[&key]) {
+        below if below.is_empty() => key,
+        below => format!("{key}.{{{}}}", below.join(", ")),
+    };
+    names(view)
+        .into_iter()
+        .map(one)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Templates {
@@ -144,10 +170,15 @@ impl Templates {
         text: &str,
         ctx: &NodeContext<'_>,
     ) -> Result<String, KubernetesError> {
-        let context = minijinja::Value::from(Serde(ctx.view()?));
+        let view = ctx.view()?;
+        let origin = Origin::Own {
+            path: path.to_path_buf(),
+            values: values(&view),
+        };
+        let context = minijinja::Value::from(Serde(view));
         self.environment
             .render_named_str(&path.to_string_lossy(), text, context)
-            .map_err(|error| failure(Origin::File(path.to_path_buf()), text, &error))
+            .map_err(|error| failure(origin, text, &error))
     }
 
     /// Renders a template that makes one YAML document.

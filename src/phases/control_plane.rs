@@ -99,10 +99,8 @@ pub(super) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
 pub(super) async fn wait_for_kubelet(run: &Run, one: &Surveyed) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.kubelet_health_check;
     let look = || look(one, KUBELET_HEALTHZ, "/healthz", false);
-    match wait_healthy("the kubelet's /healthz", timeout, look).await {
-        Ok(()) => Ok(()),
-        Err(error) => Err(evidence::explain(&one.session, error).await),
-    }
+    let what = "the kubelet's /healthz";
+    unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
 }
 
 async fn look(one: &Surveyed, port: u16, path: &str, tls: bool) -> Health {

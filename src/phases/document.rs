@@ -117,6 +117,9 @@ pub struct PlannedHost {
     pub labels: Option<PlannedObject>,
     /// Taints that would be added, as `key=value:Effect`.
     pub taints: Vec<String>,
+    /// Taints that would be taken away, as they no longer stand in the inventory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_taints: Vec<String>,
 }
 
 /// One thing that would change on a host.

@@ -98,7 +98,7 @@ pub(super) async fn drain(
     let ours = cordon(client, node).await?;
     let drained = tokio::select! {
         drained = empty(run, client, host, node, options, part) => drained,
-        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        () = crate::engine::interrupted() => Err(Error::Interrupted),
     };
     let Err(error) = drained else { return Ok(()) };
     if ours && let Err(left) = uncordon(client, node).await {

@@ -101,6 +101,7 @@ fn host(work: &Work) -> PlannedHost {
             .as_ref()
             .map(|change| compared(Phase::Nodes, change)),
         taints: work.taints.clone(),
+        removed_taints: work.removed_taints.clone(),
     }
 }
 

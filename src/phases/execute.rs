@@ -131,8 +131,10 @@ impl Execution<'_> {
             let all = control_planes.map(|work| self.control_plane(work));
             return try_join_all(all).await.map(|_| ());
         }
-        let (new, old): (Vec<_>, Vec<_>) =
+        let (new, mut old): (Vec<_>, Vec<_>) =
             control_planes.partition(|work| self.plan.is_new_control_plane(work.host()));
+        // Whoever is down is put right before anybody else is taken down.
+        old.sort_by_key(|work| !work.mends());
         for work in old.into_iter().chain(new) {
             self.control_plane(work).await?;
         }
@@ -240,7 +242,10 @@ impl Execution<'_> {
     /// One worker, from bare to Ready. `Some` if it had to be set aside.
     async fn worker(&self, work: &Work, ready: watch::Receiver<bool>) -> Option<Aside> {
         match self.worker_steps(work, ready).await {
-            Ok(()) => None,
+            Ok(()) => {
+                self.rollout.done(work);
+                None
+            }
             Err(error) => {
                 self.rollout.failed(work);
                 let part = self.run.tracker.part(Phase::Join);
@@ -260,7 +265,7 @@ impl Execution<'_> {
     ) -> Result<(), Error> {
         let _turn = self.rollout.turn(work).await?;
         self.prepare(work).await?;
-        if work.disturbs() {
+        if work.disturbs() || work.node.is_some() && work.restarts_kubelet() {
             control_plane::wait_for_kubelet(self.run, &work.surveyed).await?;
         }
         if needs_api(self.run).is_none() || (work.join.is_none() && work.is_empty()) {

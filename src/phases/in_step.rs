@@ -11,9 +11,11 @@ use crate::inventory::{Cluster, Host};
 /// control planes: the load balancers on workers, objects of the API, the admin
 /// kubeconfig on this machine. Nothing else on any host is looked at.
 ///
+/// Says whether all of it is; workers that aren't are warned of.
+///
 /// # Errors
-/// As those of `apply`; workers that can't be reached are only warned of.
-pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<(), Error> {
+/// As those of `apply`.
+pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<bool, Error> {
     let mut phases = vec![
         Phase::UploadConfig,
         Phase::BootstrapToken,
@@ -53,11 +55,14 @@ pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<(), Error> {
     if !plan.is_empty() {
         aside.extend(super::execute(&run, &plan).await?);
     }
-    for one in aside {
+    for one in &aside {
+        // The whole of it was told when it happened.
+        let why = one.error.to_string();
         run.events().warn(format!(
-            "{}: {}; `clusterctl-rs apply` puts it in step later",
-            one.host, one.error
+            "{} is not in step with the control planes ({}): run `clusterctl-rs apply` once it works",
+            one.host,
+            why.lines().next().unwrap_or_default()
         ));
     }
-    Ok(())
+    Ok(aside.is_empty())
 }

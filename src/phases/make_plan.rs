@@ -209,7 +209,7 @@ async fn work_on(
         true => None,
         false => Some(host::diff(&later, observed, cluster)?),
     };
-    let (mut labels, mut taints) = (None, Vec::new());
+    let (mut labels, mut taints, mut removed_taints) = (None, Vec::new(), Vec::new());
     if let (Some(node), Some(live), true) = (node, live, run.has(Phase::Nodes)) {
         let wanted = nodes::metadata(&run.cluster, &surveyed.host);
         labels = live
@@ -219,6 +219,7 @@ async fn work_on(
             .await?
             .pop();
         taints = nodes::missing_taints(&surveyed.host, node);
+        removed_taints = nodes::unwanted_taints(&surveyed.host, node);
     }
     let registers_again = live.is_some() && node.is_none() && context.owns(surveyed);
     let registers = surveyed.host.is_control_plane() || !joins || join.is_some();
@@ -235,6 +236,7 @@ async fn work_on(
         waits_for_node,
         labels,
         taints,
+        removed_taints,
     })
 }
 

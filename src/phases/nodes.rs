@@ -21,6 +21,10 @@ const CONTROL_PLANE_LABELS: [&str; 2] = [
 /// have no instance-config.yaml.
 const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
 
+/// Where the taints of the inventory stand, so that one that leaves it can leave the Node:
+/// the list that holds them is one, whoever writes to it.
+const TAINTS: &str = "clusterctl.rs/taints";
+
 /// The Node's labels and annotations as an object to apply: server-side apply keeps whatever
 /// others set, and takes away what we set once and no longer want.
 pub(super) fn metadata(cluster: &Cluster, host: &Host) -> Value {
@@ -35,7 +39,12 @@ pub(super) fn metadata(cluster: &Cluster, host: &Host) -> Value {
     }
     let mut metadata = json!({"name": host.node_name, "labels": labels});
     if Features::of(cluster).cri_socket_annotation {
-        metadata["annotations"] = json!({CRI_SOCKET: host.cri_socket});
+        metadata["annotations"][CRI_SOCKET] = host.cri_socket.clone().into();
+    }
+    let taints = host.taints.iter().filter(|taint| !is_kubeadms(taint));
+    let taints: Vec<String> = taints.map(describe).collect();
+    if !taints.is_empty() {
+        metadata["annotations"][TAINTS] = taints.join(",").into();
     }
     json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
 }
@@ -49,6 +58,43 @@ pub(super) fn missing_taints(host: &Host, node: &Node) -> Vec<String> {
         .collect()
 }
 
+/// Taints of the Node that stood in the inventory once and no longer do, as
+/// `key=value:Effect`.
+pub(super) fn unwanted_taints(host: &Host, node: &Node) -> Vec<String> {
+    let described = |taint: &NodeTaint| match taint.value.as_deref().unwrap_or_default() {
+        "" => format!("{}:{}", taint.key, taint.effect),
+        value => format!("{}={value}:{}", taint.key, taint.effect),
+    };
+    let taints = node
+        .spec
+        .iter()
+        .flat_map(|spec| spec.taints.iter().flatten());
+    taints
+        .filter(|taint| is_unwanted(host, node, taint))
+        .map(described)
+        .collect()
+}
+
+fn is_unwanted(host: &Host, node: &Node, taint: &NodeTaint) -> bool {
+    let same = |key: &str, of: &str| taint.key == key && taint.effect == of;
+    let wanted = |one: &Taint| same(&one.key, effect(one.effect));
+    let annotations = node.metadata.annotations.as_ref();
+    let ours = annotations.and_then(|all| all.get(TAINTS));
+    let ours = ours.iter().flat_map(|list| list.split(','));
+    let mut ours = ours.filter_map(|one| {
+        let (name, of) = one.rsplit_once(':')?;
+        Some((name.split('=').next().unwrap_or(name), of))
+    });
+    // kubeadm's own needs no note.
+    let kubeadms = host.is_control_plane() && same(CONTROL_PLANE_LABELS[0], "NoSchedule");
+    (kubeadms || ours.any(|(key, of)| same(key, of))) && !host.taints.iter().any(wanted)
+}
+
+/// Whether a taint is the one that kubeadm gives to control planes.
+fn is_kubeadms(taint: &Taint) -> bool {
+    taint.key == CONTROL_PLANE_LABELS[0] && effect(taint.effect) == "NoSchedule"
+}
+
 /// Labels and taints the Node as the inventory says. Returns how many things
 /// were written.
 pub(super) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result<usize, Error> {
@@ -56,6 +102,14 @@ pub(super) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result
     let read = nodes.get(&host.node_name).await;
     let node = read.map_err(ApiError::request(format!("read node {}", host.node_name)))?;
     let mut written = 0;
+    // Before the labels: with them goes the note of the taints that were ours.
+    if !missing_taints(host, &node).is_empty() || !unwanted_taints(host, &node).is_empty() {
+        run.journalled(Some(&host.name), Phase::Nodes, "taints", async {
+            Ok(taint(&api.admin, host, node).await?)
+        })
+        .await?;
+        written += 1;
+    }
     let labels = metadata(&run.cluster, host);
     if !api
         .applier()
@@ -69,13 +123,6 @@ pub(super) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result
         .await?;
         written += 1;
     }
-    if !missing_taints(host, &node).is_empty() {
-        run.journalled(Some(&host.name), Phase::Nodes, "taints", async {
-            Ok(taint(&api.admin, host, node).await?)
-        })
-        .await?;
-        written += 1;
-    }
     Ok(written)
 }
 
@@ -83,11 +130,11 @@ pub(super) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result
 /// do so a few times while a node comes up.
 const TAINT_ATTEMPTS: usize = 10;
 
-/// Adds taints to whatever the Node has by then.
+/// Adds taints to whatever the Node has by then, and takes away what is no longer wanted.
 async fn taint(client: &kube::Client, host: &Host, mut node: Node) -> Result<(), ApiError> {
     let nodes: Api<Node> = Api::all(client.clone());
     for _ in 1..TAINT_ATTEMPTS {
-        match add_taints(client, host, &node).await {
+        match write_taints(client, host, &node).await {
             Err(error) if error.is_outdated() => {
                 let read = nodes.get(&host.node_name).await;
                 node = read.map_err(ApiError::request(format!("read node {}", host.node_name)))?;
@@ -95,17 +142,18 @@ async fn taint(client: &kube::Client, host: &Host, mut node: Node) -> Result<(),
             result => return result,
         }
     }
-    add_taints(client, host, &node).await
+    write_taints(client, host, &node).await
 }
 
-/// Adds the inventory's taints to those that the Node has: the node lifecycle
+/// Puts the inventory's taints among those that the Node has: the node lifecycle
 /// controller keeps its own in the same list.
-async fn add_taints(client: &kube::Client, host: &Host, node: &Node) -> Result<(), ApiError> {
+async fn write_taints(client: &kube::Client, host: &Host, node: &Node) -> Result<(), ApiError> {
     let mut taints: Vec<NodeTaint> = node
         .spec
         .as_ref()
         .and_then(|spec| spec.taints.clone())
         .unwrap_or_default();
+    taints.retain(|taint| !is_unwanted(host, node, taint));
     for wanted in &host.taints {
         taints.retain(|taint| !(taint.key == wanted.key && taint.effect == effect(wanted.effect)));
         taints.push(NodeTaint {
@@ -165,5 +213,63 @@ fn describe(taint: &Taint) -> String {
     match &taint.value {
         Some(value) => format!("{}={value}:{}", taint.key, effect(taint.effect)),
         None => format!("{}:{}", taint.key, effect(taint.effect)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::phases::status::samples;
+
+    fn node(note: &str, taints: Value) -> Node {
+        let annotations = json!({TAINTS: note});
+        serde_json::from_value(json!({
+            "metadata": {"name": "a", "annotations": annotations},
+            "spec": {"taints": taints},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_taint_that_left_the_inventory_leaves_the_node() {
+        let cluster = samples::cluster();
+        let mut worker = cluster.workers().next().unwrap().clone();
+        let edge = |value: &str, effect| Taint {
+            key: "edge".into(),
+            value: Some(value.into()),
+            effect,
+        };
+        worker.taints = vec![edge("2", TaintEffect::NoSchedule)];
+        let metadata = metadata(&cluster, &worker);
+        assert_eq!(
+            metadata["metadata"]["annotations"][TAINTS],
+            "edge=2:NoSchedule"
+        );
+        let taints = json!([
+            {"key": "edge", "value": "1", "effect": "PreferNoSchedule"},
+            {"key": "edge", "value": "1", "effect": "NoSchedule"},
+            {"key": "theirs", "effect": "NoSchedule"},
+            {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"},
+        ]);
+        let node = node("edge=1:PreferNoSchedule,old:NoExecute", taints);
+        assert_eq!(unwanted_taints(&worker, &node), ["edge=1:PreferNoSchedule"]);
+        assert_eq!(missing_taints(&worker, &node), ["edge=2:NoSchedule"]);
+    }
+
+    #[test]
+    fn the_taint_of_control_planes_goes_when_it_is_not_wanted() {
+        let cluster = samples::cluster();
+        let mut host = cluster.control_planes().next().unwrap().clone();
+        let taints = json!([{"key": CONTROL_PLANE_LABELS[0], "effect": "NoSchedule"}]);
+        let node = node("", taints);
+        let metadata = metadata(&cluster, &host);
+        assert_eq!(metadata["metadata"]["annotations"].get(TAINTS), None);
+        assert_eq!(unwanted_taints(&host, &node), [""; 0]);
+        host.taints.clear();
+        let own = format!("{}:NoSchedule", CONTROL_PLANE_LABELS[0]);
+        assert_eq!(unwanted_taints(&host, &node), [own]);
+        let worker = cluster.workers().next().unwrap();
+        assert_eq!(unwanted_taints(worker, &node), [""; 0], "somebody else's");
     }
 }

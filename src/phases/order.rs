@@ -66,10 +66,7 @@ fn stage(run: &Run, plan: &Plan, phase: Phase) -> Option<Stage> {
             "side by side, once the API answers",
         ),
         Phase::Nodes => on(
-            hosts(&|work| {
-                let node = work.labels.is_some() || !work.taints.is_empty();
-                work.waits_for_node || work.registers_again || node
-            }),
+            hosts(&|work| work.waits_for_node || work.registers_again || work.changes_node()),
             "side by side, each once its node has registered, and until it is Ready",
         ),
         Phase::Kubeconfig => here(plan.kubeconfig, "on this machine".into()),

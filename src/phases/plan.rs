@@ -12,6 +12,7 @@ use crate::Error;
 use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
 use crate::inventory::{CniType, Host};
 use crate::kubernetes::api::ObjectChange;
+use crate::kubernetes::api::{Health, node_ready};
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::pki::{Action, Decision};
 
@@ -73,6 +74,8 @@ pub struct Work {
     pub labels: Option<ObjectChange>,
     /// Taints that the Node lacks.
     pub taints: Vec<String>,
+    /// Taints of the Node that have left the inventory.
+    pub removed_taints: Vec<String>,
 }
 
 /// What becomes of the etcd member of a control plane whose cluster lives.
@@ -150,6 +153,22 @@ impl Work {
         })
     }
 
+    /// Whether labels, annotations or taints of its Node would change.
+    pub(super) fn changes_node(&self) -> bool {
+        self.labels.is_some() || !self.taints.is_empty() || !self.removed_taints.is_empty()
+    }
+
+    /// Whether a node that is down is put right: its kubelet doesn't run, or the API knows
+    /// that something is wrong with it.
+    pub(super) fn mends(&self) -> bool {
+        let stopped =
+            self.prepare.changes.iter().any(|change| {
+                change.action == HostAction::Start && change.name == "kubelet.service"
+            });
+        let down = |node: &Node| stopped || node_ready(node) != Health::Ok;
+        !self.prepare.changes.is_empty() && self.node.as_ref().is_some_and(down)
+    }
+
     /// How many things are to be done on it or with its Node.
     pub fn count(&self) -> usize {
         self.prepare.changes.len()
@@ -159,6 +178,7 @@ impl Work {
             + usize::from(self.etcd.is_some())
             + usize::from(self.labels.is_some())
             + self.taints.len()
+            + self.removed_taints.len()
     }
 
     /// Whether nothing is to be done on it or with its Node.

@@ -184,7 +184,8 @@ impl Moved {
         if then.labels != now.labels {
             self.line(name, "labels of its node", "have changed");
         }
-        if then.taints != now.taints {
+        let taints = |host: &PlannedHost| (host.taints.clone(), host.removed_taints.clone());
+        if taints(then) != taints(now) {
             self.line(name, "taints of its node", "have changed");
         }
         if self.lines.len() == before {

@@ -50,6 +50,8 @@ pub struct Removal {
     pub removed: Vec<Removed>,
     /// What ended the run before all of them were.
     pub failed: Option<Error>,
+    /// Whether whatever names control planes on other hosts knows of it.
+    pub in_step: bool,
 }
 
 /// Removes the hosts that take part, workers before control planes, one after
@@ -93,6 +95,7 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
     let mut removal = Removal {
         removed: Vec::new(),
         failed: None,
+        in_step: true,
     };
     for host in &leaving {
         let one = One {
@@ -125,10 +128,15 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
             .filter(|host| !gone(host))
             .cloned()
             .collect();
-        if let Err(error) = interruptible(super::in_step(run, left)).await {
-            run.events().warn(format!(
-                "what names control planes is not in step yet: {error}; run `clusterctl-rs apply`"
-            ));
+        match interruptible(super::in_step(run, left)).await {
+            Ok(in_step) => removal.in_step = in_step,
+            Err(error) => {
+                removal.in_step = false;
+                run.events().warn(format!(
+                    "what names control planes is not in step yet: {error}; run `clusterctl-rs \
+                     apply`"
+                ));
+            }
         }
     }
     Ok(removal)
@@ -452,7 +460,7 @@ impl One<'_> {
 async fn interruptible<T>(deed: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::select! {
         result = deed => result,
-        _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        () = crate::engine::interrupted() => Err(Error::Interrupted),
     }
 }
 

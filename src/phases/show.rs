@@ -74,7 +74,10 @@ impl PlanDocument {
             lines.push("  upload the shared certificates, encrypted, for two hours".into());
         }
         if self.join_token {
-            lines.push("  create a bootstrap token for this run, delete it at its end".into());
+            lines.push(
+                "  create a bootstrap token for this run, which expires within minutes of its end"
+                    .into(),
+            );
         }
         lines
     }
@@ -113,6 +116,8 @@ fn host_lines(host: &PlannedHost, color: bool) -> Vec<String> {
     }
     let taints = host.taints.iter();
     lines.extend(taints.map(|taint| format!("  add taint {taint}")));
+    let taints = host.removed_taints.iter();
+    lines.extend(taints.map(|taint| format!("  remove taint {taint}")));
     lines
 }
 

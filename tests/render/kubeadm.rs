@@ -233,6 +233,11 @@ fn normalize(mut object: Value) -> Value {
         object.remove("status");
     }
     if object["kind"] == "DaemonSet" {
+        // By which pods follow their configuration.
+        let pod = object["spec"]["template"]["metadata"]
+            .as_object_mut()
+            .unwrap();
+        pod.remove("annotations");
         let container = &mut object["spec"]["template"]["spec"]["containers"][0];
         let resources = container.as_object_mut().unwrap().remove("resources");
         assert!(resources.is_none_or(|resources| resources == json!({})));

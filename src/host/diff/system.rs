@@ -48,6 +48,7 @@ impl Differ<'_> {
                 _ => None,
             })
             .collect();
+        let wanted = sysctls.keys().map(|key| (*key).clone()).collect();
         for (key, value) in sysctls {
             let path = sysctl_path(key);
             let before = self.observed.sysctls.get(&path);
@@ -70,11 +71,28 @@ impl Differ<'_> {
             };
             self.push(Action::Set, Kind::Sysctl, key, Detail::Text { text }, step);
         }
+        self.former_sysctls(&wanted);
         let swap_off = resources
             .iter()
             .any(|resource| matches!(resource, Resource::SwapOff));
         if swap_off && !(self.observed.swap.is_empty() && self.observed.fstab_swap.is_empty()) {
             self.swap_off();
+        }
+    }
+
+    /// Those that we set once and that nobody wants any more are again what they were.
+    fn former_sysctls(&mut self, wanted: &BTreeSet<String>) {
+        // Part of a host's state names none at all.
+        if wanted.is_empty() {
+            return;
+        }
+        let former = self.receipt.sysctls.clone();
+        for (key, value) in former.into_iter().filter(|(key, _)| !wanted.contains(key)) {
+            self.receipt.sysctls.remove(&key);
+            let text = format!("back to {}", escape(&value));
+            let path = sysctl_path(&key);
+            let step = Step::Sysctl { path, value };
+            self.push(Action::Set, Kind::Sysctl, &key, Detail::Text { text }, step);
         }
     }
 
@@ -167,7 +185,9 @@ impl Differ<'_> {
 
     fn unit(&mut self, name: &str, wanted: Option<(bool, bool)>) {
         let state = self.observed.units.get(name).cloned().unwrap_or_default();
-        let runs = matches!(state.active.as_str(), "active" | "reloading" | "activating");
+        // One that fails over and over is between two starts most of the time.
+        let fails = state.sub == "auto-restart";
+        let runs = matches!(state.active.as_str(), "active" | "reloading" | "activating") && !fails;
         let boots = matches!(
             state.file.as_str(),
             "enabled" | "static" | "generated" | "alias" | "indirect"

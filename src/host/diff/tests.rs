@@ -20,6 +20,7 @@ fn with_unit(name: &str, load: &str, active: &str, file: &str) -> Observed {
         load: load.into(),
         active: active.into(),
         file: file.into(),
+        ..UnitState::default()
     };
     observed.units.insert(name.into(), state);
     observed
@@ -266,6 +267,46 @@ fn a_kubelet_configuration_in_other_words_restarts_nothing() {
     };
     assert!(!restarts("cluster.local"));
     assert!(restarts("example.org"));
+}
+
+#[test]
+fn a_kubelet_that_fails_over_and_over_does_not_run() {
+    let mut observed = with_unit("kubelet.service", "loaded", "activating", "enabled");
+    assert_eq!(lines(&[unit(true, true)], &observed), [""; 0]);
+    let state = observed.units.get_mut("kubelet.service").expect("a unit");
+    state.sub = "auto-restart".into();
+    assert_eq!(
+        lines(&[unit(true, true)], &observed),
+        ["start unit kubelet.service"]
+    );
+}
+
+#[test]
+fn a_sysctl_that_nobody_wants_any_more_is_what_it_was() {
+    let sysctl = |key: &str| Resource::Sysctl {
+        key: key.into(),
+        value: "1".into(),
+    };
+    let mut observed = Observed::default();
+    let wanted = [sysctl("net.a"), sysctl("net.b")];
+    for resource in &wanted {
+        let Resource::Sysctl { key, .. } = resource else {
+            continue;
+        };
+        observed
+            .sysctls
+            .insert(crate::host::observe::sysctl_path(key), "0".into());
+    }
+    observed.receipt = Some(diff(&wanted, &observed, "demo").expect("a plan").receipt);
+    let less = diff(&wanted[..1], &observed, "demo").expect("a plan");
+    let told: Vec<String> = less.changes.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["set sysctl net.a", "set sysctl net.b"]);
+    let back = |step: &Step| matches!(step, Step::Sysctl { path, value } if path.ends_with("net/b") && value == "0");
+    assert!(less.steps.iter().any(back));
+    assert!(!less.receipt.sysctls.contains_key("net.b"));
+    // Where nothing is said of sysctls, none goes.
+    let none = diff(&[], &observed, "demo").expect("a plan");
+    assert!(none.changes.is_empty());
 }
 
 #[test]

@@ -56,7 +56,13 @@ echo '@@section unstamped'
 printf '%s' "$changed"
 
 echo '@@section units'
-list "$units" systemctl show -p Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload --
+# shellcheck disable=SC2016 # the inner shell's
+list "$units" sh -c '
+	systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload -- "$@"
+	# What systemd remembers of this may be older than what stands there.
+	echo "@@section boot"
+	for unit; do printf "%s %s\n" "$unit" "$(systemctl is-enabled -- "$unit" 2>/dev/null | head -n 1)"; done
+' sh
 
 echo '@@section sysctls'
 list "$sysctls" grep -aHs '' --

@@ -230,6 +230,7 @@ mod tests {
                 load: load.into(),
                 active: active.into(),
                 file: "enabled".into(),
+                ..UnitState::default()
             }))
         };
         assert_eq!(unit("loaded", "active"), None);
