@@ -70,6 +70,8 @@ fn hosts_come_and_go_and_nobody_else_notices() {
     story.what_would_be_lost_is_said();
     story.a_worker_goes(&text);
     story.it_comes_back(&text);
+    story.what_leaves_the_inventory_leaves_the_cluster();
+    story.a_change_that_breaks_a_node_reaches_no_other();
     story.a_host_is_gone_for_good();
 }
 
@@ -328,6 +330,72 @@ impl Story {
         assert_eq!(self.text().lines().count(), before.lines().count() + 1);
         assert_eq!(self.operator.ready_nodes(&self.cluster).len(), 4);
         self.noop();
+    }
+
+    /// The inventory, with `more` among a worker's settings.
+    fn with(&self, text: &str, worker: &str, more: &str) -> String {
+        let line = format!("name: {worker},");
+        assert!(text.contains(&line), "{text}");
+        text.replace(&line, &format!("{line} {more},"))
+    }
+
+    fn apply(&self, text: &str) {
+        fs::write(self.inventory(), text).unwrap();
+        self.run(&["apply", "--yes"]).exits(0);
+        self.noop();
+    }
+
+    fn what_leaves_the_inventory_leaves_the_cluster(&self) {
+        self.says("a taint, a sysctl and kube-proxy's mode, there and back");
+        let (before, host) = (self.text(), &self.hosts[1]);
+        let reserved = "net.ipv4.ip_local_reserved_ports";
+        let taints = |of: &Self| of.node(host)["spec"]["taints"].clone();
+        let proxies = |of: &Self| {
+            let path = "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-proxy";
+            let pods = of.operator.get_json(&of.cluster, path);
+            let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap().to_owned();
+            let pods = pods["items"].as_array().unwrap().iter();
+            pods.map(uid).collect::<Vec<_>>()
+        };
+        let (no_taints, old) = (taints(self), proxies(self));
+        let edited = before
+            .replace("\"conntrack\"", "\"mode\":\"nftables\",\"conntrack\"")
+            .replace(
+                "\n  hosts:",
+                &format!("\n  sysctls: {{{reserved}: 30000-30100}}\n  hosts:"),
+            );
+        assert!(edited.contains("nftables"), "{edited}");
+        let taint = "taints: [{key: edge, effect: PreferNoSchedule}]";
+        self.apply(&self.with(&edited, host, taint));
+        assert_eq!(taints(self)[0]["key"], "edge");
+        let sysctl = format!("cat /proc/sys/{}", reserved.replace('.', "/"));
+        assert_eq!(self.lab.sh(host, &sysctl), "30000-30100\n");
+        crate::reset::eventually("other pods of kube-proxy", || {
+            proxies(self).iter().all(|uid| !old.contains(uid))
+        });
+        self.apply(&before);
+        assert_eq!(taints(self), no_taints);
+        assert_eq!(self.lab.sh(host, &sysctl), "\n");
+    }
+
+    fn a_change_that_breaks_a_node_reaches_no_other(&self) {
+        self.says("a kubelet's configuration that it refuses");
+        let before = self.text();
+        let workers = [&self.hosts[1], &self.hosts[2]];
+        let pid = |host: &str| self.lab.sh(host, "pidof kubelet");
+        let pids = workers.map(|host| pid(host));
+        let bad = "kubelet: {config: {topologyManagerPolicy: nonsense}}";
+        let edited = self.with(&before, workers[0], bad);
+        fs::write(self.inventory(), self.with(&edited, workers[1], bad)).unwrap();
+        let apply = |of: &Self| of.run(&["apply", "--yes"]).exits(4);
+        let first = apply(self).says(&["left as it is, because", "starts over and over"]);
+        let broken = usize::from(first.stderr.contains(&format!("because {}", workers[1])));
+        let other = 1 - broken;
+        self.says("the same again");
+        apply(self).says(&[&format!("because {}", workers[broken])]);
+        assert_eq!(pid(workers[other]), pids[other], "{}", workers[other]);
+        self.apply(&before);
+        assert_eq!(pid(workers[other]), pids[other], "{}", workers[other]);
     }
 
     fn a_host_is_gone_for_good(&self) {

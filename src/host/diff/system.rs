@@ -89,7 +89,10 @@ impl Differ<'_> {
         let former = self.receipt.sysctls.clone();
         for (key, value) in former.into_iter().filter(|(key, _)| !wanted.contains(key)) {
             self.receipt.sysctls.remove(&key);
-            let text = format!("back to {}", escape(&value));
+            let text = match value.as_str() {
+                "" => "back to nothing".into(),
+                value => format!("back to {}", escape(value)),
+            };
             let path = sysctl_path(&key);
             let step = Step::Sysctl { path, value };
             self.push(Action::Set, Kind::Sysctl, &key, Detail::Text { text }, step);
