@@ -127,8 +127,10 @@ fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
             sign(object);
         }
         if object["kind"] == "DaemonSet" {
-            let pod = &mut object["spec"]["template"]["metadata"];
-            pod["annotations"][CONFIG_HASH] = hash.clone().into();
+            if let Some(hash) = &hash {
+                let pod = &mut object["spec"]["template"]["metadata"];
+                pod["annotations"][CONFIG_HASH] = hash.clone().into();
+            }
             ctx.patches.apply("kubeproxydaemonset", object)?;
         }
     }

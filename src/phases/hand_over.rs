@@ -38,6 +38,9 @@ while ip -o address show to "$address" 2>/dev/null | grep -q .; do sleep 0.2; do
 
 /// Gives the address to another control plane, if `work`'s has it.
 pub(super) async fn before_restart(run: &Run, plan: &Plan, work: &Work, part: &Part) {
+    if run.cluster.virtual_address().is_none() {
+        return;
+    }
     let standing: Vec<_> = plan
         .control_planes
         .iter()

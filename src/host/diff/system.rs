@@ -188,9 +188,9 @@ impl Differ<'_> {
 
     fn unit(&mut self, name: &str, wanted: Option<(bool, bool)>) {
         let state = self.observed.units.get(name).cloned().unwrap_or_default();
+        let lives = matches!(state.active.as_str(), "active" | "reloading" | "activating");
         // One that fails over and over is between two starts most of the time.
-        let fails = state.sub == "auto-restart";
-        let runs = matches!(state.active.as_str(), "active" | "reloading" | "activating") && !fails;
+        let runs = lives && state.sub != "auto-restart";
         let boots = matches!(
             state.file.as_str(),
             "enabled" | "static" | "generated" | "alias" | "indirect"
@@ -206,7 +206,7 @@ impl Differ<'_> {
         }
         let touched = self.touched.contains(name);
         match wanted {
-            Some((_, false)) if runs => actions.push((Action::Stop, "stop")),
+            Some((_, false)) if lives => actions.push((Action::Stop, "stop")),
             Some((_, false)) => {}
             _ if runs && touched => actions.push((Action::Restart, "restart")),
             // Its package may have started it a moment ago, with another

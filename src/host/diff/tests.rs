@@ -279,6 +279,11 @@ fn a_kubelet_that_fails_over_and_over_does_not_run() {
         lines(&[unit(true, true)], &observed),
         ["start unit kubelet.service"]
     );
+    // But it can be stopped.
+    assert_eq!(
+        lines(&[unit(true, false)], &observed),
+        ["stop unit kubelet.service"]
+    );
 }
 
 #[test]
