@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams};
@@ -20,6 +20,9 @@ use crate::ssh::{self, Session};
 
 /// Time for etcd to let members go, or for the API to delete a Node.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long etcd may be without a leader: some elections, each of a second or two.
+const ELECTION: Duration = Duration::from_secs(30);
 
 /// Time for an API server to say its version.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -62,16 +65,41 @@ pub(super) async fn leave_etcd(
 async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
     let what = format!("etcd member {}", host.node_name);
     let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
-        let members = etcd::within(async { Ok(etcd.members().await?) }).await?;
-        match members.iter().find(|one| one.name == host.node_name) {
-            Some(member) => etcd::within(async { Ok(etcd.remove(member).await?) }).await,
-            None => Ok(()),
+        let began = Instant::now();
+        loop {
+            match remove_member(etcd, host).await {
+                // Its leader may be the one that leaves, and the answer with it.
+                Err(error) if passes(&error.to_string()) && began.elapsed() < ELECTION => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                result => return result,
+            }
         }
     });
     match tokio::time::timeout(PATIENCE, left).await {
         Ok(left) => left.map_err(|error| ssh::escape(&error.to_string()).into_owned()),
         Err(_) => Err("etcd does not answer".into()),
     }
+}
+
+async fn remove_member(etcd: &EtcdClient, host: &Host) -> Result<(), Error> {
+    let members = etcd::within(async { Ok(etcd.members().await?) }).await?;
+    match members.iter().find(|one| one.name == host.node_name) {
+        Some(member) => etcd::within(async { Ok(etcd.remove(member).await?) }).await,
+        None => Ok(()),
+    }
+}
+
+/// Whether what etcd says is of a moment without a leader.
+fn passes(why: &str) -> bool {
+    [
+        "request timed out",
+        "leader changed",
+        "no leader",
+        "proposal dropped",
+    ]
+    .iter()
+    .any(|words| why.contains(words))
 }
 
 /// A client of the first member that stays and is in quorum.
@@ -169,5 +197,17 @@ pub(super) async fn delete(nodes: &Api<Node>, name: &str) -> Result<bool, Error>
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(error) => Err(ApiError::request(format!("delete node {name}"))(error).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn a_moment_without_a_leader_passes_and_a_refusal_does_not() {
+        assert!(passes("etcdserver: request timed out"));
+        assert!(passes("etcdserver: leader changed"));
+        assert!(!passes("etcdserver: unhealthy cluster"));
     }
 }

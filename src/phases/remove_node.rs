@@ -426,8 +426,13 @@ impl One<'_> {
             return Ok(());
         };
         // It goes on as a member, so its node may go on as well.
-        if !self.options.unreachable {
-            drain::uncordon(&self.anchor.client, &host.node_name).await?;
+        if !self.options.unreachable
+            && let Err(left) = drain::uncordon(&self.anchor.client, &host.node_name).await
+        {
+            let node = &host.node_name;
+            self.run.events().warn(format!(
+                "node {node} stays cordoned ({left}): kubectl uncordon {node}"
+            ));
         }
         Err(Error::Quorum { why })
     }
