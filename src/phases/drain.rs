@@ -101,12 +101,20 @@ pub(super) async fn drain(
         () = crate::engine::interrupted() => Err(Error::Interrupted),
     };
     let Err(error) = drained else { return Ok(()) };
-    if ours && let Err(left) = uncordon(client, node).await {
+    if ours {
+        give_back(run, client, node).await;
+    }
+    Err(error)
+}
+
+/// Lets a node that doesn't leave after all take pods again. That this fails must not
+/// hide why it doesn't leave.
+pub(super) async fn give_back(run: &Run, client: &kube::Client, node: &str) {
+    if let Err(left) = uncordon(client, node).await {
         run.events().warn(format!(
             "node {node} stays cordoned ({left}): kubectl uncordon {node}"
         ));
     }
-    Err(error)
 }
 
 /// Makes a node take no more pods. Says whether the cordon is ours.

@@ -426,13 +426,8 @@ impl One<'_> {
             return Ok(());
         };
         // It goes on as a member, so its node may go on as well.
-        if !self.options.unreachable
-            && let Err(left) = drain::uncordon(&self.anchor.client, &host.node_name).await
-        {
-            let node = &host.node_name;
-            self.run.events().warn(format!(
-                "node {node} stays cordoned ({left}): kubectl uncordon {node}"
-            ));
+        if !self.options.unreachable {
+            drain::give_back(self.run, &self.anchor.client, &host.node_name).await;
         }
         Err(Error::Quorum { why })
     }

@@ -392,6 +392,14 @@ impl Story {
         let broken = usize::from(first.stderr.contains(&format!("because {}", workers[1])));
         let other = 1 - broken;
         self.says("the same again");
+        // Right after one more of its ends: seen alive, it would count as running.
+        let shows = |what: &str| format!("systemctl show kubelet -p {what} --value");
+        let (count, state) = (shows("NRestarts"), shows("SubState"));
+        let ended = format!(
+            "n=$({count}); while [ $({count}) = $n ]; do sleep 0.1; done; \
+             until [ $({state}) = auto-restart ]; do sleep 0.1; done"
+        );
+        self.lab.sh(workers[broken], &ended);
         apply(self).says(&[&format!("because {}", workers[broken])]);
         assert_eq!(pid(workers[other]), pids[other], "{}", workers[other]);
         self.apply(&before);
