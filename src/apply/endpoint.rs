@@ -3,20 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::{Duration, Instant};
-
-use ssh::Session;
+use std::time::Duration;
 
 use crate::cluster::endpoint::{TRY, brings_own_certificate, silent};
 use crate::desired::context::Context;
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::Endpoints;
-use crate::kubernetes::api::{Stream, serving_certificate};
+use crate::kubernetes::api::Stream;
 use crate::plan::model::Plan;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 
 /// Time for all of them: a balancer looks for its servers every few seconds,
 /// and some take three good looks before they use one.
@@ -55,7 +54,7 @@ pub(crate) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
     // Streams stay open until the end, so that a balancer that counts
     // connections goes on to the next server.
     let mut open = Vec::new();
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let from = plan.first().host.name.as_str();
     let mut told = false;
     let mut tries = 0;
@@ -138,14 +137,8 @@ fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoi
     (external && !itself && !brings_own_certificate(cluster)).then_some(endpoint)
 }
 
-async fn connect(session: &Session, endpoint: &Endpoint) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
-    let attempt = async {
-        let stream = session
-            .forward(&endpoint.host, endpoint.port)
-            .await
-            .map_err(io::Error::other)?;
-        serving_certificate(Box::new(stream)).await
-    };
+async fn connect(remote: &Remote, endpoint: &Endpoint) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
+    let attempt = remote.serving_certificate(&endpoint.host, endpoint.port);
     match tokio::time::timeout(TRY, attempt).await {
         Ok(result) => result,
         Err(_) => Err(io::Error::other(silent())),

@@ -14,7 +14,7 @@ use crate::apply::join::Granted;
 use crate::apply::rollout::Rollout;
 use crate::cluster::api::ClusterApi;
 use crate::cluster::converge;
-use crate::cluster::survey::{Aside, gather};
+use crate::cluster::survey::Aside;
 use crate::cluster::wait;
 use crate::host::Resource;
 use crate::inventory::CniType;
@@ -239,11 +239,11 @@ impl Execution<'_> {
                 matches!(resource, Resource::Package { name, .. } if packages.contains(&name.as_str()))
             })
             .collect();
-        let plan = converge::look(self.run, one, &packages).await?;
+        let plan = converge::compare(self.run, one, &packages).await?;
         converge::converge(self.run, one, &plan, part).await?;
-        let gathered = gather(self.run, &one.host, &one.session).await?;
+        let gathered = one.session.gather(&self.run.cluster, &one.host).await?;
         let resources = self.plan.prepared_again(self.run, work, &gathered.facts)?;
-        let plan = converge::look(self.run, one, &resources).await?;
+        let plan = converge::compare(self.run, one, &resources).await?;
         converge::converge(self.run, one, &plan, part).await
     }
 
@@ -285,7 +285,7 @@ impl Execution<'_> {
         if work.join.is_some() {
             let part = self.run.tracker.part(Phase::Join);
             part.doing(work.name(), "joining");
-            let plan = converge::look(self.run, &work.surveyed, &work.join_resources).await?;
+            let plan = converge::compare(self.run, &work.surveyed, &work.join_resources).await?;
             converge::converge(self.run, &work.surveyed, &plan, &part).await?;
             wait::wait_for_kubelet(self.run, &work.surveyed).await?;
             part.doing(work.name(), "waiting for its certificate");
@@ -304,7 +304,7 @@ impl Execution<'_> {
             return Ok(());
         }
         if work.registers_again {
-            converge::restart_kubelet(&work.surveyed).await?;
+            work.surveyed.session.restart_kubelet().await?;
         }
         if work.is_new() {
             self.network(work).await?;
@@ -321,7 +321,7 @@ impl Execution<'_> {
             let timeout = self.run.cluster.timeouts.node_ready;
             // A kubelet that was restarted has yet to speak for itself.
             let since = match !work.is_new() && work.restarts_kubelet() {
-                true => Some(converge::kubelet_started(&work.surveyed).await?),
+                true => Some(work.surveyed.session.kubelet_started().await?),
                 false => None,
             };
             let ready = |node: &Node| match since {
@@ -331,7 +331,7 @@ impl Execution<'_> {
             let waited =
                 wait_for_node(&self.api.admin, &host.node_name, &what, timeout, ready).await;
             if let Err(error) = waited {
-                return Err(diagnose::explain(&work.surveyed.session, error).await);
+                return Err(diagnose::explain_unhealthy(&work.surveyed.session, error).await);
             }
         }
         part.done(work.name(), changed);
@@ -354,7 +354,7 @@ impl Execution<'_> {
         let resources = self
             .plan
             .after_registration(self.run, work, &pod_cidrs(&node))?;
-        let plan = converge::look(self.run, &work.surveyed, &resources).await?;
+        let plan = converge::compare(self.run, &work.surveyed, &resources).await?;
         converge::converge(self.run, &work.surveyed, &plan, &part).await?;
         part.done(work.name(), plan.changes.len());
         Ok(())

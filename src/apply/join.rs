@@ -103,6 +103,6 @@ pub(crate) async fn wait_registered(
     let timeout = run.cluster.timeouts.tls_bootstrap;
     match wait_for_node(&api.admin, &host.node_name, &what, timeout, wanted).await {
         Ok(node) => Ok(node),
-        Err(error) => Err(diagnose::explain(&work.surveyed.session, error).await),
+        Err(error) => Err(diagnose::explain_unhealthy(&work.surveyed.session, error).await),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{Global, load::load, prompt::Terminal};
+use crate::cluster::ssh_connect::SshHosts;
 use crate::inventory;
 use crate::plan::document::PlanOptions;
 use crate::report;
@@ -151,6 +152,7 @@ impl Session {
         sinks.extend(journal.clone().map(|journal| journal as Arc<dyn Sink>));
         let events = Events::new(sinks);
         let connector = Connector::new(Arc::new(Terminal), Some(observer(events.clone())));
+        let connector = Arc::new(SshHosts::new(connector, state.clone()));
         events.emit(Event::RunStarted {
             verb,
             cluster: cluster.name.clone(),

@@ -7,7 +7,6 @@ use pki::Pki;
 use serde_json::Value;
 
 use super::survey::Surveyed;
-use super::tunnel::Tunnel;
 use crate::kubernetes::api::{self, ApiError, Applier, Health, Identity, failed_checks};
 use crate::kubernetes::endpoint;
 use crate::run::Run;
@@ -26,8 +25,8 @@ impl ClusterApi {
     /// Clients of the API server on `control_plane`. Connects lazily.
     pub(crate) fn of(run: &Run, pki: &Pki, control_plane: &Surveyed) -> Result<Self, Error> {
         let facts = &control_plane.gathered.facts;
-        let address = endpoint::advertise_address(&control_plane.host, facts)?;
-        let tunnel = Tunnel::new(&control_plane.session, address, run.cluster.bind_port);
+        let address = endpoint::advertise_address(&control_plane.host, facts)?.to_string();
+        let (remote, port) = (&control_plane.session, run.cluster.bind_port);
         let name = &control_plane.host.name;
         let client = |user: &str| -> Result<Option<kube::Client>, Error> {
             let Some(leaf) = pki.leaf(name, &format!("kubeconfig/{user}")) else {
@@ -37,7 +36,8 @@ impl ClusterApi {
                 cert: leaf.cert.clone(),
                 key: leaf.key.clone(),
             };
-            Ok(Some(api::client(tunnel.clone(), pki.ca_cert(), &identity)?))
+            let client = remote.api_client(&address, port, pki.ca_cert(), &identity)?;
+            Ok(Some(client))
         };
         let admin = client("admin")?.ok_or_else(|| {
             ApiError::Client(format!(

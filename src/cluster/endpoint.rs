@@ -2,32 +2,31 @@
 
 use std::time::Duration;
 
-use ssh::Session;
 use text::terminal::escape;
 
-use super::tunnel::Tunnel;
 use crate::host::preflight::{Finding, Severity};
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
-use crate::kubernetes::api::{self, failed_checks};
+use crate::kubernetes::api::failed_checks;
+use crate::run::remote::Remote;
 
 /// Time for one connection, handshake included.
 pub(crate) const TRY: Duration = Duration::from_secs(5);
 
 /// Whether an endpoint that isn't one of our own leads to an API server of the cluster
-/// right now, as `session`'s host sees it: one try. `None` if there is no such
+/// right now, as `from` sees it: one try. `None` if there is no such
 /// endpoint.
 pub(crate) async fn probe(
     cluster: &Cluster,
     ca: &str,
-    session: &Session,
+    from: &Remote,
 ) -> Option<(Endpoint, Result<(), String>)> {
     let endpoint = cluster.control_plane_endpoint.as_ref()?;
     let local = matches!(cluster.load_balancer, LoadBalancer::Local { .. });
     if local || brings_own_certificate(cluster) {
         return None;
     }
-    let tunnel = Tunnel::new(session, &endpoint.host, endpoint.port);
-    let answer = match tokio::time::timeout(TRY, api::answers(tunnel, ca)).await {
+    let asked = from.api_answers(&endpoint.host, endpoint.port, ca);
+    let answer = match tokio::time::timeout(TRY, asked).await {
         Ok(answer) => answer.map_err(|error| failed_checks(&error.to_string())),
         Err(_) => Err(silent()),
     };
@@ -40,9 +39,9 @@ pub(crate) async fn finding(
     cluster: &Cluster,
     ca: &str,
     control_plane: &str,
-    session: &Session,
+    from: &Remote,
 ) -> Option<Finding> {
-    let (endpoint, answer) = probe(cluster, ca, session).await?;
+    let (endpoint, answer) = probe(cluster, ca, from).await?;
     Some(Finding {
         check: "ControlPlaneEndpoint".into(),
         host: control_plane.to_owned(),

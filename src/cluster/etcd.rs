@@ -5,42 +5,40 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use pki::Store;
-use ssh::Session;
 
 use super::survey::Surveyed;
-use super::tunnel::Tunnel;
 use crate::inventory::Host;
 use crate::kubernetes::api::{ApiError, EtcdClient, Identity, Member};
 use crate::kubernetes::static_pods::ETCD_CLIENT_PORT;
 use crate::run::Run;
 use crate::run::error::Error;
+use crate::run::remote::Remote;
 
 /// Time for one request. etcd gives up on its own after about seven seconds
 /// (twice the election timeout, and five).
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// A client of the member on `host`.
-pub(crate) fn client(run: &Run, session: &Session, host: &Host) -> Result<EtcdClient, Error> {
+pub(crate) fn client(run: &Run, remote: &Remote, host: &Host) -> Result<EtcdClient, Error> {
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    client_at(run, session, host, address, ETCD_CLIENT_PORT)
+    client_at(run, remote, host, address, ETCD_CLIENT_PORT)
 }
 
 /// A client, with the certificate of `host`, of the member that `host` reaches
 /// at `address`.
 pub(crate) fn client_at(
     run: &Run,
-    session: &Session,
+    remote: &Remote,
     host: &Host,
     address: IpAddr,
     port: u16,
 ) -> Result<EtcdClient, Error> {
     let files = Store::new(run.state.dir()).etcd_client(&host.name)?;
-    let tunnel = Tunnel::new(session, address, port);
     let identity = Identity {
         cert: files.cert,
         key: files.key,
     };
-    Ok(EtcdClient::new(tunnel, &files.ca, &identity)?)
+    Ok(remote.etcd_client(&address.to_string(), port, &files.ca, &identity)?)
 }
 
 /// One request, in bounded time.

@@ -1,12 +1,13 @@
 //! Whether a component answers on its health endpoint.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::survey::Surveyed;
-use super::tunnel::Tunnel;
-use crate::kubernetes::api::{Dial, Health, probe_http, probe_https};
+use crate::kubernetes::api::Health;
+use crate::run::remote::HealthProbe;
 
+/// Where components answer whether they are healthy, unless they are told otherwise.
+pub(crate) const LOOPBACK: &str = "127.0.0.1";
 /// The kubelet's `/healthz`, on loopback.
 pub(crate) const KUBELET_HEALTHZ: u16 = 10248;
 /// The controller manager's secure port, on loopback.
@@ -18,11 +19,15 @@ pub(crate) const SCHEDULER: u16 = 10259;
 const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) async fn look(one: &Surveyed, port: u16, path: &str, tls: bool) -> Health {
+    let probe = HealthProbe {
+        address: LOOPBACK,
+        port,
+        path,
+        tls,
+    };
     within(async {
-        let tunnel = Tunnel::new(&one.session, IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        match tunnel.dial().await {
-            Ok(stream) if tls => probe_https(stream, path).await,
-            Ok(stream) => probe_http(stream, path).await,
+        match one.session.probe_health(probe).await {
+            Ok(health) => health,
             Err(error) => Health::No(error.to_string()),
         }
     })

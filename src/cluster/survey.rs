@@ -1,20 +1,14 @@
 //! Connect to every host and gather facts.
 
-use std::time::{Duration, SystemTime};
-
 use futures::StreamExt;
 
-use crate::host::{self, Gathered};
+use crate::host::Gathered;
 use crate::inventory::Host;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Part;
-use ssh::{RunOptions, Session};
-
-/// Time for the facts of one host. The script does nothing that waits, so a
-/// host that takes longer is a host in trouble.
-const GATHER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A host that answered.
 #[derive(Debug, Clone)]
@@ -22,7 +16,7 @@ pub struct Surveyed {
     /// What the inventory says of it.
     pub host: Host,
     /// The one connection to it.
-    pub session: Session,
+    pub session: Remote,
     /// What it told.
     pub gathered: Gathered,
 }
@@ -134,25 +128,10 @@ async fn survey_one(run: &Run, host: &Host, part: &Part) -> Result<Surveyed, Err
     part.doing(&host.name, "connecting");
     let session = run.connect(host).await?;
     part.doing(&host.name, "gathering facts");
-    let gathered = gather(run, host, &session).await?;
+    let gathered = session.gather(&run.cluster, host).await?;
     Ok(Surveyed {
         host: host.clone(),
         session,
         gathered,
     })
-}
-
-/// Gathers the facts of a host. One command.
-pub(crate) async fn gather(run: &Run, host: &Host, session: &Session) -> Result<Gathered, Error> {
-    let script = host::gather(&run.cluster, host)?;
-    let options = RunOptions {
-        timeout: GATHER_TIMEOUT,
-        ..RunOptions::default()
-    };
-    let sent = SystemTime::now();
-    let output = session.run(&script, &options).await?;
-    let received = SystemTime::now();
-    let mut gathered = host::parse_gathered(&output.stdout)?;
-    gathered.timed(sent, received);
-    Ok(gathered)
 }

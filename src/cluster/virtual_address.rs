@@ -2,7 +2,6 @@
 //! lets go of it only when its API server has been away for a while, and clients are
 //! refused until then.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,8 +14,8 @@ use crate::kubernetes::api::ApiError;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Part;
-use ssh::{RunOptions, Script, Session};
 use text::terminal::escape;
 
 /// What the kube-vips of a cluster take turns at, as templates/manifests/kube-vip.yaml.j2
@@ -30,18 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the lease is tried: its holder writes it every second.
 const TRIES: usize = 10;
 
-/// Ends once the host doesn't have the address any more.
-const GONE: &str = r#"
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-while ip -o address show to "$address" 2>/dev/null | grep -q .; do sleep 0.2; done
-"#;
-
 /// Gives the address to the Node `heir`, whose API server `api` speaks to, if `host` has
 /// it. What goes wrong is a warning: kube-vip moves it by itself, only later.
 pub(crate) async fn hand_over(
     run: &Run,
     host: &Host,
-    session: &Session,
+    remote: &Remote,
     heir: &str,
     api: &kube::Client,
     part: &Part,
@@ -62,7 +55,7 @@ pub(crate) async fn hand_over(
             Some(&host.name),
             Phase::ControlPlane,
             "address",
-            gone(session, address),
+            remote.wait_until_address_gone(address),
         )
         .await
     };
@@ -120,21 +113,6 @@ fn given(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<L
         ..spec
     });
     Some(lease)
-}
-
-/// Waits until the host doesn't have the address any more.
-async fn gone(session: &Session, address: IpAddr) -> Result<(), Error> {
-    let script = Script {
-        name: "wait until the address is gone".into(),
-        text: format!("address={address}\n{GONE}"),
-        input: Vec::new(),
-    };
-    let options = RunOptions {
-        timeout: PATIENCE,
-        ..RunOptions::default()
-    };
-    session.run(&script, &options).await?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -22,11 +22,11 @@ pub(crate) async fn wait_for_api(
     part.doing(&one.host.name, "waiting for etcd and the API server");
     let look = || within(api.health("/livez"));
     let what = "kube-apiserver /livez";
-    unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
+    unless_crash_looping(one, what, wait_healthy(what, timeout, look)).await
 }
 
 /// Waits, but not for what won't come.
-async fn unless_hopeless(
+async fn unless_crash_looping(
     one: &Surveyed,
     what: &str,
     wait: impl Future<Output = Result<(), ApiError>>,
@@ -36,24 +36,24 @@ async fn unless_hopeless(
             Ok(()) => return Ok(()),
             Err(error) => error,
         },
-        (after, last) = hopeless(one) => ApiError::Timeout {
+        (after, last) = find_crash_loop(one) => ApiError::Timeout {
             what: what.to_owned(),
             after,
             last,
         },
     };
-    Err(diagnose::explain(&one.session, error).await)
+    Err(diagnose::explain_unhealthy(&one.session, error).await)
 }
 
 /// Ends when something is seen that won't heal by itself, with the time that took and
 /// what it is. Looks only every now and then: on the way to a healthy control plane
 /// it costs no command.
-async fn hopeless(one: &Surveyed) -> (Duration, String) {
+async fn find_crash_loop(one: &Surveyed) -> (Duration, String) {
     const EVERY: Duration = Duration::from_secs(20);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Some(why) = diagnose::hopeless(&one.session).await {
+        if let Ok(Some(why)) = one.session.find_crash_loop().await {
             return (began.elapsed(), why);
         }
     }
@@ -81,7 +81,7 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
         }),
     );
     let all = async { waits.await.map(|_| ()) };
-    unless_hopeless(one, "the control plane's health", all).await
+    unless_crash_looping(one, "the control plane's health", all).await
 }
 
 /// Waits for the kubelet alone.
@@ -89,5 +89,5 @@ pub(crate) async fn wait_for_kubelet(run: &Run, one: &Surveyed) -> Result<(), Er
     let timeout = run.cluster.timeouts.kubelet_health_check;
     let look = || look(one, KUBELET_HEALTHZ, "/healthz", false);
     let what = "the kubelet's /healthz";
-    unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
+    unless_crash_looping(one, what, wait_healthy(what, timeout, look)).await
 }

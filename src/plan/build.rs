@@ -6,7 +6,6 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Node;
 
 use crate::cluster::api::ClusterApi;
-use crate::cluster::converge;
 use crate::cluster::survey::{Aside, Surveyed};
 use crate::desired::node;
 use crate::desired::renewed;
@@ -47,7 +46,7 @@ pub(crate) async fn look(
                 .cloned();
             let resources = resources(context, &one, node.as_ref())?;
             let resources: Vec<Resource> = resources.into_iter().map(|(_, r)| r).collect();
-            match converge::observe(&one, &resources).await {
+            match one.session.observe(&resources).await {
                 Ok(observed) => Ok(Ok(Looked {
                     surveyed: one,
                     node,

@@ -1,7 +1,6 @@
 //! The checks on every host, and what becomes of their findings.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
@@ -10,15 +9,11 @@ use crate::cluster::survey::{Aside, Surveyed, survey};
 use crate::host;
 use crate::host::preflight::{
     Connection, Finding, Severity, Subject, check_reachability, check_virtual_address,
-    parse_reachability, reachability as reachability_script, required_connections, virtual_address,
+    required_connections, virtual_address,
 };
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
-use ssh::{Output, RunOptions};
-
-/// Time for one host to try every port that it needs; each has two seconds.
-const REACH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Checks every host, and refuses if there are errors.
 ///
@@ -171,18 +166,9 @@ async fn reachability(
             if own.is_empty() && attempt.is_none() {
                 return Ok::<_, Error>(Vec::new());
             }
-            let options = RunOptions {
-                timeout: REACH_TIMEOUT,
-                ..RunOptions::default()
-            };
-            let script = reachability_script(own.iter().chain(attempt));
-            let output = one
-                .session
-                .run(&script, &options)
-                .await
-                .map_err(Error::from);
-            let parse = |output: Output| Ok(parse_reachability(&output.stdout)?);
-            let probes = output.and_then(parse).map_err(|error| error.on(from))?;
+            let asked: Vec<Connection> = own.iter().chain(attempt).cloned().collect();
+            let tried = one.session.try_connections(&asked).await;
+            let probes = tried.map_err(|error| error.on(from))?;
             let mut findings = check_reachability(subject, &own, &probes);
             if let Some(attempt) = attempt {
                 findings.extend(check_virtual_address(subjects, attempt, &probes));

@@ -3,22 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams};
 
 use crate::cluster::etcd;
-use crate::cluster::tunnel::Tunnel;
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api::{self, ApiError, EtcdClient, Identity};
+use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
 use crate::kubernetes::read_embedded;
 use crate::remove::reset::{Outcome, ResetHost};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Part;
-use ssh::Session;
 
 /// Time for etcd to let members go, or for the API to delete a Node.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -67,7 +66,7 @@ pub(crate) async fn leave_etcd(
 async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
     let what = format!("etcd member {}", host.node_name);
     let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         loop {
             match remove_member(etcd, host).await {
                 // Its leader may be the one that leaves, and the answer with it.
@@ -175,7 +174,7 @@ async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
 }
 
 /// A client with the operator's kubeconfig, through a control plane.
-pub(crate) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::Client, String> {
+pub(crate) fn client(run: &Run, host: &Host, remote: &Remote) -> Result<kube::Client, String> {
     let path = run.state.kubeconfig();
     let text = std::fs::read_to_string(&path)
         .map(zeroize::Zeroizing::new)
@@ -184,9 +183,11 @@ pub(crate) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::
         .ok_or_else(|| format!("{} holds no client certificate", path.display()))?;
     let address = host
         .advertise_address
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let tunnel = Tunnel::new(session, address, run.cluster.bind_port);
-    api::client(tunnel, &ca, &Identity { cert, key }).map_err(|error| error.to_string())
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        .to_string();
+    let identity = Identity { cert, key };
+    let client = remote.api_client(&address, run.cluster.bind_port, &ca, &identity);
+    client.map_err(|error| error.to_string())
 }
 
 fn stays(node: &str, why: &str) -> String {

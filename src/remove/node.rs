@@ -17,8 +17,8 @@ use crate::remove::reset::{self, Looked, Outcome, ResetOptions};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Part;
-use ssh::Session;
 
 /// Time for an API server to say whether it is well.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -150,7 +150,7 @@ struct Anchor {
     node_name: String,
     client: kube::Client,
     // Channels of it are what the client speaks through.
-    _session: Session,
+    _session: Remote,
 }
 
 impl Anchor {

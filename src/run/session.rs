@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ssh::{Connector, Session, SshError};
+use ssh::SshError;
 use text::glob;
 
-use super::connections::{Kept, ssh_target};
+use super::connections::Kept;
 use super::error::Error;
 use super::events::Events;
 use super::journal::{Journal, Step};
 use super::phase::Phase;
+use super::remote::{ConnectHosts, Remote};
 use super::selection::Selection;
 use super::state::State;
 use super::tracker::Tracker;
@@ -54,7 +55,7 @@ pub struct Run {
     /// The operator state.
     pub state: State,
     /// Connects to hosts.
-    pub connector: Connector,
+    pub connector: Arc<dyn ConnectHosts>,
     /// Phases' beginnings and ends, and through it the events.
     pub tracker: Tracker,
     /// The journal, for runs that change something.
@@ -75,20 +76,16 @@ impl Run {
     ///
     /// # Errors
     /// Whatever SSH says.
-    pub(crate) async fn connect(&self, host: &Host) -> Result<Session, Error> {
+    pub(crate) async fn connect(&self, host: &Host) -> Result<Remote, Error> {
         match self.kept.as_ref().and_then(|kept| kept.get(&host.name)) {
-            Some(Ok(session)) => return Ok(session),
+            Some(Ok(remote)) => return Ok(remote),
             Some(Err(reason)) => {
                 let host = host.name.clone();
                 return Err(SshError::Lost { host, reason }.into());
             }
             None => {}
         }
-        let target = ssh_target(&self.state, host)?;
-        for warning in &target.warnings {
-            self.events().warn(format!("{}: {warning}", host.name));
-        }
-        Ok(Session::connect(&target, &self.connector).await?)
+        self.connector.connect(host, self.events()).await
     }
 
     /// Whether `host` takes part.

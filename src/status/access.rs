@@ -9,12 +9,11 @@ use kube::api::{Api, ListParams};
 use zeroize::Zeroizing;
 
 use crate::cluster::endpoint;
-use crate::cluster::tunnel::Tunnel;
 use crate::inventory::{Endpoint, Host};
-use crate::kubernetes::api::{self, ApiError, Health, Identity};
+use crate::kubernetes::api::{ApiError, Health, Identity};
 use crate::kubernetes::read_embedded;
 use crate::run::Run;
-use ssh::Session;
+use crate::run::remote::Remote;
 
 /// Time for the list of Nodes through one control plane.
 const LIST: Duration = Duration::from_secs(5);
@@ -43,14 +42,15 @@ impl Access {
         &self,
         run: &Run,
         host: &Host,
-        session: &Session,
+        session: &Remote,
     ) -> Result<kube::Client, String> {
         let (ca, identity) = self.0.as_ref().map_err(Clone::clone)?;
         let address = host
             .advertise_address
-            .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let tunnel = Tunnel::new(session, address, run.cluster.bind_port);
-        api::client(tunnel, ca, identity).map_err(|error| error.to_string())
+            .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+            .to_string();
+        let client = session.api_client(&address, run.cluster.bind_port, ca, identity);
+        client.map_err(|error| error.to_string())
     }
 
     /// Every Node, through the first of `through` that answers: its name, and
@@ -58,7 +58,7 @@ impl Access {
     pub(super) async fn nodes(
         &self,
         run: &Run,
-        through: &[(&Host, Session)],
+        through: &[(&Host, Remote)],
     ) -> Result<(String, Vec<Node>), String> {
         self.0.as_ref().map_err(Clone::clone)?;
         let mut said = Vec::new();
@@ -83,7 +83,7 @@ impl Access {
     pub(super) async fn endpoint(
         &self,
         run: &Run,
-        through: &[(&Host, Session)],
+        through: &[(&Host, Remote)],
     ) -> Option<(Endpoint, Result<(), String>)> {
         let ((ca, _), (_, session)) = self.0.as_ref().ok().zip(through.first())?;
         endpoint::probe(&run.cluster, ca, session).await

@@ -12,7 +12,7 @@ use crate::inventory::Host;
 use crate::kubernetes::api::{self, ApiError, EtcdClient, MemberStatus};
 use crate::run::Run;
 use crate::run::error::Error;
-use ssh::Session;
+use crate::run::remote::Remote;
 
 /// Time for one question to one member.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -56,7 +56,7 @@ pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
 /// Asks every member. The list comes from the first control plane that
 /// answers, in quorum or not; then each is asked over its own host's
 /// connection, or from another control plane if there is none.
-pub(super) async fn ask(run: &Run, through: &[(&Host, Session)]) -> Result<Vec<Member>, String> {
+pub(super) async fn ask(run: &Run, through: &[(&Host, Remote)]) -> Result<Vec<Member>, String> {
     let mut said = Vec::new();
     for (host, session) in through {
         let listing = async {
@@ -81,8 +81,8 @@ pub(super) async fn ask(run: &Run, through: &[(&Host, Session)]) -> Result<Vec<M
 async fn ask_one(
     run: &Run,
     listed: api::Member,
-    lister: (&Host, &Session),
-    through: &[(&Host, Session)],
+    lister: (&Host, &Remote),
+    through: &[(&Host, Remote)],
 ) -> Member {
     let said = match listed.has_started() {
         true => {
@@ -100,10 +100,10 @@ async fn ask_one(
 fn client(
     run: &Run,
     listed: &api::Member,
-    lister: (&Host, &Session),
-    through: &[(&Host, Session)],
+    lister: (&Host, &Remote),
+    through: &[(&Host, Remote)],
 ) -> Result<EtcdClient, Error> {
-    let own = |(host, _): &&(&Host, Session)| host.node_name == listed.name;
+    let own = |(host, _): &&(&Host, Remote)| host.node_name == listed.name;
     if let Some((host, session)) = through.iter().find(own) {
         return etcd::client(run, session, host);
     }

@@ -1,23 +1,20 @@
 //! What one host tells: one script, and the health endpoints of what runs
 //! there through channels of the same connection.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
-use crate::cluster::tunnel::Tunnel;
-use crate::host::{self, UnitState, Vitals};
+use crate::cluster::health::LOOPBACK;
+use crate::host::{UnitState, Vitals};
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api::{self, Dial, probe_http, probe_https};
+use crate::kubernetes::api;
 use crate::run::Run;
 use crate::run::error::Error;
-use ssh::{RunOptions, Session, SshError};
-
-/// Time for the script; it has nothing to wait for.
-const SCRIPT: Duration = Duration::from_secs(10);
+use crate::run::remote::{HealthProbe, Remote};
+use ssh::SshError;
 
 /// Time for one health endpoint.
 const PROBE: Duration = Duration::from_secs(4);
@@ -51,17 +48,11 @@ async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error
     if let Some(kept) = &run.kept {
         kept.put(&host.name, Ok(session.clone()));
     }
-    let script = host::vitals(&run.cluster, host)?;
-    let options = RunOptions {
-        timeout: SCRIPT,
-        max_output: 2 << 20,
-        ..RunOptions::default()
-    };
-    let (output, probes) = tokio::join!(
-        session.run(&script, &options),
+    let (vitals, probes) = tokio::join!(
+        session.read_vitals(&run.cluster, host),
         join_all(probes(run, host, &session, access))
     );
-    let vitals = host::parse_vitals(&output?.stdout)?;
+    let vitals = vitals?;
     let mut components = vec![kubelet(&vitals, &probes), runtime(host, &vitals)];
     components.extend(probes.into_iter().filter(|one| one.name != KUBELET));
     Ok(Told { vitals, components })
@@ -75,7 +66,7 @@ type Probing<'a> = BoxFuture<'a, ComponentStatus>;
 fn probes<'a>(
     run: &'a Run,
     host: &'a Host,
-    session: &'a Session,
+    session: &'a Remote,
     access: &'a Access,
 ) -> Vec<Probing<'a>> {
     let mut probes = vec![probe(session, KUBELET, 10248, "/healthz", false)];
@@ -97,26 +88,29 @@ fn probes<'a>(
 }
 
 fn probe<'a>(
-    session: &'a Session,
+    session: &'a Remote,
     name: &'a str,
     port: u16,
     path: &'a str,
     tls: bool,
 ) -> Probing<'a> {
     let look = async move {
-        let tunnel = Tunnel::new(session, IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        match tunnel.dial().await {
-            Ok(stream) if tls => probe_https(stream, path).await,
-            Ok(stream) => probe_http(stream, path).await,
-            Err(error) => return refused(name, port, &error),
+        let probe = HealthProbe {
+            address: LOOPBACK,
+            port,
+            path,
+            tls,
+        };
+        match session.probe_health(probe).await {
+            Ok(health) => health.into_component(name),
+            Err(error) => refused(name, port, &error),
         }
-        .into_component(name)
     };
     within(name, look).boxed()
 }
 
 /// The API server is asked as the admin: not everybody lets strangers ask.
-async fn api_server(run: &Run, host: &Host, session: &Session, access: &Access) -> ComponentStatus {
+async fn api_server(run: &Run, host: &Host, session: &Remote, access: &Access) -> ComponentStatus {
     const NAME: &str = "kube-apiserver";
     let look = async {
         match access.client(run, host, session) {

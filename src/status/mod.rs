@@ -40,8 +40,8 @@ use crate::run::events::Event;
 use crate::run::events::Events;
 use crate::run::events::Sink;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Tracker;
-use ssh::Session;
 use text::terminal::escape;
 
 /// Time for each step of connecting, whatever the inventory allows.
@@ -145,8 +145,8 @@ impl Watch {
     }
 
     /// Control planes that answer, those first whose API server is well.
-    fn control_planes(&self, hosts: &[Result<Told, String>]) -> Vec<(&Host, Session)> {
-        let mut through: Vec<(bool, &Host, Session)> = self
+    fn control_planes(&self, hosts: &[Result<Told, String>]) -> Vec<(&Host, Remote)> {
+        let mut through: Vec<(bool, &Host, Remote)> = self
             .run
             .cluster
             .hosts
@@ -169,7 +169,7 @@ impl Watch {
             .collect()
     }
 
-    async fn etcd(&self, through: &[(&Host, Session)]) -> Result<Vec<etcd::Member>, String> {
+    async fn etcd(&self, through: &[(&Host, Remote)]) -> Result<Vec<etcd::Member>, String> {
         if matches!(self.run.cluster.etcd, Etcd::External(_)) {
             return Ok(Vec::new());
         }

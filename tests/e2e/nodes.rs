@@ -388,7 +388,7 @@ impl Story {
         let edited = self.with(&before, workers[0], bad);
         fs::write(self.inventory(), self.with(&edited, workers[1], bad)).unwrap();
         let apply = |of: &Self| of.run(&["apply", "--yes"]).exits(4);
-        let first = apply(self).says(&["left as it is, because", "starts over and over"]);
+        let first = apply(self).says(&["left as it is, because", "is crash-looping"]);
         let broken = usize::from(first.stderr.contains(&format!("because {}", workers[1])));
         let other = 1 - broken;
         self.says("the same again");
