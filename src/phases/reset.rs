@@ -11,7 +11,7 @@ use crate::engine::Part;
 use crate::host::{self, HostError, Observed, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes;
-use crate::ssh::{Line, RunOptions, Session, Stream};
+use crate::ssh::{OutputStream, RunOptions, ScriptEvent, Session};
 
 /// Time for the look at a host: it reads one file.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -205,8 +205,9 @@ pub(super) async fn clean(
         timeout: RESET_TIMEOUT,
         ..RunOptions::default()
     };
-    let mut on_line = |line: Line| {
-        if line.stream == Stream::Stdout
+    let mut on_event = |event| {
+        if let ScriptEvent::Line(line) = event
+            && line.stream == OutputStream::Stdout
             && let Some(doing) = host::reset_progress(&line.text)
         {
             part.doing(name, doing);
@@ -215,7 +216,7 @@ pub(super) async fn clean(
     run.journalled(Some(name), Phase::Reset, "reset", async {
         let output = looked
             .session
-            .run_with(&script, &limits, &mut on_line)
+            .run_with(&script, &limits, &mut on_event)
             .await?;
         Ok(Outcome::Clean {
             left: host::cleaned(&output)?.left,
