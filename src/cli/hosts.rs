@@ -11,7 +11,9 @@ use crate::engine::State;
 use crate::inventory::Host;
 use crate::phases::{matches, ssh_target};
 use crate::report::{count, table};
-use crate::ssh::{Connector, HostKey, HostKeys, Trust, append_known_host, scan_host_keys, trust};
+use crate::ssh::{
+    Connector, HostKey, HostKeys, Trust, append_known_host, judge_host_keys, scan_host_keys,
+};
 use crate::{Error, ExitStatus};
 
 /// Look at hosts' SSH keys and trust them
@@ -73,7 +75,7 @@ impl TrustHosts {
                 let scan = async {
                     let target = ssh_target(&state, host)?;
                     let keys = scan_host_keys(&target, &connector).await?;
-                    let judged = trust(&target, &keys)?;
+                    let judged = judge_host_keys(&target, &keys)?;
                     Ok((keys, judged))
                 };
                 (host, scan.await)

@@ -3,7 +3,7 @@
 //! Its channel belongs to a task of its own, which outlives the caller: when
 //! the caller goes away, the task still sees to it that the command dies on the
 //! host and that the channel is read until its end, since russh stalls the
-//! whole connection for a channel that nobody reads.
+//! whole connection for a channel that is not read.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +14,10 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::Session;
 use super::capture::{Capture, Flood, OutputLine, OutputStream, contains};
 use super::protocol::{PROMPT, READY};
 use super::script::ScriptEvent;
+use super::session::Session;
 
 /// Time for a command to die after its standard input was closed: the host
 /// waits 2 s between TERM and KILL.

@@ -6,21 +6,22 @@ use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::SudoFailure;
+use super::error::{SshError, SudoFailure};
 use super::escape::excerpt;
 use super::exec::{self, End, Ended, Running, Start, password_refused};
 use super::feed::feed_script;
 use super::prompt::{Secret, first_line};
 use super::protocol::{self, Become};
-use super::script::ScriptEvent;
-use super::{Finished, Output, RunOptions, Script, Session, SshError};
+use super::script::{Output, RunOptions, Script, ScriptEvent};
+use super::session::Session;
+use super::shared::Finished;
 
 /// How much of a host's words an error quotes.
 const QUOTE: usize = 2 << 10;
 
 impl Session {
     /// Runs a script and returns what it wrote and how it ended. A status
-    /// other than 0 is no error of this room.
+    /// other than 0 is not an error here.
     ///
     /// When the future is dropped, or the time is over, or the connection
     /// breaks, everything that the script started dies on the host.
@@ -63,7 +64,7 @@ impl Session {
             let result = self
                 .attempt(script, options, password.as_ref(), &mut on_event)
                 .await;
-            self.inner.connector.observe(&Finished {
+            self.inner.shared.notify_observer(&Finished {
                 host: &self.inner.target.name,
                 script: &script.name,
                 outcome: result.as_ref().map(|output| output.status),
@@ -112,11 +113,7 @@ impl Session {
         if !self.sudo_wants_password() {
             return Ok(None);
         }
-        let known = self
-            .inner
-            .connector
-            .secrets()
-            .known_sudo_password(&target.user);
+        let known = self.inner.shared.secrets.known_sudo_password(&target.user);
         Ok(known.map(|(number, secret)| Password {
             number: Some(number),
             secret: Secret::clone(&secret),
@@ -125,7 +122,7 @@ impl Session {
 
     async fn ask_password(&self, rejected: Option<u32>) -> Result<Password, SshError> {
         let target = &self.inner.target;
-        let secrets = self.inner.connector.secrets();
+        let secrets = &self.inner.shared.secrets;
         match secrets
             .sudo_password(&target.user, &target.name, rejected)
             .await
@@ -156,10 +153,10 @@ impl Session {
         };
         let waiting = tokio::time::timeout_at(deadline.into(), self.open_session());
         let (channel, slot) = waiting.await.map_err(|_| timed_out())??;
-        self.inner.connector.count_command();
+        self.inner.shared.count_command();
 
         let how = match (self.needs_sudo(options), password) {
-            (false, _) => Become::Nobody,
+            (false, _) => Become::LoginUser,
             (true, None) => Become::Sudo,
             (true, Some(_)) => Become::SudoWithPassword,
         };
@@ -272,7 +269,7 @@ impl Session {
         stderr: &[u8],
     ) -> SshError {
         let noise = String::from_utf8_lossy(stderr);
-        if how != Become::Nobody
+        if how != Become::LoginUser
             && let Some((kind, reason)) = sudo_failure(&noise)
         {
             return self.sudo_error(kind, reason);
@@ -283,7 +280,7 @@ impl Session {
             said = excerpt(stdout, QUOTE);
         }
         if said.is_empty() {
-            said = "it said nothing".into();
+            said = "it printed nothing".into();
         }
         SshError::Shell {
             host: self.name(),
@@ -336,14 +333,17 @@ fn sudo_failure(stderr: &str) -> Option<(SudoFailure, String)> {
     };
     let has = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
     if has(&["sudo: not found", "sudo: command not found"]) {
-        Some((SudoFailure::NotInstalled, "the host has no sudo".into()))
+        Some((SudoFailure::NotInstalled, "sudo is not installed".into()))
     } else if refused || has(&["incorrect password", "incorrect authentication"]) {
         Some((
             SudoFailure::WrongPassword,
-            "sudo did not take the password".into(),
+            "sudo rejected the password".into(),
         ))
     } else if has(&["password is required", "authentication is required"]) {
-        Some((SudoFailure::PasswordNeeded, "sudo wants a password".into()))
+        Some((
+            SudoFailure::PasswordNeeded,
+            "sudo requires a password".into(),
+        ))
     } else if has(&[
         "not in the sudoers",
         "is not allowed",

@@ -9,7 +9,7 @@ use super::capture::OutputLine;
 
 /// A POSIX shell script with the bytes that it reads from its standard input.
 ///
-/// Neither stands in any argv or environment: the host's shell is started with
+/// Neither is ever in an argv or environment: the host's shell is started with
 /// a constant command line and is fed both over its standard input.
 #[derive(Debug, Clone, Default)]
 pub struct Script {

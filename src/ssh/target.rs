@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::config::{self, Files, HostConfig};
+use super::error::SshError;
 use super::known_hosts::Name;
-use super::{Settings, SshError, Workstation};
+use super::settings::{Settings, Workstation};
 
 /// Time to connect when neither the settings nor `~/.ssh/config` say any.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,10 +17,10 @@ const MAX_JUMPS: usize = 8;
 
 /// A private key that may be offered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct IdentityFile {
     /// The key file.
     pub path: PathBuf,
-    /// Whether somebody named it, rather than OpenSSH's defaults.
+    /// Whether it was named, rather than being one of OpenSSH's defaults.
     pub named: bool,
 }
 
@@ -36,10 +37,10 @@ pub struct Target {
     pub user: String,
     /// The name by which known_hosts knows it.
     pub host_key_name: String,
-    /// Whether `host_key_name` is an alias, which stands without a port.
+    /// Whether `host_key_name` is an alias, which is looked up without a port.
     pub host_key_alias: bool,
     /// Keys to offer, in this order.
-    pub identities: Vec<Identity>,
+    pub identities: Vec<IdentityFile>,
     /// Whether no key but these may be offered.
     pub identities_only: bool,
     /// File with the passphrase of the named key.
@@ -168,8 +169,8 @@ fn resolve(
     };
     let path = |text: &str| config::expand_home(&tokens.expand(text, &address), &workstation.home);
 
-    let mut identities: Vec<Identity> = match &settings.private_key {
-        Some(key) => vec![Identity {
+    let mut identities: Vec<IdentityFile> = match &settings.private_key {
+        Some(key) => vec![IdentityFile {
             path: key.clone(),
             named: true,
         }],
@@ -177,7 +178,7 @@ fn resolve(
             .identity_files
             .iter()
             .filter(|file| !file.eq_ignore_ascii_case("none"))
-            .map(|file| Identity {
+            .map(|file| IdentityFile {
                 path: path(file),
                 named: true,
             })
@@ -185,7 +186,7 @@ fn resolve(
     };
     if identities.is_empty() && config.identity_files.is_empty() {
         identities = ["id_ed25519", "id_ecdsa", "id_rsa"]
-            .map(|file| Identity {
+            .map(|file| IdentityFile {
                 path: workstation.home.join(".ssh").join(file),
                 named: false,
             })
@@ -286,7 +287,7 @@ fn jumps(
     for (index, hop) in text.split(',').enumerate() {
         let (user, address, port) = parse_hop(hop.trim()).ok_or_else(|| SshError::Settings {
             host: name.into(),
-            reason: format!("{hop:?} is no jump host; write [user@]host[:port]"),
+            reason: format!("{hop:?} is not a jump host; write [user@]host[:port]"),
         })?;
         let jump = Settings {
             user,
@@ -455,7 +456,7 @@ mod tests {
         assert_eq!((target.user.as_str(), target.port), ("mine", 22));
         assert_eq!(
             target.identities,
-            [Identity {
+            [IdentityFile {
                 path: "/k".into(),
                 named: true
             }]
