@@ -21,6 +21,7 @@ mod known_hosts;
 mod pattern;
 mod prompt;
 mod protocol;
+mod resolve;
 mod run;
 mod scan;
 mod script;
