@@ -6,7 +6,7 @@ use super::diff::full_name;
 use super::observe::{observe, sysctl_path, unit_name};
 use super::wire::{Sections, clean, quote, relative, word};
 use super::{HostError, PathKind, Receipt, Resource};
-use crate::ssh::{Output, Script};
+use ssh::{Output, Script};
 
 /// What the kubelet of a host that joined has.
 const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
