@@ -4,7 +4,9 @@
 //! the end. Whatever a host sends is untrusted: it is bounded by the runner,
 //! cleaned here, and a missing end marker is an error.
 
-use super::HostError;
+use similar::TextDiff;
+
+use super::error::HostError;
 
 /// Longest piece of free text that is kept, in characters.
 const MAX_TEXT: usize = 1024;
@@ -82,9 +84,42 @@ pub(super) fn clean(raw: &[u8]) -> String {
 }
 
 /// Whether a character could steer a terminal or turn text around.
-pub(super) fn is_unsafe(c: char) -> bool {
+fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text on one line, safe to show.
+pub(super) fn escape(text: &str) -> String {
+    text.chars().flat_map(|c| escape_char(c, false)).collect()
+}
+
+fn escape_char(c: char, allowed: bool) -> impl Iterator<Item = char> {
+    let escaped = is_unsafe(c) && !allowed;
+    let plain = (!escaped).then_some(c);
+    plain
+        .into_iter()
+        .chain(escaped.then(|| c.escape_default()).into_iter().flatten())
+}
+
+/// A unified diff without its header, safe to show.
+pub(super) fn unified(before: &str, after: &str) -> String {
+    let diff = TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .to_string();
+    diff.chars()
+        .flat_map(|c| escape_char(c, c == '\n' || c == '\t'))
+        .collect()
+}
+
+/// Bytes for people.
+pub(super) fn human(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+    }
 }
 
 /// `word` as the shell reads it back.

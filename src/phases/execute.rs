@@ -228,7 +228,7 @@ impl Execution<'_> {
         let packages: Vec<Resource> = resources
             .into_iter()
             .filter(|resource| {
-                matches!(resource, Resource::Package { name, .. } if packages.contains(&name.as_str()))
+                matches!(resource, Resource::Package(package) if packages.contains(&package.name.as_str()))
             })
             .collect();
         let plan = observe::look(self.run, one, &packages).await?;

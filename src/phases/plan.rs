@@ -280,7 +280,7 @@ impl Plan {
             .into_iter()
             .filter(|(phase, _)| run.has(*phase))
             .filter(|(phase, resource)| {
-                *phase == Phase::Network || matches!(resource, Resource::Absent { .. })
+                *phase == Phase::Network || matches!(resource, Resource::Absent(_))
             })
             .map(|(_, resource)| resource)
             .collect())

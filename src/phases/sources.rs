@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::Error;
 use crate::artifacts::{self, File, OnlineRequest, Set};
-use crate::host::{Content, FileResource, Resource};
+use crate::host::{self, Content, FileResource, ImagePull, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::{self, Images};
 
@@ -226,20 +226,22 @@ fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resou
         {
             continue;
         }
-        resources.push(Resource::ImageArchive {
+        resources.push(Resource::ImageArchive(host::ImageArchive {
             archive: archive.path.clone(),
             sha256: archive.sha256.clone(),
             size: archive.size,
             references: archive.references.clone(),
-        });
+        }));
     }
     if target.host.image_pull_policy != ImagePullPolicy::Never {
         resources.extend(
             needed
                 .iter()
                 .filter(|reference| set.archive_of(&target.facts.arch, reference).is_none())
-                .map(|reference| Resource::ImagePull {
-                    reference: (*reference).to_owned(),
+                .map(|reference| {
+                    Resource::ImagePull(ImagePull {
+                        reference: (*reference).to_owned(),
+                    })
                 }),
         );
     }
@@ -373,7 +375,7 @@ mod tests {
         };
         let resources = images(&cluster, set, &target).unwrap();
         let references = |resource| match resource {
-            Resource::ImageArchive { references, .. } => references,
+            Resource::ImageArchive(image) => image.references,
             _ => Vec::new(),
         };
         resources.into_iter().flat_map(references).collect()

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Gathered;
+use super::facts::Gathered;
 use crate::inventory::{Cluster, Host};
 
 pub use external_etcd::check_external_etcd;

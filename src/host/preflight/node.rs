@@ -3,8 +3,10 @@
 
 use super::proxy::proxy_for;
 use super::{Report, Subject, path_check};
-use crate::host::Runtime;
-use crate::host::gather::{MANIFESTS, STATIC_PODS, data_dir};
+use crate::host::facts::Runtime;
+use crate::host::facts::data_dir;
+use crate::host::packages::package_manager_names;
+use crate::host::paths::{MANIFESTS, STATIC_PODS};
 use crate::inventory::{Cluster, Etcd, LoadBalancer};
 
 /// Ports of every node.
@@ -159,7 +161,10 @@ fn runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
         Some(_) if installed => report.info("CRI", "containerd will be configured and started"),
         Some(_) if gathered.facts.package_manager.is_empty() => report.error(
             "CRI",
-            "there is no containerd, and no package manager that we know (apt, dnf, yum, zypper)",
+            format!(
+                "there is no containerd, and no package manager that we know ({})",
+                package_manager_names()
+            ),
             "install containerd",
         ),
         Some(_) => report.info(

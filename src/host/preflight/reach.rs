@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::node::{ETCD_PORTS, KUBELET_PORT};
 use super::{Finding, Report, Subject};
-use crate::host::HostError;
+use crate::host::error::HostError;
 use crate::host::wire::Sections;
 use crate::inventory::{Cluster, Etcd};
 use crate::ssh::Script;

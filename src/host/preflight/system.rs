@@ -1,7 +1,7 @@
 //! Checks of the machine and its system.
 
 use super::{Report, Subject};
-use crate::host::gather::{DISKS, KERNEL_OPTIONS};
+use crate::host::facts::{DISKS, KERNEL_OPTIONS};
 use crate::host::prepare::{swap_must_go, sysctls};
 use crate::inventory::{Cluster, CniType, Etcd};
 

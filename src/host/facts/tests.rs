@@ -3,9 +3,11 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
+use super::parse::{MAX_CA, certificate_authority, listeners};
 use super::*;
 use crate::host::testing::cluster;
 
