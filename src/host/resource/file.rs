@@ -4,26 +4,24 @@
 //! content as well, to show a difference. Big ones are hashed once (see [`Stamps`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write as _};
-use std::path::PathBuf;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::comparison::Comparison;
+use super::content::Content;
 use super::kind::{Piece, ResourceKind, Wanted};
 use super::question::Question;
 use super::step::{Bundle, Stamps, Step, Work};
 use super::undo::{Reset, Undo};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
-use crate::host::hash::sha256_hex;
 use crate::host::observed::{Observed, PathKind, PathState};
 use crate::host::paths::MANIFESTS;
 use crate::host::receipt::ReceiptFile;
 use crate::host::wire::{Sections, clean, escape, human, quote, relative, unified};
-use crate::ssh::Input;
 
 /// Files of at least this size are not hashed again while size, inode and times are as we
 /// left them: a kubelet takes a third of a second. In bytes.
@@ -59,62 +57,6 @@ pub struct FileResource {
     /// Static pods, by their manifests' names without `.yaml`, to restart when its content
     /// changes: they read it once, when they start.
     pub static_pods: Vec<String>,
-}
-
-/// What a file holds.
-#[derive(Clone)]
-pub enum Content {
-    /// These bytes.
-    Bytes(Zeroizing<Vec<u8>>),
-    /// A file of the workstation, streamed.
-    Local {
-        /// Its path.
-        path: PathBuf,
-        /// Its SHA-256, lower hex.
-        sha256: String,
-        /// Its size in bytes.
-        size: u64,
-    },
-}
-
-/// Never shows the bytes: they may be a key's.
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Content::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
-            Content::Local { path, size, .. } => {
-                write!(f, "Local({}, {size} bytes)", path.display())
-            }
-        }
-    }
-}
-
-impl Content {
-    /// SHA-256, lower hex.
-    pub(in crate::host) fn sha256(&self) -> String {
-        match self {
-            Content::Bytes(bytes) => sha256_hex(bytes),
-            Content::Local { sha256, .. } => sha256.clone(),
-        }
-    }
-
-    /// Size in bytes.
-    fn size(&self) -> u64 {
-        match self {
-            Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Local { size, .. } => *size,
-        }
-    }
-
-    fn to_input(&self) -> Input {
-        match self {
-            Content::Bytes(bytes) => Input::Bytes(bytes.clone()),
-            Content::Local { path, size, .. } => Input::File {
-                path: path.clone(),
-                size: *size,
-            },
-        }
-    }
 }
 
 impl FileResource {

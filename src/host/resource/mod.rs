@@ -10,6 +10,7 @@
 
 mod absent;
 mod comparison;
+mod content;
 pub(super) mod directory;
 pub(super) mod file;
 pub(super) mod image;
@@ -27,8 +28,9 @@ mod undo;
 pub(super) mod unit;
 
 pub use absent::{Absent, Withdrawn};
+pub use content::Content;
 pub use directory::Directory;
-pub use file::{Content, FileResource};
+pub use file::FileResource;
 pub use image::{ImageArchive, ImagePull};
 pub use link::SeedLink;
 pub use list::Resource;
