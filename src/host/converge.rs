@@ -7,7 +7,7 @@ use super::hash::sha256_hex;
 use super::plan::HostPlan;
 use super::resource::{Bundle, KINDS, Work, shell_part};
 use super::wire::{clean, quote};
-use crate::ssh::{Input, Output, Script};
+use ssh::{Input, Output, Script};
 
 /// The script that makes a plan true. An empty plan gives a script that does
 /// nothing.

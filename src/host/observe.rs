@@ -10,7 +10,7 @@ use super::observed::{Observed, parse_path};
 use super::receipt::Receipt;
 use super::resource::{KINDS, Question, Resource, shell_part};
 use super::wire::Sections;
-use crate::ssh::{Input, Script};
+use ssh::{Input, Script};
 
 /// The probe for these resources: one exec, whatever their number.
 ///

@@ -8,7 +8,7 @@ use super::resource::{
     unit,
 };
 use super::wire::{Sections, clean, quote, relative};
-use crate::ssh::{Output, Script};
+use ssh::{Output, Script};
 
 /// Places that Kubernetes uses: whatever is still there in the end is told.
 const PLACES: [&str; 6] = [

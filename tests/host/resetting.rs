@@ -12,7 +12,7 @@ use clusterctl::host::{
     ReceiptUnit, Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, cleaned, look_for_receipt,
     reset, reset_progress,
 };
-use clusterctl::ssh::{Output, Script};
+use ssh::{Output, Script};
 
 use crate::root::{Root, roots};
 

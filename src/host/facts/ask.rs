@@ -5,7 +5,7 @@ use crate::host::packages::package_manager_commands;
 use crate::host::paths::{KUBELET_DIRECTORY, MANIFESTS, STATIC_PODS};
 use crate::host::wire::{quote, relative};
 use crate::inventory::{Cluster, Etcd, Host};
-use crate::ssh::Script;
+use ssh::Script;
 
 /// The directories of CA certificates that kubeadm mounts into control-plane
 /// pods where they exist, beside /etc/ssl/certs (kubeadm v1.36).

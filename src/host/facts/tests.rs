@@ -131,7 +131,7 @@ fn a_host_is_read_by_every_shell() {
               "arch": "arm64",
               "osId": "debian",
               "osVersion": "12",
-              "osName": "Debian �[31m12",
+              "osName": "Debian \\u{1b}[31m12",
               "kernel": "6.1.0",
               "cgroupVersion": 2,
               "defaultIp": "192.0.2.7",

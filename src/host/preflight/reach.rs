@@ -8,7 +8,7 @@ use super::{Finding, Report, Subject};
 use crate::host::error::HostError;
 use crate::host::wire::Sections;
 use crate::inventory::{Cluster, Etcd};
-use crate::ssh::Script;
+use ssh::Script;
 
 /// A connection that a cluster needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

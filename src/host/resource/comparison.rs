@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use text::terminal::escape;
+
 use super::step::Step;
 use crate::host::change::{Action, Change, Detail, Kind};
 use crate::host::observed::Observed;
 use crate::host::receipt::Receipt;
 use crate::host::systemd::unit_name;
-use crate::host::wire::escape;
 
 /// What has been found so far. Kinds are compared one after the other; what an earlier one
 /// finds may have consequences for a later one: a file restarts a unit.
@@ -65,7 +66,7 @@ impl<'a> Comparison<'a> {
         self.changes.push(Change {
             action,
             kind,
-            name: escape(name),
+            name: escape(name).into_owned(),
             detail,
             before: None,
             after: None,

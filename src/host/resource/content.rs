@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use zeroize::Zeroizing;
 
 use crate::host::hash::sha256_hex;
-use crate::ssh::Input;
+use ssh::Input;
 
 /// What a file holds.
 #[derive(Clone)]

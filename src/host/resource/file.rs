@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use text::size::human;
+use text::terminal::{escape, sanitize};
 use zeroize::Zeroizing;
 
 use super::comparison::Comparison;
@@ -21,7 +23,7 @@ use crate::host::error::HostError;
 use crate::host::observed::{Observed, PathKind, PathState};
 use crate::host::paths::MANIFESTS;
 use crate::host::receipt::ReceiptFile;
-use crate::host::wire::{Sections, clean, escape, human, quote, relative, unified};
+use crate::host::wire::{Sections, clean, quote, relative};
 
 /// Files of at least this size are not hashed again while size, inode and times are as we
 /// left them: a kubelet takes a third of a second. In bytes.
@@ -377,12 +379,19 @@ fn file_detail(
         && (!old.is_empty() || new.len() <= MAX_NEW)
     {
         return Detail::Diff {
-            unified: unified(old, new),
+            unified: show_difference(old, new),
         };
     }
     Detail::Text {
         text: format!("{}, sha256 {:.12}", human(file.content.size()), after),
     }
+}
+
+/// A unified diff, safe to show. A line's carriage return is part of the difference.
+fn show_difference(old: &str, new: &str) -> String {
+    let diff = text::diff::unified(old, new);
+    let lines = diff.split('\n').map(sanitize);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Remembers that a file will be ours; says whether the one that is there is the host's own

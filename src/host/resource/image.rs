@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use text::size::human;
+
 use super::comparison::Comparison;
 use super::kind::{Piece, ResourceKind, Wanted, as_kind};
 use super::question::Question;
@@ -10,8 +12,8 @@ use super::step::{Bundle, Step, Work};
 use super::undo::{Reset, Undo};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
-use crate::host::wire::{human, quote, word};
-use crate::ssh::Input;
+use crate::host::wire::{quote, word};
+use ssh::Input;
 
 /// An image out of an archive.
 #[derive(Debug, Clone)]

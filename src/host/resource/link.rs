@@ -1,12 +1,14 @@
 //! Symbolic links. `reset` removes them with files: see `file.rs`.
 
+use text::terminal::escape;
+
 use super::comparison::Comparison;
 use super::kind::{Piece, ResourceKind, Wanted};
 use super::question::Question;
 use super::step::{Bundle, Step, Work};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
-use crate::host::wire::{escape, quote, relative};
+use crate::host::wire::{quote, relative};
 
 /// A symbolic link that is made only if there is nothing at its path.
 #[derive(Debug, Clone)]

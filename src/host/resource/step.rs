@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::host::error::HostError;
-use crate::ssh::Input;
+use ssh::Input;
 
 /// How one change is made.
 pub(in crate::host) trait Step: Any + fmt::Debug + Send + Sync {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use text::terminal::escape;
+
 use super::comparison::Comparison;
 use super::kind::{Piece, ResourceKind, Wanted};
 use super::question::Question;
@@ -9,7 +11,7 @@ use super::step::{Bundle, Step, Work};
 use super::undo::{Reset, Undo};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
-use crate::host::wire::{escape, quote, relative, word};
+use crate::host::wire::{quote, relative, word};
 
 /// A sysctl's value at run time.
 #[derive(Debug, Clone)]
