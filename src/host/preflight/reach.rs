@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::node::{ETCD_PORTS, KUBELET_PORT};
-use super::{Finding, Report, Subject};
+use super::finding::Finding;
+use super::ports::{ETCD_PORTS, KUBELET_PORT};
+use super::report::Report;
+use super::subject::Subject;
 use crate::host::error::HostError;
 use crate::host::wire::Sections;
 use crate::inventory::{Cluster, Etcd};

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::host::facts::{Address, Gathered, Listener, Runtime};
+use crate::host::systemd::UnitState;
 use crate::host::testing::cluster;
-use crate::host::{Address, Listener, Runtime, UnitState};
-use crate::inventory::{Endpoint, LoadBalancer};
+use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 
 /// A host without a fault.
 fn good(name: &str) -> Gathered {
