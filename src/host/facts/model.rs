@@ -33,7 +33,7 @@ pub struct Facts {
     /// Whether systemd-resolved runs.
     pub systemd_resolved: bool,
     /// CA directories beside /etc/ssl/certs that exist, out of the five that
-    /// kubeadm mounts (see the kubernetes room).
+    /// kubeadm mounts (see the module `kubernetes`).
     pub ca_directories: Vec<String>,
     /// `http_proxy`-like variables of root's environment (/etc/environment
     /// included), as `(name, value)`.
@@ -42,7 +42,7 @@ pub struct Facts {
     pub kubelet_version: Option<String>,
     /// containerd's version, such as `2.1.9`, if there is one.
     pub containerd_version: Option<String>,
-    /// `apt`, `dnf`, `yum`, `zypper`, or empty.
+    /// The name of a [`PackageManager`](crate::host::PackageManager), or empty.
     pub package_manager: String,
     /// Directory that holds CNI plugins already: `/opt/cni/bin` or
     /// `/usr/lib/cni`, if `bridge` and `host-local` are there.
@@ -63,7 +63,7 @@ pub struct Facts {
     pub mtu: u32,
     /// Whether a working kubelet.conf says that this host has joined.
     pub joined: bool,
-    /// `--initial-cluster` of the etcd manifest that stands there.
+    /// `--initial-cluster` of the etcd manifest on the host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etcd_initial_cluster: Option<String>,
     /// Its `--initial-cluster-state`.

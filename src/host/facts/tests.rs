@@ -3,9 +3,11 @@ use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proptest::prelude::*;
 
+use super::parse::{MAX_CA, certificate_authority, listeners};
 use super::*;
 use crate::host::testing::cluster;
 
@@ -129,7 +131,7 @@ fn a_host_is_read_by_every_shell() {
               "arch": "arm64",
               "osId": "debian",
               "osVersion": "12",
-              "osName": "Debian �[31m12",
+              "osName": "Debian \\u{1b}[31m12",
               "kernel": "6.1.0",
               "cgroupVersion": 2,
               "defaultIp": "192.0.2.7",

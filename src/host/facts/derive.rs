@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::facts::{Address, Facts};
-use super::gather::{CA_DIRECTORIES, CNI_DIRECTORIES, Files, UnitState, number};
-use super::wire::Sections;
+use super::ask::{CA_DIRECTORIES, CNI_DIRECTORIES};
+use super::model::{Address, Facts};
+use super::small_files::Files;
+use crate::host::packages::detect_package_manager;
+use crate::host::proc::swap_devices;
+use crate::host::systemd::UnitState;
+use crate::host::wire::Sections;
 
 /// Longest file that a fact can come from is a line; more addresses than this
-/// are of no use to anybody.
+/// are of no use.
 const MAX_ADDRESSES: usize = 1000;
 
-pub(super) fn facts<'a>(
+pub(super) fn derive_facts<'a>(
     machine: &[String],
     files: &Files,
     sections: &Sections<'_>,
@@ -74,15 +78,8 @@ pub(super) fn facts<'a>(
                         .to_owned(),
                 )
             }),
-        package_manager: [
-            ("apt-get", "apt"),
-            ("dnf", "dnf"),
-            ("yum", "yum"),
-            ("zypper", "zypper"),
-        ]
-        .iter()
-        .find(|(command, _)| commands.contains(*command))
-        .map_or(String::new(), |(_, name)| (*name).to_owned()),
+        package_manager: detect_package_manager(commands)
+            .map_or(String::new(), |manager| manager.name.to_owned()),
         cni_bin_dir: CNI_DIRECTORIES
             .iter()
             .find(|directory| {
@@ -117,6 +114,14 @@ pub(super) fn facts<'a>(
     }
 }
 
+/// Line `index` as a number; 0 if it is none.
+pub(super) fn number<T: std::str::FromStr + Default>(lines: &[String], index: usize) -> T {
+    lines
+        .get(index)
+        .and_then(|line| line.trim().parse().ok())
+        .unwrap_or_default()
+}
+
 /// Go's name for what `uname -m` says.
 fn architecture(machine: &str) -> &str {
     match machine {
@@ -140,15 +145,6 @@ fn os_release(files: &Files, key: &str) -> String {
             Some(value.trim().trim_matches(['"', '\'']).to_owned())
         })
         .unwrap_or_default()
-}
-
-/// Names of active swap devices in /proc/swaps, whose first line is a header.
-pub(super) fn swap_devices<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
-    lines
-        .skip(1)
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect()
 }
 
 /// `*_proxy` variables of /etc/environment and of root's environment, which
