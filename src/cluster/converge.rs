@@ -1,9 +1,11 @@
 //! Comparing a host with what it should be, and changing what differs.
 
-use crate::cluster::survey::Surveyed;
-use crate::host::{self, HostPlan, Resource};
+use super::survey::Surveyed;
+use crate::host;
+use crate::host::{HostPlan, Resource};
 use crate::run::Run;
 use crate::run::error::Error;
+use crate::run::remote::Converging;
 use crate::run::tracker::Part;
 
 /// Observes the resources of a host and says what has to change. One command.
@@ -28,13 +30,18 @@ pub(crate) async fn converge(
         return Ok(());
     }
     let name = &one.host.name;
-    let mut on_change = |at: usize| {
-        if let Some(change) = plan.changes.get(at) {
-            part.doing(name, change.to_string());
+    let mut doing = "sending what has changed".to_owned();
+    let mut on_progress = |progress| match progress {
+        Converging::Change(at) => {
+            if let Some(change) = plan.changes.get(at) {
+                doing = change.to_string();
+                part.doing(name, doing.as_str());
+            }
         }
+        Converging::Sent(bytes, total) => part.sending(name, doing.as_str(), (bytes, total)),
     };
     let what = format!("{} changes", plan.changes.len());
-    let converged = one.session.converge(plan, &mut on_change);
+    let converged = one.session.converge(plan, &mut on_progress);
     run.journalled(Some(name), part.phase(), &what, converged)
         .await
 }

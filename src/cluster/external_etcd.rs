@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use zeroize::Zeroizing;
 
-use crate::cluster::etcd::within;
+use super::etcd::within;
 use crate::host::preflight::{Finding, Subject, check_external_etcd};
 use crate::inventory::{Etcd, ExternalEtcd};
 use crate::kubernetes::api::Identity;

@@ -8,21 +8,22 @@ use std::time::{Duration, SystemTime};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use ssh::{Line, Output, RunOptions, Script, Session, Stream as OutputStream};
+use ssh::{Output, OutputStream, RunOptions, Script, ScriptEvent, Session};
 use text::terminal::{excerpt, sanitize};
 
 use super::tunnel::Tunnel;
+use crate::host;
 use crate::host::preflight::{Connection, Probe, parse_reachability, reachability};
 use crate::host::{
-    self, Cleaned, Gathered, HostError, HostPlan, Observed, Progress, Reset, Resource, Vitals,
+    Cleaned, Gathered, HostError, HostPlan, Observed, Progress, Reset, Resource, Vitals,
 };
 use crate::inventory::{Cluster, Host};
+use crate::kubernetes::api;
 use crate::kubernetes::api::{
-    self, ApiError, Dial, EtcdClient, Health, Identity, probe_http, probe_https,
-    serving_certificate,
+    ApiError, Dial, EtcdClient, Health, Identity, probe_http, probe_https, serving_certificate,
 };
 use crate::run::error::Error;
-use crate::run::remote::{Answer, HealthProbe, Ownership, RemoteHost, Server};
+use crate::run::remote::{Answer, Converging, HealthProbe, Ownership, RemoteHost, Server};
 
 /// Time for the facts of one host. The script does nothing that waits, so a
 /// host that takes longer is a host in trouble.
@@ -142,7 +143,7 @@ impl RemoteHost for SshHost {
     fn converge<'a>(
         &'a self,
         plan: &'a HostPlan,
-        on_change: &'a mut (dyn FnMut(usize) + Send),
+        on_progress: &'a mut (dyn FnMut(Converging) + Send),
     ) -> Answer<'a, ()> {
         async move {
             let script = host::converge(plan)?;
@@ -150,16 +151,19 @@ impl RemoteHost for SshHost {
                 timeout: CONVERGE_TIMEOUT,
                 ..RunOptions::default()
             };
-            let mut on_line = |line: Line| {
-                if line.stream == OutputStream::Stdout
-                    && let Some(Progress::Started(at)) = Progress::parse_line(&line.text)
-                {
-                    on_change(at);
+            let mut on_event = |event| match event {
+                ScriptEvent::Line(line) => {
+                    if line.stream == OutputStream::Stdout
+                        && let Some(Progress::Started(at)) = Progress::parse_line(&line.text)
+                    {
+                        on_progress(Converging::Change(at));
+                    }
                 }
+                ScriptEvent::Sent { bytes, total } => on_progress(Converging::Sent(bytes, total)),
             };
             let output = self
                 .session
-                .run_with(&script, &options, &mut on_line)
+                .run_with(&script, &options, &mut on_event)
                 .await?;
             Ok(host::converged(plan, &output)?)
         }
@@ -191,8 +195,9 @@ impl RemoteHost for SshHost {
                 timeout: RESET_TIMEOUT,
                 ..RunOptions::default()
             };
-            let mut on_line = |line: Line| {
-                if line.stream == OutputStream::Stdout
+            let mut on_event = |event| {
+                if let ScriptEvent::Line(line) = event
+                    && line.stream == OutputStream::Stdout
                     && let Some(step) = host::reset_progress(&line.text)
                 {
                     on_step(step);
@@ -200,7 +205,7 @@ impl RemoteHost for SshHost {
             };
             let output = self
                 .session
-                .run_with(&script, &options, &mut on_line)
+                .run_with(&script, &options, &mut on_event)
                 .await?;
             Ok(host::cleaned(&output)?)
         }

@@ -8,12 +8,12 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 
+use super::drain::DrainOptions;
+use super::reset::{Looked, Outcome, ResetOptions};
+use super::{drain, leave, reset};
 use crate::cluster::virtual_address::hand_over;
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{ApiError, Health, wait_healthy};
-use crate::remove::drain::{self, DrainOptions};
-use crate::remove::leave;
-use crate::remove::reset::{self, Looked, Outcome, ResetOptions};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;

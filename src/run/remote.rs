@@ -42,6 +42,15 @@ pub struct Ownership {
     pub joined: bool,
 }
 
+/// How far a host is with its changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Converging {
+    /// The change at this position of the plan began.
+    Change(usize),
+    /// So many bytes of the stream have been sent, of so many.
+    Sent(u64, u64),
+}
+
 /// A health endpoint, as its host reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthProbe<'a> {
@@ -71,12 +80,11 @@ pub trait RemoteHost: Debug + Send + Sync {
     /// Reads the state of `resources`. One command, changes nothing.
     fn observe<'a>(&'a self, resources: &'a [Resource]) -> Answer<'a, Observed>;
 
-    /// Makes the changes of `plan`: one command, fed by one stream. `on_change` hears the
-    /// position of each change as it begins.
+    /// Makes the changes of `plan`: one command, fed by one stream.
     fn converge<'a>(
         &'a self,
         plan: &'a HostPlan,
-        on_change: &'a mut (dyn FnMut(usize) + Send),
+        on_progress: &'a mut (dyn FnMut(Converging) + Send),
     ) -> Answer<'a, ()>;
 
     /// Reads the receipt. One command, changes nothing.
