@@ -2,19 +2,18 @@
 //! operator's load balancer, or the address that kube-vip holds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::time::Duration;
 
 use super::execution::Execution;
-use crate::cluster::endpoint::{TRY, brings_own_certificate, silent};
+use crate::cluster::answer::answer_within;
+use crate::cluster::endpoint::{TRY, brings_own_certificate};
 use crate::desired::context::Context;
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::Endpoints;
-use crate::kubernetes::api::Stream;
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::run::phase::Phase;
-use crate::run::remote::Remote;
+use crate::run::remote::{Remote, Server};
 
 /// Time for all of them: a balancer looks for its servers every few seconds,
 /// and some take three good looks before they use one.
@@ -83,7 +82,7 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
                 search.saw(&certificate, || renewed(context, &certificate));
                 open.push(stream);
             }
-            Err(error) => search.failed(error.to_string()),
+            Err(error) => search.failed(error),
         }
         if open.len() > 4 * BURST {
             open.clear();
@@ -142,11 +141,11 @@ fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoi
     (external && !itself && !brings_own_certificate(cluster)).then_some(endpoint)
 }
 
-async fn connect(remote: &Remote, endpoint: &Endpoint) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
+async fn connect(remote: &Remote, endpoint: &Endpoint) -> Result<Server, String> {
     let attempt = remote.serving_certificate(&endpoint.host, endpoint.port);
-    match tokio::time::timeout(TRY, attempt).await {
-        Ok(result) => result,
-        Err(_) => Err(io::Error::other(silent())),
+    match answer_within(TRY, async { Ok::<_, Error>(attempt.await) }).await {
+        Ok(served) => served.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

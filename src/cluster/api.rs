@@ -1,14 +1,14 @@
 //! The cluster's API as seen through the SSH session to a control plane.
 
-use http::Request;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use pki::Pki;
 use serde_json::Value;
 
+use super::health::ask_api_server;
 use super::survey::Surveyed;
-use crate::kubernetes::api::{self, ApiError, Applier, Health, Identity, failed_checks};
-use crate::kubernetes::endpoint;
+use crate::kubernetes::api::{ApiError, Applier, Health, Identity};
+use crate::kubernetes::{api, endpoint};
 use crate::run::Run;
 use crate::run::error::Error;
 
@@ -23,7 +23,7 @@ pub(crate) struct ClusterApi {
 
 impl ClusterApi {
     /// Clients of the API server on `control_plane`. Connects lazily.
-    pub(crate) fn of(run: &Run, pki: &Pki, control_plane: &Surveyed) -> Result<Self, Error> {
+    pub(crate) fn new(run: &Run, pki: &Pki, control_plane: &Surveyed) -> Result<Self, Error> {
         let facts = &control_plane.gathered.facts;
         let address = endpoint::advertise_address(&control_plane.host, facts)?.to_string();
         let (remote, port) = (&control_plane.session, run.cluster.bind_port);
@@ -64,19 +64,9 @@ impl ClusterApi {
         Applier::new(self.admin.clone(), self.budget)
     }
 
-    /// Whether the API server says that it lives.
-    pub(crate) async fn health(&self, path: &'static str) -> Health {
-        let request = match Request::get(path).body(Vec::new()) {
-            Ok(request) => request,
-            Err(error) => return Health::No(error.to_string()),
-        };
-        match self.admin.request_text(request).await {
-            Ok(_) => Health::Ok,
-            Err(error) => {
-                let error = ApiError::request("ask for its health")(error);
-                Health::No(failed_checks(&error.to_string()))
-            }
-        }
+    /// Asks the API server for its health, once: `/livez` or `/readyz`.
+    pub(crate) async fn ask_health(&self, path: &'static str) -> Health {
+        ask_api_server(&self.admin, path).await
     }
 
     /// Every Node.

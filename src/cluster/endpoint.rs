@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use text::terminal::escape;
 
+use super::answer::answer_within;
 use crate::host::preflight::{Finding, Severity};
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::api::failed_checks;
@@ -15,7 +16,7 @@ pub(crate) const TRY: Duration = Duration::from_secs(5);
 /// Whether an endpoint that isn't one of our own leads to an API server of the cluster
 /// right now, as `from` sees it: one try. `None` if there is no such
 /// endpoint.
-pub(crate) async fn probe(
+pub(crate) async fn probe_endpoint(
     cluster: &Cluster,
     ca: &str,
     from: &Remote,
@@ -26,22 +27,20 @@ pub(crate) async fn probe(
         return None;
     }
     let asked = from.api_answers(&endpoint.host, endpoint.port, ca);
-    let answer = match tokio::time::timeout(TRY, asked).await {
-        Ok(answer) => answer.map_err(|error| failed_checks(&error.to_string())),
-        Err(_) => Err(silent()),
-    };
+    let answer = answer_within(TRY, asked).await;
+    let answer = answer.map_err(|error| failed_checks(&error.to_string()));
     Some((endpoint.clone(), answer))
 }
 
 /// Warns if the endpoint of a cluster that exists leads nowhere: workers don't reach
 /// the API then, whatever this run does.
-pub(crate) async fn finding(
+pub(crate) async fn check_endpoint(
     cluster: &Cluster,
     ca: &str,
     control_plane: &str,
     from: &Remote,
 ) -> Option<Finding> {
-    let (endpoint, answer) = probe(cluster, ca, from).await?;
+    let (endpoint, answer) = probe_endpoint(cluster, ca, from).await?;
     Some(Finding {
         check: "ControlPlaneEndpoint".into(),
         host: control_plane.to_owned(),
@@ -58,8 +57,4 @@ pub(crate) async fn finding(
 pub(crate) fn brings_own_certificate(cluster: &Cluster) -> bool {
     let args = &cluster.api_server.extra_args;
     args.iter().any(|arg| arg.name == "tls-cert-file")
-}
-
-pub(crate) fn silent() -> String {
-    format!("no answer within {} s", TRY.as_secs())
 }

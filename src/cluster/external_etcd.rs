@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use zeroize::Zeroizing;
 
-use super::etcd::within;
+use super::etcd::limit_request;
 use crate::host::preflight::{Finding, Subject, check_external_etcd};
 use crate::inventory::{Etcd, ExternalEtcd};
 use crate::kubernetes::api::Identity;
@@ -42,7 +42,7 @@ pub(crate) async fn findings(
     let findings: Vec<Vec<Finding>> = futures::stream::iter(control_planes)
         .map(|(subject, remote)| async move {
             let asked = urls.iter().map(|url| async move {
-                let answer = within(version(remote, url, credentials)).await;
+                let answer = limit_request(version(remote, url, credentials)).await;
                 (url.clone(), answer.map_err(|error| error.to_string()))
             });
             check_external_etcd(subject, &join_all(asked).await)

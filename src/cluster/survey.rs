@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 
+use super::answer::ask_first;
 use crate::host::Gathered;
 use crate::inventory::Host;
 use crate::run::Run;
@@ -66,23 +67,19 @@ async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     // Another one answers for those that don't: they are set aside only if none
     // does.
     let control_plane = async {
-        let mut lost = Vec::new();
-        for host in run.cluster.control_planes() {
-            match survey_one(run, host, &part).await {
-                Ok(one) => {
-                    for lost in lost.drain(..) {
-                        let Aside { host, error } = lost;
-                        run.events().warn(error.on(&host).to_string());
-                    }
-                    return (Some(one), lost);
-                }
-                Err(error) => lost.push(Aside {
-                    host: host.name.clone(),
-                    error,
-                }),
+        let hosts = run.cluster.control_planes().map(|host| (host, ()));
+        let asked = ask_first(hosts, async |host, ()| survey_one(run, host, &part).await).await;
+        let lost = asked.silent.0.into_iter().map(|(host, error)| Aside {
+            host: host.name.clone(),
+            error,
+        });
+        if asked.answer.is_some() {
+            for Aside { host, error } in lost {
+                run.events().warn(error.on(&host).to_string());
             }
+            return (asked.answer, Vec::new());
         }
-        (None, lost)
+        (None, lost.collect())
     };
     let (control_plane, workers) = futures::join!(control_plane, survey_all(run, workers));
     let (control_plane, mut aside) = control_plane;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::api::ClusterApi;
 use super::diagnose;
-use super::health::{CONTROLLER_MANAGER, KUBELET_HEALTHZ, SCHEDULER, look, within};
+use super::health::{CONTROLLER_MANAGER, KUBELET_HEALTHZ, SCHEDULER, ask_component};
 use super::survey::Surveyed;
 use crate::kubernetes::api::{ApiError, wait_healthy};
 use crate::run::Run;
@@ -20,7 +20,7 @@ pub(crate) async fn wait_for_api(
 ) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.control_plane_component_health_check;
     part.doing(&one.host.name, "waiting for etcd and the API server");
-    let look = || within(api.health("/livez"));
+    let look = || api.ask_health("/livez");
     let what = "kube-apiserver /livez";
     unless_crash_looping(one, what, wait_healthy(what, timeout, look)).await
 }
@@ -71,13 +71,13 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
         wait_healthy(
             "the kubelet's /healthz",
             timeouts.kubelet_health_check,
-            || look(one, KUBELET_HEALTHZ, "/healthz", false),
+            || ask_component(one, KUBELET_HEALTHZ, "/healthz", false),
         ),
         wait_healthy("kube-controller-manager /healthz", components, || {
-            look(one, CONTROLLER_MANAGER, "/healthz", true)
+            ask_component(one, CONTROLLER_MANAGER, "/healthz", true)
         }),
         wait_healthy("kube-scheduler /livez", components, || {
-            look(one, SCHEDULER, "/livez", true)
+            ask_component(one, SCHEDULER, "/livez", true)
         }),
     );
     let all = async { waits.await.map(|_| ()) };
@@ -87,7 +87,7 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
 /// Waits for the kubelet alone.
 pub(crate) async fn wait_for_kubelet(run: &Run, one: &Surveyed) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.kubelet_health_check;
-    let look = || look(one, KUBELET_HEALTHZ, "/healthz", false);
+    let look = || ask_component(one, KUBELET_HEALTHZ, "/healthz", false);
     let what = "the kubelet's /healthz";
     unless_crash_looping(one, what, wait_healthy(what, timeout, look)).await
 }

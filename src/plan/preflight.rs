@@ -131,7 +131,7 @@ async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Find
         .find(|(subject, _)| subject.owned && subject.host.is_control_plane());
     if let Some((subject, one)) = of_cluster {
         let name = &subject.host.name;
-        findings.extend(endpoint::finding(&run.cluster, ca, name, &one.session).await);
+        findings.extend(endpoint::check_endpoint(&run.cluster, ca, name, &one.session).await);
     }
     Ok(findings)
 }

@@ -2,21 +2,23 @@
 //! etcd members, and delete their Nodes.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use futures::TryFutureExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams};
 
-use crate::cluster::etcd;
+use text::terminal::escape;
+
+use crate::cluster::answer::{answer_within, ask_first};
+use crate::cluster::etcd::{limit_request, member_client};
+use crate::cluster::operator_access::OperatorAccess;
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
-use crate::kubernetes::read_embedded;
+use crate::kubernetes::api::{ApiError, EtcdClient};
 use crate::remove::reset::{Outcome, ResetHost};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
-use crate::run::remote::Remote;
 use crate::run::tracker::Part;
 
 /// Time for etcd to let members go, or for the API to delete a Node.
@@ -50,7 +52,7 @@ pub(crate) async fn leave_etcd(
     if leaving.is_empty() {
         return refused;
     }
-    let etcd = living_etcd(run, stay).await;
+    let etcd = find_member(run, stay).await;
     for host in leaving {
         let left = match &etcd {
             Ok(etcd) => leave(run, etcd, host).await,
@@ -78,15 +80,15 @@ async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> 
         }
     });
     match tokio::time::timeout(PATIENCE, left).await {
-        Ok(left) => left.map_err(|error| text::terminal::escape(&error.to_string()).into_owned()),
+        Ok(left) => left.map_err(|error| escape(&error.to_string()).into_owned()),
         Err(_) => Err("etcd does not answer".into()),
     }
 }
 
 async fn remove_member(etcd: &EtcdClient, host: &Host) -> Result<(), Error> {
-    let members = etcd::within(async { Ok(etcd.members().await?) }).await?;
+    let members = limit_request(etcd.members()).await?;
     match members.iter().find(|one| one.name == host.node_name) {
-        Some(member) => etcd::within(async { Ok(etcd.remove(member).await?) }).await,
+        Some(member) => limit_request(etcd.remove(member)).await,
         None => Ok(()),
     }
 }
@@ -104,21 +106,24 @@ fn passes(why: &str) -> bool {
 }
 
 /// A client of the first member that stays and is in quorum.
-async fn living_etcd(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
-    let mut last = "no other control plane can be reached".to_owned();
-    for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
-        let found = async {
-            let session = run.connect(host).await?;
-            let etcd = etcd::client(run, &session, host)?;
-            etcd::within(async { Ok(etcd.members().await?) }).await?;
-            Ok::<_, Error>(etcd)
-        };
-        match found.await {
-            Ok(etcd) => return Ok(etcd),
-            Err(error) => last = format!("{}: {error}", host.name),
-        }
-    }
-    Err(text::terminal::escape(&last).into_owned())
+async fn find_member(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
+    let asked = ask_first(control_planes(stay), async |host, ()| {
+        let remote = run.connect(host).await?;
+        let member = member_client(run, &remote, host)?;
+        limit_request(member.members()).await?;
+        Ok(member)
+    });
+    let answer = asked.await.into_result();
+    answer.map_err(|silent| {
+        escape(&silent.last_or("no other control plane can be reached")).into_owned()
+    })
+}
+
+fn control_planes<'a>(hosts: &[&'a Host]) -> impl Iterator<Item = (&'a Host, ())> {
+    let hosts = hosts.iter().copied();
+    hosts
+        .filter(|host| host.is_control_plane())
+        .map(|host| (host, ()))
 }
 
 /// Deletes the Nodes of hosts that are clean now, if a control plane stays. A
@@ -134,7 +139,7 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
     if names.is_empty() || !stay.iter().any(|host| host.is_control_plane()) {
         return;
     }
-    let nodes = living_api(run, stay).await.map(Api::<Node>::all);
+    let nodes = find_api(run, stay).await.map(Api::<Node>::all);
     for name in names {
         let deleted = async {
             let nodes = nodes.as_ref().map_err(Clone::clone)?;
@@ -153,41 +158,19 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
 }
 
 /// A client of the first API server that stays and answers.
-async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
-    let mut last = "no control plane can be reached".to_owned();
-    for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
-        let found = async {
-            let session = run.connect(host).await.map_err(|error| error.to_string())?;
-            let client = client(run, host, &session)?;
-            match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
-                Ok(Ok(_)) => Ok(client),
-                Ok(Err(error)) => Err(ApiError::request("ask the API")(error).to_string()),
-                Err(_) => Err("its API does not answer".to_owned()),
-            }
-        };
-        match found.await {
-            Ok(client) => return Ok(client),
-            Err(why) => last = format!("{}: {why}", host.name),
-        }
-    }
-    Err(text::terminal::escape(&last).into_owned())
-}
-
-/// A client with the operator's kubeconfig, through a control plane.
-pub(crate) fn client(run: &Run, host: &Host, remote: &Remote) -> Result<kube::Client, String> {
-    let path = run.state.kubeconfig();
-    let text = std::fs::read_to_string(&path)
-        .map(zeroize::Zeroizing::new)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let (ca, cert, key) = read_embedded(&text)
-        .ok_or_else(|| format!("{} holds no client certificate", path.display()))?;
-    let address = host
-        .advertise_address
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-        .to_string();
-    let identity = Identity { cert, key };
-    let client = remote.api_client(&address, run.cluster.bind_port, &ca, &identity);
-    client.map_err(|error| error.to_string())
+async fn find_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
+    let access = OperatorAccess::read(run).map_err(|error| error.to_string())?;
+    let asked = ask_first(control_planes(stay), async |host, ()| {
+        let remote = run.connect(host).await?;
+        let client = access.client(run, host, &remote)?;
+        let version = client
+            .apiserver_version()
+            .map_err(ApiError::request("ask the API"));
+        answer_within(ANSWER, version).await?;
+        Ok(client)
+    });
+    let answer = asked.await.into_result();
+    answer.map_err(|silent| escape(&silent.last_or("no control plane can be reached")).into_owned())
 }
 
 fn stays(node: &str, why: &str) -> String {

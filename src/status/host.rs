@@ -7,7 +7,8 @@ use futures::future::{BoxFuture, FutureExt, join_all};
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
-use crate::cluster::health::LOOPBACK;
+use crate::cluster::answer::answer_within;
+use crate::cluster::health::{LOOPBACK, ask_api_server};
 use crate::host::{UnitState, Vitals};
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api;
@@ -114,7 +115,9 @@ async fn api_server(run: &Run, host: &Host, session: &Remote, access: &Access) -
     const NAME: &str = "kube-apiserver";
     let look = async {
         match access.client(run, host, session) {
-            Ok(client) => super::access::ready(&client).await.into_component(NAME),
+            Ok(client) => ask_api_server(&client, "/readyz")
+                .await
+                .into_component(NAME),
             Err(why) => component(NAME, Health::Unknown, Some(&why)),
         }
     };
@@ -122,12 +125,9 @@ async fn api_server(run: &Run, host: &Host, session: &Remote, access: &Access) -
 }
 
 async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> ComponentStatus {
-    match tokio::time::timeout(PROBE, look).await {
+    match answer_within(PROBE, async { Ok::<_, Error>(look.await) }).await {
         Ok(component) => component,
-        Err(_) => {
-            let why = format!("no answer within {} s", PROBE.as_secs());
-            component(name, Health::Unhealthy, Some(&why))
-        }
+        Err(error) => component(name, Health::Unhealthy, Some(&error.to_string())),
     }
 }
 

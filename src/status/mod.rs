@@ -92,7 +92,7 @@ impl Watch {
         if let Some(kept) = &run.kept {
             kept.forget_failures();
         }
-        let access = Access::of(run);
+        let access = Access::read(run);
         let patient = self.somebody_may_be_asked();
         let hosts: Vec<Result<Told, String>> = futures::stream::iter(&run.cluster.hosts)
             .map(|host| self.ask(host, &access, patient))
@@ -101,8 +101,8 @@ impl Watch {
             .await;
         let through = self.control_planes(&hosts);
         let (api, endpoint, etcd, drift) = tokio::join!(
-            access.nodes(run, &through),
-            access.endpoint(run, &through),
+            access.list_nodes(run, &through),
+            access.probe_endpoint(run, &through),
             self.etcd(&through),
             self.drift()
         );
@@ -128,7 +128,7 @@ impl Watch {
         match tokio::time::timeout(HOST, asking).await {
             Ok(answer) => answer,
             Err(_) => {
-                let why = format!("no answer within {} s", HOST.as_secs());
+                let why = Error::NoAnswer { after: HOST }.to_string();
                 if let Some(kept) = &self.run.kept {
                     kept.put(&host.name, Err(why.clone()));
                 }
@@ -173,7 +173,7 @@ impl Watch {
         if matches!(self.run.cluster.etcd, Etcd::External(_)) {
             return Ok(Vec::new());
         }
-        etcd::ask(&self.run, through).await
+        etcd::ask_members(&self.run, through).await
     }
 
     /// The plan's counts; in a watch, those of a while ago will do.
