@@ -32,6 +32,8 @@ pub struct Options {
     /// How many hosts are worked on at once. sshd's own `MaxStartups` (10:30:100)
     /// is per host and no limit here; the limit keeps a laptop responsive.
     pub parallel: usize,
+    /// Where downloads and checksums are kept; `None` for the user's own cache.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -42,6 +44,7 @@ impl Default for Options {
             one_control_plane: false,
             upload_certs: false,
             parallel: 64,
+            cache: None,
         }
     }
 }
