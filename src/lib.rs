@@ -9,6 +9,7 @@ mod error;
 pub mod host;
 pub mod inventory;
 pub mod kubernetes;
+pub mod layout;
 pub mod phases;
 pub mod pki;
 pub mod report;
