@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::inventory::{Cluster, CniType, Etcd, Host, UserFile};
+use crate::inventory::{Cluster, Etcd, Host, UserFile};
 
 use super::gather::MANIFESTS;
 use super::{Content, Facts, FileResource, Resource};
@@ -25,10 +25,10 @@ pub fn prepare_resources(
     files: Vec<FileResource>,
 ) -> Vec<Resource> {
     let mut resources = Vec::new();
-    if cluster.networking.cni == CniType::Bridge {
+    for command in cluster.networking.cni.commands() {
         resources.push(Resource::Package {
-            name: iproute_package(facts).into(),
-            provides: "ip".into(),
+            name: package_of(command, facts).into(),
+            provides: (*command).into(),
         });
     }
     if cluster.containerd.managed {
@@ -146,10 +146,11 @@ fn containerd_package(facts: &Facts) -> &'static str {
     }
 }
 
-fn iproute_package(facts: &Facts) -> &'static str {
-    match facts.package_manager.as_str() {
-        "dnf" | "yum" => "iproute",
-        _ => "iproute2",
+pub(super) fn package_of<'a>(command: &'a str, facts: &Facts) -> &'a str {
+    match (command, facts.package_manager.as_str()) {
+        ("ip", "dnf" | "yum") => "iproute",
+        ("ip", _) => "iproute2",
+        (other, _) => other,
     }
 }
 

@@ -6,25 +6,18 @@ use super::diff::full_name;
 use super::observe::{observe, sysctl_path, unit_name};
 use super::wire::{Sections, clean, quote, relative, word};
 use super::{HostError, PathKind, Receipt, Resource};
+use crate::layout::names::KUBELET_UNIT;
+use crate::layout::paths::{self, KUBELET_CONF};
 use crate::ssh::{Output, Script};
-
-/// What the kubelet of a host that joined has.
-const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
-
-/// The kubelet's directory.
-const KUBELET: &str = "/var/lib/kubelet";
-
-/// What runs it.
-const KUBELET_UNIT: &str = "kubelet.service";
 
 /// Places that Kubernetes uses: whatever still stands there in the end is told.
 const PLACES: [&str; 6] = [
-    "/etc/kubernetes",
-    "/etc/cni/net.d",
-    "/opt/cni/bin",
-    KUBELET,
-    "/var/lib/cni",
-    "/usr/libexec/kubernetes",
+    paths::KUBERNETES_DIR,
+    paths::CNI_CONFIG_DIR,
+    paths::CNI_BIN_DIR,
+    paths::KUBELET_DIR,
+    paths::CNI_STATE_DIR,
+    paths::LIBEXEC_DIR,
 ];
 
 /// What a reset has to know beside the receipt.
@@ -36,8 +29,8 @@ pub struct Reset<'a> {
     pub cri_socket: &'a str,
     /// Where etcd keeps its data, if it is one of the cluster's own.
     pub etcd_data: Option<&'a str>,
-    /// The name of our pod network in the CNI's configuration.
-    pub network: &'a str,
+    /// The names that pod networks of ours have in CNI configurations.
+    pub networks: &'a [&'a str],
     /// The address that kube-vip holds on one of the control planes.
     pub virtual_address: Option<IpAddr>,
     /// Leave the images that we brought.
@@ -142,7 +135,9 @@ impl Steps {
         if let Some(address) = wanted.virtual_address {
             self.line(&format!("virtual_address {address}"));
         }
-        self.line(&format!("firewall {}", quote(wanted.network)));
+        for network in wanted.networks {
+            self.line(&format!("firewall {}", quote(network)));
+        }
     }
 
     fn state(&mut self, wanted: &Reset<'_>) -> Result<(), HostError> {
@@ -154,7 +149,7 @@ impl Steps {
                 .collect::<Result<_, HostError>>()?;
             self.list(&format!("images {}", socket(wanted)?), &images);
         }
-        let whose = match receipt.directories.contains(KUBELET) {
+        let whose = match receipt.directories.contains(paths::KUBELET_DIR) {
             true => "ours",
             false => "found",
         };
@@ -167,7 +162,9 @@ impl Steps {
         {
             self.line(&format!("etcd_state {}", quote(&relative(data)?)));
         }
-        self.line(&format!("cni_state {}", quote(wanted.network)));
+        for network in wanted.networks {
+            self.line(&format!("cni_state {}", quote(network)));
+        }
         Ok(())
     }
 

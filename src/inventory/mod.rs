@@ -9,6 +9,7 @@ mod cluster;
 mod context;
 pub mod edit;
 mod finding;
+pub(crate) mod listen;
 mod load_balancer;
 mod mended;
 mod range;
@@ -27,6 +28,7 @@ mod yaml;
 
 pub use cluster::*;
 pub use finding::{Finding, InventoryError, Report, Severity};
+pub use listen::ListeningPort;
 pub use load_balancer::{LoadBalancer, LoadBalancerSpec, LoadBalancerType};
 pub use read::{load, parse};
 pub use resolve::SUPPORTED_MINORS;

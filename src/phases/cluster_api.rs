@@ -13,7 +13,8 @@ use crate::Error;
 use crate::kubernetes::api::{
     self, ApiError, Applier, Dial, Health, Identity, Stream, failed_checks,
 };
-use crate::kubernetes::endpoint;
+use crate::kubernetes::api::{probe_http, probe_https};
+use crate::kubernetes::health::{HealthEndpoint, Scheme, api_server_endpoint};
 use crate::ssh::Session;
 
 use super::Run;
@@ -52,6 +53,16 @@ impl Dial for Tunnel {
     }
 }
 
+/// Asks a component about its health from its own host. An error says that
+/// nothing listens there, or that sshd forwards nothing.
+pub(super) async fn ask_component(session: &Session, at: &HealthEndpoint) -> io::Result<Health> {
+    let stream = Tunnel::new(session, &at.address, at.port).dial().await?;
+    Ok(match at.scheme {
+        Scheme::Http => probe_http(stream, at.path).await,
+        Scheme::Https => probe_https(stream, at.path).await,
+    })
+}
+
 /// Clients of one API server.
 pub(super) struct ClusterApi {
     /// As `kubernetes-admin`.
@@ -70,8 +81,8 @@ impl ClusterApi {
     ) -> Result<Self, Error> {
         let pki = &context.pki;
         let facts = &control_plane.gathered.facts;
-        let address = endpoint::advertise_address(&control_plane.host, facts)?;
-        let tunnel = Tunnel::new(&control_plane.session, address, run.cluster.bind_port);
+        let at = api_server_endpoint(&run.cluster, &control_plane.host, Some(facts));
+        let tunnel = Tunnel::new(&control_plane.session, at.address, at.port);
         let name = &control_plane.host.name;
         let client = |user: &str| -> Result<Option<kube::Client>, Error> {
             let Some(leaf) = pki.leaf(name, &format!("kubeconfig/{user}")) else {

@@ -1,23 +1,19 @@
 //! Waits until a control plane is healthy.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::Error;
 use crate::engine::Part;
-use crate::kubernetes::api::{ApiError, Dial, Health, probe_http, probe_https, wait_healthy};
+use crate::kubernetes::Component;
+use crate::kubernetes::api::{ApiError, Health, wait_healthy};
+use crate::kubernetes::health::{HealthEndpoint, component_endpoint, kubelet_endpoint};
+use crate::layout::health;
+use crate::ssh::{RunOptions, Script};
 
 use super::Run;
-use super::cluster_api::{ClusterApi, Tunnel};
+use super::cluster_api::{ClusterApi, ask_component};
 use super::evidence;
 use super::survey::Surveyed;
-
-/// The kubelet's `/healthz`, on loopback.
-const KUBELET_HEALTHZ: u16 = 10248;
-/// The controller manager's secure port, on loopback.
-const CONTROLLER_MANAGER: u16 = 10257;
-/// The scheduler's secure port, on loopback.
-const SCHEDULER: u16 = 10259;
 
 /// Time for one look. A component that starts accepts before it answers.
 const LOOK: Duration = Duration::from_secs(5);
@@ -31,7 +27,7 @@ pub(super) async fn wait_for_api(
 ) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.control_plane_component_health_check;
     part.doing(&one.host.name, "waiting for etcd and the API server");
-    let look = || within(api.health("/livez"));
+    let look = || within(api.health(health::API_SERVER));
     let what = "kube-apiserver /livez";
     unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
 }
@@ -72,24 +68,14 @@ async fn hopeless(one: &Surveyed) -> (Duration, String) {
 
 /// Waits for the kubelet, the controller manager and the scheduler.
 pub(super) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) -> Result<(), Error> {
-    let timeouts = &run.cluster.timeouts;
-    let components = timeouts.control_plane_component_health_check;
     part.doing(
         &one.host.name,
         "waiting for the controller manager and the scheduler",
     );
     let waits = futures::future::try_join3(
-        wait_healthy(
-            "the kubelet's /healthz",
-            timeouts.kubelet_health_check,
-            || look(one, KUBELET_HEALTHZ, "/healthz", false),
-        ),
-        wait_healthy("kube-controller-manager /healthz", components, || {
-            look(one, CONTROLLER_MANAGER, "/healthz", true)
-        }),
-        wait_healthy("kube-scheduler /livez", components, || {
-            look(one, SCHEDULER, "/livez", true)
-        }),
+        kubelet_healthy(run, one),
+        component_healthy(run, one, Component::ControllerManager),
+        component_healthy(run, one, Component::Scheduler),
     );
     let all = async { waits.await.map(|_| ()) };
     unless_hopeless(one, "the control plane's health", all).await
@@ -97,22 +83,69 @@ pub(super) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
 
 /// Waits for the kubelet alone.
 pub(super) async fn wait_for_kubelet(run: &Run, one: &Surveyed) -> Result<(), Error> {
-    let timeout = run.cluster.timeouts.kubelet_health_check;
-    let look = || look(one, KUBELET_HEALTHZ, "/healthz", false);
-    let what = "the kubelet's /healthz";
-    unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
+    unless_hopeless(one, "the kubelet", kubelet_healthy(run, one)).await
 }
 
-async fn look(one: &Surveyed, port: u16, path: &str, tls: bool) -> Health {
+/// Waits for the kubelet's health endpoint, or, where the operator has disabled
+/// that, for its unit.
+async fn kubelet_healthy(run: &Run, one: &Surveyed) -> Result<(), ApiError> {
+    let timeout = run.cluster.timeouts.kubelet_health_check;
+    match kubelet_endpoint(&one.host) {
+        Some(at) => {
+            let what = format!("the kubelet's {}", at.path);
+            wait_healthy(&what, timeout, || look(one, &at)).await
+        }
+        None => wait_healthy("the kubelet's unit", timeout, || within(unit_runs(one))).await,
+    }
+}
+
+/// Waits for a component that runs as a static pod. One whose health endpoint
+/// the operator has disabled can't be asked, and isn't waited for.
+async fn component_healthy(
+    run: &Run,
+    one: &Surveyed,
+    component: Component,
+) -> Result<(), ApiError> {
+    let timeout = run.cluster.timeouts.control_plane_component_health_check;
+    let facts = &one.gathered.facts;
+    match component_endpoint(component, &run.cluster, &one.host, Some(facts)) {
+        Some(at) => {
+            let what = format!("{} {}", component.name(), at.path);
+            wait_healthy(&what, timeout, || look(one, &at)).await
+        }
+        None => Ok(()),
+    }
+}
+
+async fn look(one: &Surveyed, at: &HealthEndpoint) -> Health {
     within(async {
-        let tunnel = Tunnel::new(&one.session, IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        match tunnel.dial().await {
-            Ok(stream) if tls => probe_https(stream, path).await,
-            Ok(stream) => probe_http(stream, path).await,
+        match ask_component(&one.session, at).await {
+            Ok(health) => health,
             Err(error) => Health::No(error.to_string()),
         }
     })
     .await
+}
+
+/// Whether the kubelet's unit is active, and stays so for two seconds: a kubelet
+/// that can't run is active for an instant each time that systemd restarts it.
+async fn unit_runs(one: &Surveyed) -> Health {
+    let script = Script {
+        name: "ask for the kubelet's unit".into(),
+        text: "systemctl is-active kubelet.service && sleep 2 && \
+               systemctl is-active kubelet.service\n"
+            .into(),
+        input: Vec::new(),
+    };
+    match one.session.run(&script, &RunOptions::default()).await {
+        Ok(output) if output.status == 0 => Health::Ok,
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout);
+            let state = text.lines().last().unwrap_or("unknown").trim();
+            Health::No(format!("kubelet.service is {state}"))
+        }
+        Err(error) => Health::No(error.to_string()),
+    }
 }
 
 pub(super) async fn within(look: impl Future<Output = Health>) -> Health {

@@ -2,7 +2,6 @@
 //! the PKI and what the hosts told.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -13,11 +12,11 @@ use crate::Error;
 use crate::artifacts::Set;
 use crate::host::{self, Content, Facts, FileResource, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
-use crate::kubernetes::api::{ApiError, ObjectId};
 use crate::kubernetes::{
     self, ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
-    Patches, Templates, Token, TokenSecret,
+    ObjectGroup, Patches, ResourceGroup, Templates, Token, TokenSecret,
 };
+use crate::layout::paths;
 use crate::pki::Pki;
 
 use super::membership::Membership;
@@ -108,12 +107,12 @@ impl Context {
             let files = external_etcd(&self.cluster)?;
             resources.extend(files.into_iter().map(|file| (Phase::ControlPlane, file)));
         }
-        for (phase, resource) in kubernetes::node_resources(&self.node(target)?)? {
-            resources.push((of_rendering(phase, target.host), resource));
+        for (group, resource) in kubernetes::node_resources(&self.node(target)?)? {
+            resources.push((phase_of_resources(group, target.host), resource));
         }
         // What an inventory asked for before, and no longer does.
-        let balancers = kubernetes::load_balancer::withdrawn(&self.cluster, target.host);
-        let phase = of_rendering(kubernetes::Phase::LoadBalancer, target.host);
+        let balancers = kubernetes::load_balancer::withdrawn_resources(&self.cluster, target.host);
+        let phase = phase_of_resources(ResourceGroup::LoadBalancer, target.host);
         resources.extend(balancers.into_iter().map(|resource| (phase, resource)));
         Ok(resources)
     }
@@ -131,24 +130,8 @@ impl Context {
             .map(|token| TokenSecret::from_inventory(token, now))
             .collect::<Result<_, _>>()?;
         let objects = kubernetes::objects(&self.cluster_view(&tokens))?;
-        let network = match &self.cluster.networking.cni_manifest {
-            Some(path) => manifest(path)?,
-            None => Vec::new(),
-        };
-        let network = network.into_iter().map(|object| (Phase::Network, object));
-        Ok(objects
-            .into_iter()
-            .map(|(phase, object)| {
-                let phase = match phase {
-                    kubernetes::Phase::UploadConfig => Phase::UploadConfig,
-                    kubernetes::Phase::UploadCerts => Phase::UploadCerts,
-                    kubernetes::Phase::BootstrapToken => Phase::BootstrapToken,
-                    _ => Phase::Addons,
-                };
-                (phase, object)
-            })
-            .chain(network)
-            .collect())
+        let phased = |(group, object)| (phase_of_objects(group), object);
+        Ok(objects.into_iter().map(phased).collect())
     }
 
     /// The binding that makes the admin one.
@@ -208,9 +191,7 @@ impl Context {
             let bytes = if file.template {
                 let text = std::str::from_utf8(&bytes)
                     .map_err(|error| cannot(std::io::Error::other(error)))?;
-                let rendered =
-                    self.templates
-                        .render_file(&file.source, text, &self.node(target)?)?;
+                let rendered = self.node(target)?.render_file(&file.source, text)?;
                 Zeroizing::new(rendered.into_bytes())
             } else {
                 bytes
@@ -235,7 +216,7 @@ impl Context {
         let brought = offered.is_some_and(|offered| !offered.cni_plugins.is_empty());
         match &facts.cni_bin_dir {
             Some(dir) if !brought => dir,
-            _ => sources::CNI_BIN_DIR,
+            _ => paths::CNI_BIN_DIR,
         }
     }
 
@@ -317,42 +298,12 @@ pub(super) fn owns(ca: &str, one: &Surveyed) -> bool {
     one.gathered.facts.joined && decoded.trim_ascii() == ca.as_bytes().trim_ascii()
 }
 
-/// The objects of the operator's own pod network, as `kubectl apply -f` would take
-/// them: documents, or lists of objects.
-fn manifest(path: &Path) -> Result<Vec<Value>, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-        what: "read",
-        path: path.to_owned(),
-        source,
-    })?;
-    let origin = path.display().to_string();
-    let documents = kubernetes::parse_documents(&text).map_err(|why| ApiError::Object {
-        origin: origin.clone(),
-        why,
-    })?;
-    let mut objects = Vec::new();
-    for mut document in documents {
-        match document.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) if document["kind"] == "List" => objects.extend(items),
-            Some(items) => {
-                document["items"] = items;
-                objects.push(document);
-            }
-            None => objects.push(document),
-        }
-    }
-    for object in &objects {
-        ObjectId::of(object, &origin)?;
-    }
-    Ok(objects)
-}
-
 /// The operator's files for an etcd that somebody else runs.
 fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
     let Etcd::External(etcd) = &cluster.etcd else {
         return Ok(Vec::new());
     };
-    let Some(paths) = kubernetes::static_pods::external_etcd_paths(cluster) else {
+    let Some(paths) = kubernetes::etcd::external_paths(cluster) else {
         return Ok(Vec::new());
     };
     let pairs = [
@@ -384,46 +335,31 @@ fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
     Ok(files)
 }
 
-/// The phase of a run that a rendering phase belongs to.
-fn of_rendering(phase: kubernetes::Phase, host: &Host) -> Phase {
-    match phase {
-        kubernetes::Phase::ContainerRuntime | kubernetes::Phase::KubeletUnit => Phase::Hosts,
-        kubernetes::Phase::PodNetwork => Phase::Network,
-        _ if host.is_control_plane() => Phase::ControlPlane,
-        kubernetes::Phase::LoadBalancer => Phase::LoadBalancer,
-        _ => Phase::Join,
+/// The phase of a run that writes a group of a host's resources. What a control
+/// plane starts with is written in one go, before it is waited for.
+fn phase_of_resources(group: ResourceGroup, host: &Host) -> Phase {
+    let control_plane = host.is_control_plane();
+    match group {
+        ResourceGroup::ContainerRuntime | ResourceGroup::KubeletUnit => Phase::Hosts,
+        ResourceGroup::PodNetwork => Phase::Network,
+        ResourceGroup::LoadBalancer if !control_plane => Phase::LoadBalancer,
+        ResourceGroup::LoadBalancer
+        | ResourceGroup::Kubeconfig
+        | ResourceGroup::Etcd
+        | ResourceGroup::ControlPlane
+        | ResourceGroup::KubeletStart => match control_plane {
+            true => Phase::ControlPlane,
+            false => Phase::Join,
+        },
     }
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_manifest_is_documents_and_lists() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("cni.yaml");
-        let read = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            manifest(&path)
-        };
-        let objects = read(
-            "---\n# nothing\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: cni}\n---\n\
-             apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  \
-             metadata: {name: a, namespace: cni}\n",
-        )
-        .unwrap();
-        let names: Vec<_> = objects
-            .iter()
-            .map(|o| o["kind"].as_str().unwrap())
-            .collect();
-        assert_eq!(names, ["Namespace", "ConfigMap"]);
-        let error = read("kind: Namespace\n").unwrap_err().to_string();
-        assert!(
-            error.ends_with("cni.yaml is no API object: it has no apiVersion"),
-            "{error}"
-        );
-        assert!(read("a: [").unwrap_err().to_string().contains("cni.yaml"));
+/// The phase of a run that writes a group of objects.
+fn phase_of_objects(group: ObjectGroup) -> Phase {
+    match group {
+        ObjectGroup::UploadConfig => Phase::UploadConfig,
+        ObjectGroup::BootstrapToken => Phase::BootstrapToken,
+        ObjectGroup::CoreDns | ObjectGroup::KubeProxy => Phase::Addons,
+        ObjectGroup::PodNetwork => Phase::Network,
     }
 }

@@ -2,7 +2,6 @@
 //! vote. Reached through the SSH session, with the operator's own certificate.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::cluster_api::{ClusterApi, Tunnel};
@@ -13,8 +12,7 @@ use crate::Error;
 use crate::engine::Part;
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, Identity, wait_healthy};
-use crate::kubernetes::endpoint;
-use crate::kubernetes::static_pods::{ETCD_CLIENT_PORT, etcd_peer_url};
+use crate::kubernetes::{endpoint, etcd, health};
 use crate::pki::Store;
 
 /// Time for one request. etcd gives up on its own after about seven seconds
@@ -31,8 +29,8 @@ pub(super) fn client(
     session: &crate::ssh::Session,
     host: &Host,
 ) -> Result<EtcdClient, Error> {
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    client_at(run, session, host, address, ETCD_CLIENT_PORT)
+    let (address, port) = health::etcd_client_address(&run.cluster, host);
+    client_at(run, session, host, address, port)
 }
 
 /// A client, with the certificate of `host`, of the member that `host` reaches
@@ -41,7 +39,7 @@ pub(super) fn client_at(
     run: &Run,
     session: &crate::ssh::Session,
     host: &Host,
-    address: IpAddr,
+    address: impl ToString,
     port: u16,
 ) -> Result<EtcdClient, Error> {
     let files = Store::new(run.state.dir()).etcd_client(&host.name)?;
@@ -217,7 +215,7 @@ fn not_yet(why: &str) -> Error {
 
 fn peer_url(one: &Surveyed) -> Result<String, Error> {
     let address = endpoint::advertise_address(&one.host, &one.gathered.facts)?;
-    Ok(etcd_peer_url(address))
+    Ok(etcd::peer_url(address))
 }
 
 /// A member that has a vote, other than that of `work`.

@@ -15,8 +15,8 @@ use super::{Phase, Run, control_plane, etcd, hand_over, join, nodes, observe};
 use crate::Error;
 use crate::engine::Part;
 use crate::host::Resource;
-use crate::inventory::CniType;
 use crate::kubernetes::api::{node_ready, node_ready_since, wait_for_node};
+use crate::kubernetes::network::pod_network;
 
 /// Carries out `plan`. Workers that fail are set aside and come back.
 ///
@@ -307,7 +307,7 @@ impl Execution<'_> {
         let part = self.run.tracker.part(Phase::Nodes);
         let host = work.host();
         let changed = nodes::converge(self.run, &self.api, host).await?;
-        if self.plan.context.cluster.networking.cni != CniType::None {
+        if pod_network(&self.plan.context.cluster).makes_nodes_ready() {
             part.doing(work.name(), "waiting until it is Ready");
             let what = format!("readiness of node {}", host.node_name);
             let timeout = self.run.cluster.timeouts.node_ready;

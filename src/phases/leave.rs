@@ -2,7 +2,6 @@
 //! etcd members, and delete their Nodes.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;
@@ -15,6 +14,7 @@ use crate::Error;
 use crate::engine::Part;
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{self, ApiError, EtcdClient, Identity};
+use crate::kubernetes::health::api_server_endpoint;
 use crate::kubernetes::read_embedded;
 use crate::ssh::{self, Session};
 
@@ -180,10 +180,8 @@ pub(super) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (ca, cert, key) = read_embedded(&text)
         .ok_or_else(|| format!("{} holds no client certificate", path.display()))?;
-    let address = host
-        .advertise_address
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let tunnel = Tunnel::new(session, address, run.cluster.bind_port);
+    let at = api_server_endpoint(&run.cluster, host, None);
+    let tunnel = Tunnel::new(session, at.address, at.port);
     api::client(tunnel, &ca, &Identity { cert, key }).map_err(|error| error.to_string())
 }
 

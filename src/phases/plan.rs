@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
-use crate::inventory::{CniType, Host};
+use crate::inventory::Host;
 use crate::kubernetes::api::ObjectChange;
 use crate::kubernetes::api::{Health, node_ready};
+use crate::kubernetes::network::pod_network;
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::pki::{Action, Decision};
 
@@ -237,7 +238,7 @@ impl Plan {
 
     /// Whether pods get their network from us, host by host.
     pub(super) fn bridge(&self) -> bool {
-        self.context.cluster.networking.cni == CniType::Bridge
+        pod_network(&self.context.cluster).needs_pod_cidr()
     }
 
     /// What can be done at once on a host whose facts have changed since the

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::engine::Part;
 use crate::host::{self, HostError, Observed, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes;
+use crate::kubernetes::network;
 use crate::ssh::{Line, RunOptions, Session, Stream};
 
 /// Time for the look at a host: it reads one file.
@@ -196,7 +196,7 @@ pub(super) async fn clean(
             Etcd::Local(local) => Some(&local.data_dir),
             Etcd::External(_) => None,
         },
-        network: kubernetes::cni::NETWORK,
+        networks: &network::CNI_NAMES,
         virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
     })?;

@@ -2,8 +2,9 @@
 
 use super::{Report, Subject};
 use crate::host::gather::{DISKS, KERNEL_OPTIONS};
+use crate::host::prepare::package_of;
 use crate::host::prepare::{swap_must_go, sysctls};
-use crate::inventory::{Cluster, CniType, Etcd};
+use crate::inventory::{Cluster, Etcd};
 
 /// kubeadm's minimum for a control plane, in bytes (1700 MiB).
 const MIN_MEMORY: u64 = 1700 << 20;
@@ -84,18 +85,19 @@ fn commands(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
             "install coreutils, findutils, util-linux and mount",
         );
     }
-    if cluster.networking.cni == CniType::Bridge {
-        let check = "FileExisting-ip";
-        if gathered.commands.contains("ip") {
-            report.pass(check);
+    for command in cluster.networking.cni.commands() {
+        let check = format!("FileExisting-{command}");
+        let package = package_of(command, &gathered.facts);
+        if gathered.commands.contains(*command) {
+            report.pass(&check);
         } else if gathered.facts.package_manager.is_empty() {
             report.error(
-                check,
-                "there is no `ip`, and no package manager that we know",
-                "install iproute2",
+                &check,
+                format!("there is no `{command}`, and no package manager that we know"),
+                &format!("install {package}"),
             );
         } else {
-            report.info(check, "iproute2 will be installed");
+            report.info(&check, format!("{package} will be installed"));
         }
     }
 }

@@ -6,6 +6,7 @@ use super::super::spec;
 use super::super::syntax;
 use super::super::tree::Path;
 use super::{component, options};
+use crate::layout::paths;
 
 /// Resolves `local`, which is the default, or `external`.
 pub(super) fn etcd(given: spec::Etcd, at: &Path, context: &mut Context<'_>) -> Etcd {
@@ -36,7 +37,7 @@ pub(super) fn data_dir(etcd: &Etcd) -> Option<&str> {
 fn local(given: spec::LocalEtcd, at: &Path, context: &mut Context<'_>) -> LocalEtcd {
     let data_dir = options::host_dir(
         given.data_dir.as_deref(),
-        "/var/lib/etcd",
+        paths::ETCD_DATA_DIR,
         &at.key("dataDir"),
         context,
     );

@@ -8,6 +8,7 @@ use super::super::spec::FileSpec;
 use super::super::syntax;
 use super::super::tree::Path;
 use super::super::yaml::shorten;
+use crate::layout::paths;
 
 /// What is ours on a host, so that no file of the operator's may stand there.
 pub(super) struct Owned<'a> {
@@ -25,32 +26,29 @@ impl Owned<'_> {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         const FILES: [(&str, &str); 10] = [
-            ("/etc/kubernetes/admin.conf", ""),
-            ("/etc/kubernetes/super-admin.conf", ""),
-            ("/etc/kubernetes/kubelet.conf", ""),
-            ("/etc/kubernetes/bootstrap-kubelet.conf", ""),
-            ("/etc/kubernetes/controller-manager.conf", ""),
-            ("/etc/kubernetes/scheduler.conf", ""),
-            ("/var/lib/kubelet/config.yaml", "set `kubelet.config`"),
-            ("/var/lib/kubelet/instance-config.yaml", ""),
+            (paths::ADMIN_CONF, ""),
+            (paths::SUPER_ADMIN_CONF, ""),
+            (paths::KUBELET_CONF, ""),
+            (paths::BOOTSTRAP_KUBELET_CONF, ""),
+            (paths::CONTROLLER_MANAGER_CONF, ""),
+            (paths::SCHEDULER_CONF, ""),
+            (paths::KUBELET_CONFIG, "set `kubelet.config`"),
+            (paths::KUBELET_INSTANCE_CONFIG, ""),
             (
-                "/var/lib/kubelet/kubeadm-flags.env",
+                paths::KUBELET_FLAGS,
                 "set `nodeRegistration.kubeletExtraArgs`",
             ),
-            (
-                "/etc/containerd/config.toml",
-                "set `runtime.containerd.config`",
-            ),
+            (paths::CONTAINERD_CONFIG, "set `runtime.containerd.config`"),
         ];
         if let Some((path, help)) = FILES.iter().find(|(path, _)| *path == destination) {
-            let ours = self.containerd || !path.starts_with("/etc/containerd");
+            let ours = self.containerd || *path != paths::CONTAINERD_CONFIG;
             return ours.then(|| (*help).to_owned());
         }
         let change = |what: &str| format!("set {what} to change what stands there");
-        if within("/etc/kubernetes/manifests") {
+        if within(paths::MANIFESTS_DIR) {
             return Some(change("`patches` or `extraArgs`"));
         }
-        if within("/etc/kubernetes/haproxy") {
+        if within(paths::HAPROXY_DIR) {
             return Some("replace the template `haproxy/haproxy.cfg.j2` instead".to_owned());
         }
         if within(self.certificates_dir) {

@@ -15,9 +15,7 @@ use super::files::Owned;
 use super::layer::Layer;
 use super::names::{host_name, names};
 use super::unique::check_unique;
-
-/// The label, and the key of the taint, of control planes.
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+use crate::layout::names::CONTROL_PLANE;
 
 /// A host and the entry of the file that it comes from.
 pub(super) struct Expanded {

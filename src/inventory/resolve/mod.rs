@@ -20,16 +20,14 @@ mod unique;
 
 use super::cluster::{Cluster, Endpoint, Host, Version};
 use super::context::{Context, Fault};
-use super::load_balancer::LoadBalancer;
+use super::listen::secure_port;
 use super::spec::{EncryptionAlgorithm, Inventory};
 use super::syntax;
 use super::tree::Path;
+use crate::layout::{paths, ports};
 
 /// Minor versions of Kubernetes whose flags and images we know.
 pub const SUPPORTED_MINORS: std::ops::RangeInclusive<u32> = 33..=37;
-
-/// kubeadm's default, and everybody's.
-const DEFAULT_BIND_PORT: u16 = 6443;
 
 /// Resolves the whole file.
 pub(super) fn cluster(inventory: Inventory, context: &mut Context<'_>) -> Cluster {
@@ -56,7 +54,7 @@ pub(super) fn cluster(inventory: Inventory, context: &mut Context<'_>) -> Cluste
     let endpoint = endpoint(&spec, bind_port, &at, context);
     let certificates_dir = options::host_dir(
         spec.certificates_dir.as_deref(),
-        "/etc/kubernetes/pki",
+        paths::CERTIFICATES_DIR,
         &at.key("certificatesDir"),
         context,
     );
@@ -194,16 +192,16 @@ fn version(text: &str, at: &Path, context: &mut Context<'_>) -> Option<Version> 
 fn bind_port(spec: &super::spec::ClusterSpec, at: &Path, context: &mut Context<'_>) -> u16 {
     let port_at = at.key("localAPIEndpoint").key("bindPort");
     let port = spec.local_api_endpoint.as_ref().and_then(|e| e.bind_port);
-    let port = port.unwrap_or(DEFAULT_BIND_PORT);
+    let port = port.unwrap_or(ports::API_SERVER);
     const TAKEN: [(u16, &str); 8] = [
         (0, "nothing"),
-        (2379, "etcd"),
-        (2380, "etcd"),
-        (LoadBalancer::HEALTH_PORT, "the local load balancer"),
-        (10248, "the kubelet"),
-        (10250, "the kubelet"),
-        (10257, "the controller manager"),
-        (10259, "the scheduler"),
+        (ports::ETCD_CLIENT, "etcd"),
+        (ports::ETCD_PEER, "etcd"),
+        (ports::HAPROXY_HEALTH, "the local load balancer"),
+        (ports::KUBELET_HEALTHZ, "the kubelet"),
+        (ports::KUBELET, "the kubelet"),
+        (ports::CONTROLLER_MANAGER, "the controller manager"),
+        (ports::SCHEDULER, "the scheduler"),
     ];
     match TAKEN.iter().find(|(taken, _)| *taken == port) {
         Some((0, _)) => {
@@ -216,7 +214,9 @@ fn bind_port(spec: &super::spec::ClusterSpec, at: &Path, context: &mut Context<'
         }
         None => {}
     }
-    port
+    // As an argument it moves the API server all the same, and whoever looks for
+    // it has to follow.
+    secure_port(&spec.api_server.extra_args, port).unwrap_or(port)
 }
 
 fn endpoint(

@@ -23,7 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::timeout::error::Elapsed;
 use tower::{BoxError, ServiceBuilder};
 
-use super::ApiError;
+use super::error::ApiError;
 
 /// Time for an answer to begin, the connection included. The API server gives
 /// webhooks as long (`timeoutSeconds` is at most 30), and nothing of ours longer.

@@ -13,6 +13,7 @@ use super::model::{
 };
 use crate::inventory::{Cluster, Endpoint, Etcd, Host, Role};
 use crate::kubernetes::api;
+use crate::layout::names::NODE_ROLE_PREFIX;
 use crate::ssh::escape;
 
 /// What one round brought.
@@ -200,7 +201,7 @@ fn of_node(node: &Node) -> NodeStatus {
             .labels
             .iter()
             .flat_map(|labels| labels.keys())
-            .filter_map(|label| label.strip_prefix("node-role.kubernetes.io/"))
+            .filter_map(|label| label.strip_prefix(NODE_ROLE_PREFIX))
             .map(clean)
             .collect(),
         kubelet_version: kubelet_version(node),
