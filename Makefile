@@ -22,7 +22,7 @@ lint: ## formatting, clippy, shellcheck and the documentation's links
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test e2e -- -D warnings # --all-targets leaves out what `cargo test` does
 	shellcheck .ci/run lab/*.sh lab/image/*
-	find src -name '*.sh' -exec shellcheck --shell=sh {} +
+	find src crates -name '*.sh' -exec shellcheck --shell=sh {} +
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 
 bench-bringup: ## apply against kubeadm init; wants real components in CLUSTERCTL_ARTIFACTS

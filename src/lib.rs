@@ -1,18 +1,20 @@
 //! Turns machines that one reaches over SSH into a Kubernetes cluster.
 //!
-//! `docs/architecture.md` shows the way through the house.
+//! `docs/architecture.md` shows the way through the code.
 
+pub mod apply;
 pub mod artifacts;
 pub mod cli;
-pub mod engine;
-mod error;
+mod cluster;
+pub mod desired;
 pub mod host;
 pub mod inventory;
 pub mod kubernetes;
 pub mod layout;
-pub mod phases;
-pub mod pki;
+pub mod plan;
+pub mod remove;
 pub mod report;
-pub mod ssh;
+pub mod run;
+pub mod status;
 
-pub use error::{Error, ExitStatus};
+pub use run::error::{Error, ExitStatus};

@@ -1,5 +1,6 @@
 //! `add-node`: brings hosts into a cluster that runs.
 
+use crate::apply::certs::make_certificates;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
@@ -11,9 +12,11 @@ use super::prompt::confirm;
 use super::session::{Access, Part, Session, no_host};
 use crate::inventory::edit::{self, EditError, HostEntry};
 use crate::inventory::{Cluster, Host, Role};
-use crate::phases::{self, Draft, Phase};
-use crate::report::count;
-use crate::{Error, ExitStatus};
+use crate::plan::draft::Draft;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use crate::run::phase::Phase;
+use text::count;
 
 /// Bring hosts into the cluster, and touch no other
 #[derive(Debug, Args)]
@@ -69,7 +72,7 @@ impl AddNode {
         session.run.options.one_control_plane = true;
         tokio::select! {
             result = self.go(global, &session, &path, &edit) => result,
-            () = crate::engine::interrupted() => Err(Error::Interrupted),
+            () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
         }
     }
 
@@ -129,13 +132,13 @@ impl AddNode {
             run.events().note(edit.told(path, &self.names));
         }
         if plan.changes_certs() {
-            draft.ensure_certs(run)?;
+            make_certificates(run, &mut draft)?;
             plan = draft.plan(run).await?;
         }
-        aside.extend(phases::execute(run, &plan).await?);
+        aside.extend(crate::apply::execute::execute(run, &plan).await?);
         let mut control_planes = run.cluster.control_planes();
         let in_step = match control_planes.any(|host| self.names.contains(&host.name)) {
-            true => phases::in_step(run, run.cluster.hosts.clone()).await?,
+            true => crate::apply::references::in_step(run, run.cluster.hosts.clone()).await?,
             false => true,
         };
         printer.out(&session.summary.render());
@@ -206,7 +209,7 @@ impl AddNode {
     }
 
     /// A Node that is Ready already is somebody else's work.
-    fn refuse_ready(&self, run: &phases::Run, draft: &Draft) -> Result<(), Error> {
+    fn refuse_ready(&self, run: &crate::run::Run, draft: &Draft) -> Result<(), Error> {
         let hosts = run.cluster.hosts.iter();
         for host in hosts.filter(|host| run.takes_part(host)) {
             if draft.is_ready(&host.node_name) {

@@ -1,5 +1,6 @@
 //! `apply`: makes hosts and cluster what the inventory says.
 
+use crate::apply::certs::make_certificates;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -9,10 +10,14 @@ use zeroize::Zeroizing;
 use super::Global;
 use super::prompt::confirm;
 use super::session::{Access, Part, Session};
+use crate::cluster::survey::Aside;
 use crate::kubernetes::upload_certs::CertificateKey;
-use crate::phases::{self, Aside, Draft, PlanDocument};
-use crate::report::{Printer, count};
-use crate::{Error, ExitStatus};
+use crate::plan::document::PlanDocument;
+use crate::plan::draft::Draft;
+use crate::report::Printer;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use text::count;
 
 /// Bring the cluster up, or put right what differs from the inventory
 #[derive(Debug, Args)]
@@ -79,13 +84,17 @@ impl Apply {
         tokio::select! {
             result = self.go(global, &session, kept.as_ref()) => result,
             // Whatever is under way dies with its channel, on the hosts too.
-            () = crate::engine::interrupted() => Err(Error::Interrupted),
+            () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
         }
     }
 
     /// The plan in the file that was named, if it is one.
     fn kept_plan(&self) -> Result<Option<PlanDocument>, Error> {
-        let Some(path) = self.file.as_ref().filter(|path| phases::is_plan(path)) else {
+        let Some(path) = self
+            .file
+            .as_ref()
+            .filter(|path| crate::plan::file::is_plan(path))
+        else {
             return Ok(None);
         };
         if !self.part.is_all() || self.upload_certs {
@@ -97,7 +106,7 @@ impl Apply {
                 hint: Some("give these options to `clusterctl-rs plan --out FILE`".into()),
             });
         }
-        phases::read_plan(path).map(Some)
+        crate::plan::file::read_plan(path).map(Some)
     }
 
     async fn go(
@@ -110,7 +119,7 @@ impl Apply {
         let printer = global.printer();
         let mut draft = Draft::new(run).await?;
         if let Some(kept) = kept {
-            let moved = phases::moved(kept, &draft.document(run).await?);
+            let moved = crate::plan::file::moved(kept, &draft.document(run).await?);
             if !moved.is_empty() {
                 return Err(Error::Moved { moved });
             }
@@ -135,10 +144,10 @@ impl Apply {
                 confirm(&question)?;
             }
             if plan.changes_certs() {
-                draft.ensure_certs(run)?;
+                make_certificates(run, &mut draft)?;
                 plan = draft.plan(run).await?;
             }
-            aside.extend(phases::execute(run, &plan).await?);
+            aside.extend(crate::apply::execute::execute(run, &plan).await?);
         }
         printer.out(&session.summary.render());
         if let Some(key) = &plan.certificate_key {

@@ -3,7 +3,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::{Error, ExitStatus};
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
 
 /// Print a completion script for your shell
 #[derive(Debug, Args)]

@@ -7,12 +7,15 @@ use super::Global;
 use super::load::load;
 use super::prompt::{Terminal, confirm};
 use super::session::check_patterns;
-use crate::engine::State;
 use crate::inventory::Host;
-use crate::phases::{matches, ssh_target};
-use crate::report::{count, table};
-use crate::ssh::{Connector, HostKey, HostKeys, Trust, append_known_host, scan_host_keys, trust};
-use crate::{Error, ExitStatus};
+use crate::report::table;
+use crate::run::connections::ssh_target;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use crate::run::state::State;
+use ssh::{Connector, HostKey, HostKeys, Trust, append_known_host, scan_host_keys, trust};
+use text::count;
+use text::glob::matches;
 
 /// Look at hosts' SSH keys and trust them
 #[derive(Debug, Args)]

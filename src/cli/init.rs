@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Global;
-use crate::{Error, ExitStatus, inventory};
+use crate::inventory;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
 
 /// Write a commented inventory to start from
 #[derive(Debug, Args)]

@@ -8,8 +8,11 @@ use clap::Args;
 
 use super::Global;
 use super::load::load;
-use crate::engine::{State, write_private};
-use crate::{Error, ExitStatus, kubernetes};
+use crate::kubernetes;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use crate::run::state::State;
+use files::write_private;
 
 /// Print the admin kubeconfig, or merge it into ~/.kube/config
 #[derive(Debug, Args)]

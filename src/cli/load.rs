@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::Error;
 use crate::inventory::{self, Cluster};
 use crate::report::Printer;
+use crate::run::error::Error;
 
 /// Loads the inventory and shows its warnings.
 pub(super) fn load(path: &Path, printer: Printer) -> Result<Cluster, Error> {

@@ -24,8 +24,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::report::{EventFormat, Printer};
-use crate::{Error, ExitStatus};
+use crate::report::EventFormat;
+use crate::report::Printer;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
 
 /// Turns machines that you reach over SSH into a Kubernetes cluster.
 #[derive(Debug, Parser)]

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Global, OutputFormat};
-use crate::phases::PHASES;
 use crate::report::table;
-use crate::{Error, ExitStatus};
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use crate::run::phase::PHASES;
 
 /// List the phases of `apply` in order
 #[derive(Debug, Args)]
@@ -18,7 +19,7 @@ pub(super) struct Phases {}
 impl Phases {
     pub(super) fn run(&self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
-        let needs = |info: &crate::phases::PhaseInfo| -> Vec<&str> {
+        let needs = |info: &crate::run::phase::PhaseInfo| -> Vec<&str> {
             info.needs.iter().map(|phase| phase.name()).collect()
         };
         if global.output == OutputFormat::Json {

@@ -6,8 +6,10 @@ use clap::Args;
 
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
-use crate::phases::{Draft, write_plan};
-use crate::{Error, ExitStatus};
+use crate::plan::draft::Draft;
+use crate::plan::file::write_plan;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
 
 /// Show what `apply` would do; change nothing
 #[derive(Debug, Args)]

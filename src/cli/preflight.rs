@@ -9,7 +9,8 @@ use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::host::preflight::{Finding, Severity};
 use crate::report::table;
-use crate::{Error, ExitStatus, phases};
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
 
 /// Check every host and say what to do about each finding; change nothing
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ impl Preflight {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let part = Part::hosts(self.hosts);
         let session = Session::open(global, "preflight", self.file.as_ref(), &part, Access::Read)?;
-        let report = phases::report(&session.run).await?;
+        let report = crate::plan::preflight::report(&session.run).await?;
         let printer = global.printer();
         if global.output == OutputFormat::Json {
             let json = serde_json::json!({
@@ -60,10 +61,7 @@ fn render(hosts: &[String], findings: &[Finding]) -> String {
         return "no host could be checked".into();
     }
     if findings.is_empty() {
-        return format!(
-            "every check passes on {}",
-            crate::report::count(hosts.len(), "host")
-        );
+        return format!("every check passes on {}", text::count(hosts.len(), "host"));
     }
     let checks: BTreeSet<&str> = findings
         .iter()

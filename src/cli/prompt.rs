@@ -6,8 +6,8 @@ use std::path::Path;
 use dialoguer::{Confirm, Input, Password};
 use zeroize::Zeroizing;
 
-use crate::Error;
-use crate::ssh::{Prompt, Secret};
+use crate::run::error::Error;
+use ssh::{Prompt, Secret};
 
 /// Asks on the terminal.
 #[derive(Debug)]

@@ -10,9 +10,11 @@ use super::prompt::confirm;
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::inventory::{Cluster, edit};
-use crate::phases::{self, Removal, RemoveOptions};
-use crate::report::count;
-use crate::{Error, ExitStatus};
+use crate::remove::node::Removal;
+use crate::remove::node::RemoveOptions;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use text::count;
 
 /// Take hosts out of the cluster: drain, leave etcd, delete the Node, clean the host
 #[derive(Debug, Args)]
@@ -77,7 +79,7 @@ impl RemoveNode {
             unreachable: self.unreachable,
         };
         // Ctrl-C is the phases' business: a node that was cordoned must not stay so.
-        let removal = phases::remove(&session.run, options).await?;
+        let removal = crate::remove::node::remove(&session.run, options).await?;
         let edited = match self.keep_inventory || removal.removed.is_empty() {
             true => Ok(false),
             false => mark(&path, &removal),

@@ -11,10 +11,13 @@ use serde_json::Value;
 
 use super::Global;
 use super::load::load;
+use crate::desired::render::Rendered;
 use crate::host::{Content, Facts, Resource};
-use crate::phases::{self, Phase, Rendered};
-use crate::report::count;
-use crate::{Error, ExitStatus, kubernetes};
+use crate::kubernetes;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use crate::run::phase::Phase;
+use text::count;
 
 /// Write every file and API object that `apply` would make, without touching a host
 #[derive(Debug, Args)]
@@ -45,7 +48,7 @@ impl Render {
             .map(read_facts)
             .transpose()?
             .unwrap_or_default();
-        let rendered = phases::render(&cluster, &facts).await?;
+        let rendered = crate::desired::render::render(&cluster, &facts).await?;
         let files = self.write(&rendered)?;
         printer.err(&format!(
             "wrote {} and {} to {}",

@@ -7,9 +7,13 @@ use super::prompt::confirm_by_name;
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::inventory::Etcd;
-use crate::phases::{self, Outcome, ResetHost, ResetOptions};
-use crate::report::{count, table};
-use crate::{Error, ExitStatus};
+use crate::remove::reset::Outcome;
+use crate::remove::reset::ResetHost;
+use crate::remove::reset::ResetOptions;
+use crate::report::table;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use text::count;
 
 /// Take Kubernetes off hosts, and put back what stood there before
 #[derive(Debug, Args)]
@@ -61,7 +65,7 @@ impl Reset {
         }
         tokio::select! {
             result = self.go(global, &session) => result,
-            () = crate::engine::interrupted() => Err(Error::Interrupted),
+            () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
         }
     }
 
@@ -72,7 +76,7 @@ impl Reset {
             keep_images: self.keep_images,
             force: self.force,
         };
-        let hosts = phases::reset(run, options).await?;
+        let hosts = crate::remove::reset::reset(run, options).await?;
         let failed = hosts.iter().filter(|host| host.outcome.is_err()).count();
         if failed == 0 && hosts.len() == run.cluster.hosts.len() {
             forget_cluster(run)?;
@@ -123,7 +127,7 @@ fn ask(global: &Global, session: &Session) -> Result<(), Error> {
 
 /// The cluster is gone: its kubeconfig leads nowhere. Its CA may serve the next
 /// one.
-fn forget_cluster(run: &phases::Run) -> Result<(), Error> {
+fn forget_cluster(run: &crate::run::Run) -> Result<(), Error> {
     if run.state.remove(&run.state.kubeconfig())? {
         run.events().note(format!(
             "the kubeconfig is removed; the CA and its keys stay in {} for the next apply",

@@ -2,8 +2,10 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::inventory;
 use crate::report::Printer;
-use crate::{Error, ExitStatus, inventory, phases};
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
 
 /// Print the JSON Schema of the inventory, or of plans
 #[derive(Debug, Args)]
@@ -32,7 +34,7 @@ impl Schema {
     pub(super) fn run(&self) -> Result<ExitStatus, Error> {
         let schema = match self.of {
             Of::Inventory => inventory::schema(),
-            Of::Plan => phases::plan_schema(),
+            Of::Plan => crate::plan::document::plan_schema(),
         };
         Printer::new().out(&format!("{schema:#}"));
         Ok(ExitStatus::Done)

@@ -6,11 +6,24 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{Global, load::load, prompt::Terminal};
-use crate::engine::{Event, Events, Journal, Lock, Sink, State, Tracker};
-use crate::phases::{Options, Phase, PlanOptions, Run, Selection, matches};
-use crate::report::{self, Summary};
-use crate::ssh::{Connector, Finished, Observer};
-use crate::{Error, inventory};
+use crate::inventory;
+use crate::plan::document::PlanOptions;
+use crate::report;
+use crate::report::Summary;
+use crate::run::Options;
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::events::Event;
+use crate::run::events::Events;
+use crate::run::events::Sink;
+use crate::run::journal::Journal;
+use crate::run::phase::Phase;
+use crate::run::selection::Selection;
+use crate::run::state::Lock;
+use crate::run::state::State;
+use crate::run::tracker::Tracker;
+use ssh::{Connector, Finished, Observer};
+use text::glob::matches;
 
 /// Which part of a run is wanted.
 #[derive(Debug, Clone, Default, Args)]

@@ -9,9 +9,11 @@ use console::Term;
 
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
-use crate::phases::status::{ClusterStatus, Watch};
-use crate::report::{self, Printer};
-use crate::{Error, ExitStatus};
+use crate::report;
+use crate::report::Printer;
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use crate::status::{ClusterStatus, Watch};
 
 /// Show how the cluster fares, on one screen; change nothing
 #[derive(Debug, Args)]

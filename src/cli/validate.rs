@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Global, load::load};
-use crate::report::count;
-use crate::{Error, ExitStatus};
+use crate::run::error::Error;
+use crate::run::error::ExitStatus;
+use text::count;
 
 /// Check the inventory, and report every fault at once; connect to no host
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use super::observe::{BIG, sha256, sha256_bytes, size};
 use super::plan::{HostPlan, Step};
 use super::wire::{clean, quote, relative, word};
 use super::{Content, FileResource, HostError};
-use crate::ssh::{Input, Output, Script};
+use ssh::{Input, Output, Script};
 
 /// Ends a list of checksums in the script. No line of such a list is this.
 const END: &str = "END-OF-LIST";

@@ -8,7 +8,7 @@ use super::facts_from::facts;
 use super::wire::{Sections, quote, relative};
 use super::{Facts, HostError};
 use crate::inventory::{Cluster, Etcd, Host};
-use crate::ssh::Script;
+use ssh::Script;
 
 /// Where kubeadm's static pods live.
 pub(super) const MANIFESTS: &str = "/etc/kubernetes/manifests";

@@ -11,7 +11,7 @@ use super::facts_from::swap_devices;
 use super::gather::{UnitState, units};
 use super::wire::{Sections, clean, relative, word};
 use super::{Content, FileResource, HostError, Receipt, Resource};
-use crate::ssh::{Input, Script};
+use ssh::{Input, Script};
 
 /// Files of at least this size are not hashed again while size, inode and times
 /// are as we left them: a kubelet takes a third of a second.

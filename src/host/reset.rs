@@ -8,7 +8,7 @@ use super::wire::{Sections, clean, quote, relative, word};
 use super::{HostError, PathKind, Receipt, Resource};
 use crate::layout::names::KUBELET_UNIT;
 use crate::layout::paths::{self, KUBELET_CONF};
-use crate::ssh::{Output, Script};
+use ssh::{Output, Script};
 
 /// Places that Kubernetes uses: whatever still stands there in the end is told.
 const PLACES: [&str; 6] = [

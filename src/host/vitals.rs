@@ -10,7 +10,7 @@ use super::HostError;
 use super::gather::{UnitState, units};
 use super::wire::{Sections, clean, quote, relative};
 use crate::inventory::{Cluster, Host};
-use crate::ssh::Script;
+use ssh::Script;
 
 /// Most certificates that are kept of one host: three times what kubeadm makes.
 const MAX_CERTIFICATES: usize = 64;

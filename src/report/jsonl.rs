@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use crate::engine::{Event, Sink};
+use crate::run::events::Event;
+use crate::run::events::Sink;
 
 /// Writes each event as a line of JSON.
 #[derive(Debug)]

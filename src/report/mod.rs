@@ -1,8 +1,8 @@
 //! Renders events, plans and results: terminal, plain lines, JSON lines.
 
-mod diff;
 mod jsonl;
 mod plain;
+mod plan;
 mod status;
 mod summary;
 mod table;
@@ -11,12 +11,11 @@ mod tty;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
-pub use diff::{colored_diff, unified};
 pub use status::status;
 pub use summary::Summary;
 pub use table::table;
 
-use crate::engine::Sink;
+use crate::run::events::Sink;
 
 /// Where results and messages go. Results on stdout, everything else on stderr.
 #[derive(Debug, Clone, Copy)]
@@ -87,15 +86,6 @@ pub fn human(elapsed: std::time::Duration) -> String {
     } else {
         let whole = elapsed.as_secs();
         format!("{}m{:02}s", whole / 60, whole % 60)
-    }
-}
-
-/// `1 host`, `2 hosts`.
-pub fn count(n: usize, what: &str) -> String {
-    if n == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{n} {what}s")
     }
 }
 

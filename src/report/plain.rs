@@ -1,7 +1,8 @@
 //! The event stream as plain lines, for logs and CI.
 
 use super::{Printer, human};
-use crate::engine::{Event, Sink};
+use crate::run::events::Event;
+use crate::run::events::Sink;
 
 /// Writes one line per event that a reader of a log wants.
 #[derive(Debug)]
@@ -34,10 +35,7 @@ pub(super) fn line(event: &Event, verbose: bool) -> Option<String> {
             cluster,
             hosts,
         } => {
-            format!(
-                "{verb}: cluster {cluster}, {}",
-                super::count(*hosts, "host")
-            )
+            format!("{verb}: cluster {cluster}, {}", text::count(*hosts, "host"))
         }
         Event::PhaseStarted { phase, title } => format!("[{phase}] {title}"),
         Event::PhaseFinished { phase, elapsed } => format!("[{phase}] done in {}", human(*elapsed)),
@@ -52,7 +50,7 @@ pub(super) fn line(event: &Event, verbose: bool) -> Option<String> {
         } => {
             let what = match changed {
                 0 => "done".to_owned(),
-                n => super::count(*n, "change"),
+                n => text::count(*n, "change"),
             };
             format!("[{phase}] {host}: {what} ({})", human(*elapsed))
         }

@@ -4,11 +4,12 @@ use console::Style;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{count, table};
-use crate::phases::status::{
+use super::table;
+use crate::status::{
     CertificateStatus, ClusterStatus, ComponentStatus, EtcdStatus, Health, HostStatus, NodeStatus,
     Validity,
 };
+use text::count;
 
 /// How many certificates are shown; those that want attention are all shown.
 const CERTIFICATES: usize = 4;
@@ -383,7 +384,7 @@ impl Painter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phases::status::{EndpointStatus, samples};
+    use crate::status::{EndpointStatus, samples};
 
     // Local time would make the snapshots depend on the machine.
     fn screen(sample: &ClusterStatus) -> String {

@@ -4,9 +4,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{count, human, table};
-use crate::engine::{Event, Sink};
-use crate::phases::Phase;
+use super::{human, table};
+use crate::run::events::Event;
+use crate::run::events::Sink;
+use crate::run::phase::Phase;
+use text::count;
 
 /// Listens to a run and sums it up.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Printer, plain};
-use crate::engine::{Event, Sink};
+use crate::run::events::Event;
+use crate::run::events::Sink;
 
 /// Rows that bars may take: beyond that, hosts work unseen.
 const ROWS: usize = 16;

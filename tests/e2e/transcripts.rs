@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clusterctl::phases::PHASES;
+use clusterctl::run::phase::PHASES;
 
 use crate::components::Components;
 use crate::lab::Lab;

@@ -480,7 +480,7 @@ fn no_key_is_ever_readable_by_others_and_none_is_in_the_script() {
             "verify 3<<'",
             "stat -c '%a' ./etc/kubernetes/pki/.sa* >>./log\nverify 3<<'",
         );
-        let output = root.run(&clusterctl::ssh::Script {
+        let output = root.run(&ssh::Script {
             text: spy,
             ..script
         });

@@ -11,7 +11,7 @@ use clusterctl::host::{
     Cleaned, FileResource, HostError, Observed, Receipt, ReceiptUnit, Reset, Resource, cleaned,
     look_for_receipt, reset, reset_progress,
 };
-use clusterctl::ssh::{Output, Script};
+use ssh::{Output, Script};
 
 use crate::root::{Root, roots};
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use clusterctl::host::{HostPlan, Observed, Resource, converge, diff, observe};
-use clusterctl::ssh::{Input, Output, Script};
+use ssh::{Input, Output, Script};
 use tempfile::TempDir;
 
 /// Each command writes what it was asked for into `log` and plays its part.

@@ -8,7 +8,7 @@ use crate::host::HostError;
 use crate::host::wire::Sections;
 use crate::inventory::Cluster;
 use crate::layout::components;
-use crate::ssh::Script;
+use ssh::Script;
 
 /// A connection that a cluster needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

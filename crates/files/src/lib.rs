@@ -1,0 +1,98 @@
+//! Files that only their owner may read, written whole or not at all.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Writes a file that only its owner may read (0600): a temporary file in the same
+/// directory, synced, then renamed.
+///
+/// # Errors
+/// Whatever the file system says; what was there before is untouched then.
+pub fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_with_mode(path, content, 0o600)
+}
+
+/// The same with other permissions, which it gets once it is complete.
+///
+/// # Errors
+/// As [`write_private`].
+pub fn write_with_mode(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let dir = path
+        .parent()
+        .filter(|dir| !dir.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = create_temporary(dir)?;
+    file.write_all(content)?;
+    if mode != 0o600 {
+        file.as_file()
+            .set_permissions(Permissions::from_mode(mode))?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    // The name is on the disk only once its directory is.
+    File::open(dir)?.sync_all()
+}
+
+/// Makes a directory, and those above it, that only their owner may enter (0700).
+/// One that is there stays as it is.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn create_private_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Whether others than the owner have any right to the file.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
+}
+
+/// A file beside its later place, 0600 from its first byte, whatever the umask.
+fn create_temporary(dir: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".clusterctl-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(dir)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn files_and_directories_are_their_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a/b");
+        create_private_dir(&inner).unwrap();
+        assert_eq!((mode(&inner), mode(&dir.path().join("a"))), (0o700, 0o700));
+        let temporary = create_temporary(&inner).unwrap();
+        assert_eq!(mode(temporary.path()), 0o600);
+        let (key, certificate) = (inner.join("key"), inner.join("crt"));
+        write_private(&key, b"x").unwrap();
+        write_with_mode(&certificate, b"x", 0o644).unwrap();
+        assert_eq!((mode(&key), mode(&certificate)), (0o600, 0o644));
+        assert!(is_open_to_others(&certificate).unwrap() && !is_open_to_others(&key).unwrap());
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::create_dir(&path).unwrap();
+        assert!(write_private(&path, b"x").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(path.is_dir());
+    }
+}

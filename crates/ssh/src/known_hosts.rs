@@ -1,0 +1,543 @@
+//! known_hosts files: which keys a host may have.
+//!
+//! Parsed line by line and leniently: a line that can't be understood hides no
+//! other. What does count is a file that can't be read, since it may hold the
+//! very line that would have warned.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+use russh::keys::{Algorithm, Certificate, PublicKey};
+
+use super::SshError;
+use super::handshake::HOST_KEY_ALGORITHMS;
+use text::glob;
+use text::terminal::escape;
+
+/// The entries of several files, in their order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnownHosts {
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    file: Arc<Path>,
+    line: usize,
+    marker: Marker,
+    hosts: String,
+    /// Base64, decoded only for the few lines that match.
+    key: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marker {
+    None,
+    CertAuthority,
+    Revoked,
+}
+
+/// What the files say about a key that a host presented.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Known,
+    Unknown,
+    /// Another key stands there.
+    Changed(PathBuf, usize),
+    Revoked(PathBuf, usize),
+    /// A trusted authority signed it, but it does not hold here and now.
+    BadCertificate(String),
+}
+
+/// The name under which a host is looked up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a> {
+    /// Host name, address or alias.
+    pub host: &'a str,
+    /// The port, unless the name is an alias, which stands for itself.
+    pub port: Option<u16>,
+}
+
+impl Name<'_> {
+    /// As it is looked up: in lower case.
+    fn text(&self) -> String {
+        self.to_string().to_lowercase()
+    }
+}
+
+/// As known_hosts writes it: `host`, or `[host]:port` for ports but 22.
+impl std::fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.port {
+            None | Some(22) => write!(f, "{}", self.host),
+            Some(port) => write!(f, "[{}]:{port}", self.host),
+        }
+    }
+}
+
+impl KnownHosts {
+    /// Reads the files; one that doesn't exist is empty.
+    pub(super) fn load(files: &[PathBuf]) -> Result<Self, SshError> {
+        let mut known = KnownHosts::default();
+        for path in files {
+            match std::fs::read(path) {
+                Ok(bytes) => known.add(path, &String::from_utf8_lossy(&bytes)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => {
+                    return Err(SshError::File {
+                        path: path.clone(),
+                        source,
+                    });
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    /// Adds the lines of one file.
+    pub(super) fn add(&mut self, path: &Path, text: &str) {
+        let file: Arc<Path> = path.into();
+        for (index, line) in text.lines().enumerate() {
+            let mut words = line.split_ascii_whitespace().peekable();
+            let marker = match words.peek() {
+                Some(word) if !word.starts_with(['#', '@']) => Marker::None,
+                Some(&"@cert-authority") => Marker::CertAuthority,
+                Some(&"@revoked") => Marker::Revoked,
+                _ => continue,
+            };
+            if marker != Marker::None {
+                words.next();
+            }
+            let (Some(hosts), Some(_), Some(key)) = (words.next(), words.next(), words.next())
+            else {
+                continue;
+            };
+            self.entries.push(Entry {
+                file: file.clone(),
+                line: index + 1,
+                marker,
+                hosts: hosts.to_string(),
+                key: key.to_string(),
+            });
+        }
+    }
+
+    /// Judges a plain key.
+    pub(super) fn check(&self, name: Name<'_>, key: &PublicKey) -> Verdict {
+        let verdict = self.check_exact(&name.text(), key);
+        // As OpenSSH does: a host on another port may be known by its name
+        // alone, but a different key there says nothing about this port.
+        match verdict {
+            Verdict::Unknown if name.port.is_some() => {
+                let bare = Name {
+                    host: name.host,
+                    port: None,
+                };
+                match self.check_exact(&bare.text(), key) {
+                    verdict @ (Verdict::Known | Verdict::Revoked(..)) => verdict,
+                    _ => Verdict::Unknown,
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn check_exact(&self, name: &str, key: &PublicKey) -> Verdict {
+        let mut verdict = Verdict::Unknown;
+        for entry in self.entries.iter().filter(|entry| entry.matches(name)) {
+            let Some(listed) = entry.key() else { continue };
+            let same = listed.key_data() == key.key_data();
+            match (entry.marker, same) {
+                (Marker::Revoked, true) => {
+                    return Verdict::Revoked(entry.file.to_path_buf(), entry.line);
+                }
+                (Marker::None, true) => verdict = Verdict::Known,
+                // A key of another algorithm counts as well: the known ones
+                // were asked for first, so the host has lost what it had.
+                (Marker::None, false) if verdict == Verdict::Unknown && asked_for(&listed) => {
+                    verdict = Verdict::Changed(entry.file.to_path_buf(), entry.line);
+                }
+                _ => {}
+            }
+        }
+        verdict
+    }
+
+    /// Judges a host certificate: first by the authorities that are trusted
+    /// for this host, else by the key inside it as if it came alone.
+    pub(super) fn check_certificate(
+        &self,
+        name: Name<'_>,
+        certificate: &Certificate,
+        now: SystemTime,
+    ) -> Verdict {
+        let plain = PublicKey::new(certificate.public_key().clone(), "");
+        let authority = PublicKey::new(certificate.signature_key().clone(), "");
+        let text = name.text();
+        let bare = Name {
+            host: name.host,
+            port: None,
+        }
+        .text();
+        let matching = |entry: &&Entry| entry.matches(&text) || entry.matches(&bare);
+        let mut trusted = false;
+        for entry in self.entries.iter().filter(matching) {
+            let Some(listed) = entry.key() else { continue };
+            let data = listed.key_data();
+            match entry.marker {
+                Marker::Revoked if data == authority.key_data() || data == plain.key_data() => {
+                    return Verdict::Revoked(entry.file.to_path_buf(), entry.line);
+                }
+                Marker::CertAuthority => trusted |= data == authority.key_data(),
+                _ => {}
+            }
+        }
+        if !trusted {
+            return self.check(name, &plain);
+        }
+        match certificate_fault(certificate, name.host, now) {
+            None => Verdict::Known,
+            Some(fault) => Verdict::BadCertificate(fault),
+        }
+    }
+
+    /// Algorithms of the plain keys that are known for the host. Asking for
+    /// these first keeps a host with several keys from looking unknown.
+    pub(super) fn algorithms(&self, name: Name<'_>) -> Vec<Algorithm> {
+        let exact = self.algorithms_exact(&name.text());
+        if exact.is_empty() && name.port.is_some() {
+            return self.algorithms_exact(
+                &Name {
+                    host: name.host,
+                    port: None,
+                }
+                .text(),
+            );
+        }
+        exact
+    }
+
+    fn algorithms_exact(&self, name: &str) -> Vec<Algorithm> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.marker == Marker::None && entry.matches(name))
+            .filter_map(|entry| Some(entry.key()?.algorithm()))
+            .collect()
+    }
+
+    /// Whether an authority is trusted for the host, so that it is worth
+    /// asking for a certificate.
+    pub(super) fn has_authority(&self, name: Name<'_>) -> bool {
+        let text = name.text();
+        let bare = Name {
+            host: name.host,
+            port: None,
+        }
+        .text();
+        self.entries.iter().any(|entry| {
+            entry.marker == Marker::CertAuthority && (entry.matches(&text) || entry.matches(&bare))
+        })
+    }
+}
+
+/// Whether a host could have presented this key to us at all.
+fn asked_for(key: &PublicKey) -> bool {
+    let algorithm = key.algorithm();
+    matches!(algorithm, Algorithm::Rsa { .. }) || HOST_KEY_ALGORITHMS.contains(&algorithm)
+}
+
+impl Entry {
+    fn matches(&self, name: &str) -> bool {
+        match self.hosts.strip_prefix("|1|") {
+            Some(hashed) => hash_matches(hashed, name).unwrap_or(false),
+            None => {
+                let hosts = self.hosts.to_lowercase();
+                glob::list_matches(hosts.split(','), name)
+            }
+        }
+    }
+
+    fn key(&self) -> Option<PublicKey> {
+        PublicKey::from_bytes(&STANDARD.decode(&self.key).ok()?).ok()
+    }
+}
+
+/// `salt|hash`, base64: HMAC-SHA1 of the name, keyed with the salt.
+fn hash_matches(hashed: &str, name: &str) -> Option<bool> {
+    let (salt, hash) = hashed.split_once('|')?;
+    let salt = STANDARD.decode(salt).ok()?;
+    let hash = STANDARD.decode(hash).ok()?;
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &salt);
+    Some(hmac::verify(&key, name.as_bytes(), &hash).is_ok())
+}
+
+/// Why a certificate of a trusted authority does not hold for `host`, by
+/// OpenSSH's rules for host certificates.
+fn certificate_fault(certificate: &Certificate, host: &str, now: SystemTime) -> Option<String> {
+    let now = now
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let principals = certificate.valid_principals();
+    if !certificate.cert_type().is_host() {
+        Some("it is a user's certificate".into())
+    } else if certificate.verify_signature().is_err() {
+        Some("its signature is wrong".into())
+    } else if now < certificate.valid_after() {
+        Some("it is not valid yet; is this machine's clock right?".into())
+    } else if now >= certificate.valid_before() {
+        Some("it has expired".into())
+    } else if certificate.critical_options().iter().next().is_some() {
+        Some("it carries critical options, of which hosts have none".into())
+    } else if !principals.is_empty()
+        && !principals
+            .iter()
+            .any(|one| glob::matches(&one.to_lowercase(), &host.to_lowercase()))
+    {
+        let names = escape(&principals.join(", ")).into_owned();
+        Some(format!("it is for {names}"))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use russh::keys::ssh_key::certificate::{Builder, CertType};
+    use russh::keys::{HashAlg, PrivateKey};
+
+    use super::*;
+
+    fn private() -> PrivateKey {
+        PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519).unwrap()
+    }
+
+    fn public() -> PublicKey {
+        private().public_key().clone()
+    }
+
+    fn line(hosts: &str, key: &PublicKey) -> String {
+        let mut key = key.clone();
+        key.set_comment("");
+        format!("{hosts} {}\n", key.to_openssh().unwrap())
+    }
+
+    fn known(text: &str) -> KnownHosts {
+        let mut known = KnownHosts::default();
+        known.add(Path::new("kh"), text);
+        known
+    }
+
+    fn name(host: &str) -> Name<'_> {
+        Name {
+            host,
+            port: Some(22),
+        }
+    }
+
+    fn at(host: &str, port: u16) -> Name<'_> {
+        Name {
+            host,
+            port: Some(port),
+        }
+    }
+
+    fn changed(line: usize) -> Verdict {
+        Verdict::Changed("kh".into(), line)
+    }
+
+    #[test]
+    fn plain_names_patterns_and_ports() {
+        let (a, b) = (public(), public());
+        let text = format!(
+            "# comment\n\n{}{}",
+            line("web*,!web9,192.0.2.1", &a),
+            line("[db]:2222", &b)
+        );
+        let known = known(&text);
+        assert_eq!(known.check(name("WEB1"), &a), Verdict::Known);
+        assert_eq!(known.check(name("192.0.2.1"), &a), Verdict::Known);
+        assert_eq!(known.check(name("web9"), &a), Verdict::Unknown);
+        assert_eq!(known.check(name("web1"), &b), changed(3));
+        assert_eq!(known.check(at("db", 2222), &b), Verdict::Known);
+        assert_eq!(known.check(name("db"), &b), Verdict::Unknown);
+        // Known by name alone: good for another port, but proves no change.
+        assert_eq!(known.check(at("web1", 2222), &a), Verdict::Known);
+        assert_eq!(known.check(at("web1", 2222), &b), Verdict::Unknown);
+        let alias = Name {
+            host: "web1",
+            port: None,
+        };
+        assert_eq!(known.check(alias, &a), Verdict::Known);
+    }
+
+    #[test]
+    fn what_ssh_keygen_hashed() {
+        // ssh-keygen -H of "host.example.com" and "[host.example.com]:2222".
+        let key = "AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
+        let salt = STANDARD.encode([7u8; 20]);
+        let mac = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &[7u8; 20]);
+        let hash = STANDARD.encode(hmac::sign(&mac, b"[host.example.com]:2222").as_ref());
+        let known = known(&format!("|1|{salt}|{hash} ssh-ed25519 {key}\n"));
+        let key = PublicKey::from_bytes(&STANDARD.decode(key).unwrap()).unwrap();
+        assert_eq!(
+            known.check(at("Host.example.com", 2222), &key),
+            Verdict::Known
+        );
+        assert_eq!(
+            known.check(name("host.example.com"), &key),
+            Verdict::Unknown
+        );
+        assert_eq!(
+            known.check(at("host.example.com", 2222), &public()),
+            changed(1)
+        );
+    }
+
+    #[test]
+    fn two_keys_of_one_algorithm_are_both_good() {
+        let (old, new) = (public(), public());
+        let known = known(&format!("{}{}", line("a", &old), line("a", &new)));
+        assert_eq!(known.check(name("a"), &new), Verdict::Known);
+        assert_eq!(known.check(name("a"), &public()), changed(1));
+        assert_eq!(
+            known.algorithms(name("a")),
+            [Algorithm::Ed25519, Algorithm::Ed25519]
+        );
+    }
+
+    #[test]
+    fn revocation_beats_everything() {
+        let key = public();
+        let text = format!("{}@revoked {}", line("a", &key), line("*", &key));
+        assert_eq!(
+            known(&text).check(name("a"), &key),
+            Verdict::Revoked("kh".into(), 2)
+        );
+        assert_eq!(
+            known(&text).check(at("a", 1), &key),
+            Verdict::Revoked("kh".into(), 2)
+        );
+        assert_eq!(known(&text).check(name("b"), &public()), Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_bad_line_hides_no_other() {
+        let key = public();
+        let text = format!(
+            "a\na ssh-ed25519\na ssh-ed25519 !!!\n|1|x ssh-rsa AAAA\n@odd a ssh-rsa AAAA\n\u{0}\n{}",
+            line("a", &key)
+        );
+        assert_eq!(known(&text).check(name("a"), &key), Verdict::Known);
+        assert_eq!(known(&text).check(name("a"), &public()), changed(7));
+    }
+
+    #[test]
+    fn an_unreadable_file_is_an_error_and_a_missing_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(KnownHosts::load(&[dir.path().join("none")]).is_ok());
+        let error = KnownHosts::load(&[dir.path().to_path_buf()]).unwrap_err();
+        assert!(matches!(error, SshError::File { .. }));
+    }
+
+    #[test]
+    fn certificates_of_trusted_authorities() {
+        let (authority, host) = (private(), private());
+        let certificate = |kind, principal: &str| {
+            let mut builder = Builder::new(vec![1; 16], host.public_key(), 1000, 2000).unwrap();
+            builder.cert_type(kind).unwrap().key_id("k").unwrap();
+            builder.valid_principal(principal).unwrap();
+            builder.sign(&authority).unwrap()
+        };
+        let now = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let text = format!(
+            "@cert-authority {}",
+            line("*.example.com", authority.public_key())
+        );
+        let known = known(&text);
+        let host_name = name("a.example.com");
+        let good = certificate(CertType::Host, "a.example.com");
+        assert!(known.has_authority(host_name));
+        assert!(!known.has_authority(name("a.example.org")));
+        assert_eq!(
+            known.check_certificate(host_name, &good, now(1500)),
+            Verdict::Known
+        );
+        let at_port = at("a.example.com", 2222);
+        assert_eq!(
+            known.check_certificate(at_port, &good, now(1500)),
+            Verdict::Known
+        );
+        for (certificate, time) in [
+            (&good, 500),
+            (&good, 2000),
+            (&certificate(CertType::Host, "b.example.com"), 1500),
+            (&certificate(CertType::User, "a.example.com"), 1500),
+        ] {
+            let verdict = known.check_certificate(host_name, certificate, now(time));
+            assert!(matches!(verdict, Verdict::BadCertificate(_)), "{verdict:?}");
+        }
+        // Not this authority's host: the certificate is worth its key, no more.
+        let elsewhere = name("a.example.org");
+        assert_eq!(
+            known.check_certificate(elsewhere, &good, now(1500)),
+            Verdict::Unknown
+        );
+    }
+
+    #[test]
+    fn a_revoked_authority_is_none() {
+        let (authority, host) = (private(), private());
+        let mut builder = Builder::new(vec![1; 16], host.public_key(), 1000, 2000).unwrap();
+        builder
+            .cert_type(CertType::Host)
+            .unwrap()
+            .all_principals_valid()
+            .unwrap();
+        let certificate = builder.sign(&authority).unwrap();
+        let key = line("*", authority.public_key());
+        let known = known(&format!("@cert-authority {key}@revoked {key}"));
+        let verdict = known.check_certificate(
+            name("a"),
+            &certificate,
+            UNIX_EPOCH + Duration::from_secs(1500),
+        );
+        assert_eq!(verdict, Verdict::Revoked("kh".into(), 2));
+    }
+
+    #[test]
+    fn fingerprints_are_those_of_ssh_keygen() {
+        let key = "AAAAC3NzaC1lZDI1NTE5AAAAILIG2T/B0l0gaqj3puu510tu9N1OkQ4znY3LYuEm5zCF";
+        let key = PublicKey::from_bytes(&STANDARD.decode(key).unwrap()).unwrap();
+        let text = key.fingerprint(HashAlg::Sha256).to_string();
+        assert!(
+            text.starts_with("SHA256:") && !text.ends_with('='),
+            "{text}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "((@revoked |@cert-authority )?[a*?!,|1\\[\\]:=/+ -]{0,20} ssh-rsa [A-Za-z0-9+/=]{0,40}\n?){0,6}|\\PC{0,80}") {
+            let known = known(&text);
+            let key = public();
+            prop_assert!(known.check(name("a"), &key) != Verdict::Known);
+            known.algorithms(name("a"));
+        }
+
+        #[test]
+        fn noise_around_a_line_changes_nothing(before in "[^\n]{0,30}", after in "[^\n]{0,30}") {
+            let key = public();
+            let text = format!("#{before}\n{}#{after}\n", line("a", &key));
+            prop_assert_eq!(known(&text).check(name("a"), &key), Verdict::Known);
+            prop_assert_eq!(known(&text).check(name("a"), &public()), changed(2));
+        }
+    }
+}

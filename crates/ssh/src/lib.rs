@@ -1,0 +1,40 @@
+//! SSH: connect, authenticate, verify host keys, jump, run, forward. Knows
+//! nothing of Kubernetes.
+//!
+//! [`Target::resolve`] decides how to reach a host, [`Session::connect`] goes
+//! there, [`Session::run`] runs a script and [`Session::forward`] opens a TCP
+//! connection. One [`Connector`] serves all hosts: it asks for each secret once.
+
+mod auth;
+mod capture;
+mod config;
+mod connector;
+mod dial;
+mod error;
+mod exec;
+mod forward;
+mod handshake;
+mod judge;
+mod known_hosts;
+mod prompt;
+mod protocol;
+mod run;
+mod scan;
+mod script;
+mod session;
+mod settings;
+mod target;
+mod trust;
+
+pub use capture::{Line, Stream};
+pub use connector::{Connector, Finished, Observer, Stats};
+pub use error::{ConnectFailure, PresentedKey, SshError, SudoFailure};
+pub use forward::Forward;
+pub use judge::{Trust, trust};
+pub use prompt::{NoPrompt, Prompt, Secret};
+pub use scan::{HostKey, HostKeys, scan_host_keys};
+pub use script::{Input, Output, RunOptions, Script};
+pub use session::Session;
+pub use settings::{Settings, Workstation};
+pub use target::{Identity, Target};
+pub use trust::append_known_host;

@@ -1,0 +1,451 @@
+//! Runs a script on a host: exactly one command, fed over standard input.
+
+use std::time::Instant;
+
+use tokio::io::AsyncReadExt as _;
+use tokio_util::bytes::Bytes;
+use zeroize::Zeroizing;
+
+use super::SudoFailure;
+use super::capture::Line;
+use super::exec::{self, End, Ended, Running, Start, password_refused};
+use super::prompt::{Secret, first_line};
+use super::protocol::{self, Become};
+use super::{Finished, Input, Output, RunOptions, Script, Session, SshError};
+use text::terminal::excerpt;
+
+/// Size of the pieces in which input is sent: smaller ones are slower, larger
+/// ones no faster.
+const CHUNK: usize = 128 << 10;
+
+/// How much of a host's words an error quotes.
+const QUOTE: usize = 2 << 10;
+
+impl Session {
+    /// Runs a script and returns what it wrote and how it ended. A status
+    /// other than 0 is no error of this room.
+    ///
+    /// When the future is dropped, or the time is over, or the connection
+    /// breaks, everything that the script started dies on the host.
+    ///
+    /// # Errors
+    ///
+    /// See [`SshError`]: a run that timed out, flooded us, could not become
+    /// root, or whose connection broke.
+    pub async fn run(&self, script: &Script, options: &RunOptions) -> Result<Output, SshError> {
+        self.observed(script, options, None).await
+    }
+
+    /// As [`Session::run`], and hands out each line of output as it comes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::run`].
+    pub async fn run_with(
+        &self,
+        script: &Script,
+        options: &RunOptions,
+        on_line: &mut (dyn FnMut(Line) + Send),
+    ) -> Result<Output, SshError> {
+        self.observed(script, options, Some(on_line)).await
+    }
+
+    async fn observed(
+        &self,
+        script: &Script,
+        options: &RunOptions,
+        mut on_line: Option<&mut (dyn FnMut(Line) + Send)>,
+    ) -> Result<Output, SshError> {
+        let mut password = match self.needs_sudo(options) {
+            true => self.password_at_hand()?,
+            false => None,
+        };
+        loop {
+            let begun = Instant::now();
+            let result = self
+                .attempt(script, options, password.as_ref(), &mut on_line)
+                .await;
+            self.inner.connector.observe(&Finished {
+                host: &self.inner.target.name,
+                script: &script.name,
+                outcome: result.as_ref().map(|output| output.status),
+                elapsed: begun.elapsed(),
+            });
+            let rejected = match (&result, &password) {
+                (
+                    Err(SshError::Sudo {
+                        kind: SudoFailure::PasswordNeeded,
+                        ..
+                    }),
+                    None,
+                ) => None,
+                (
+                    Err(SshError::Sudo {
+                        kind: SudoFailure::WrongPassword,
+                        ..
+                    }),
+                    Some(Password {
+                        number: Some(number),
+                        ..
+                    }),
+                ) => Some(*number),
+                _ => return result,
+            };
+            self.note_sudo_wants_password();
+            password = Some(self.ask_password(rejected).await?);
+        }
+    }
+
+    fn needs_sudo(&self, options: &RunOptions) -> bool {
+        let target = &self.inner.target;
+        options.root && target.become_root.unwrap_or(true) && target.user != "root"
+    }
+
+    /// The password that sudo gets at the first attempt, if there is one.
+    fn password_at_hand(&self) -> Result<Option<Password>, SshError> {
+        let target = &self.inner.target;
+        if let Some(file) = &target.become_password_file {
+            return Ok(Some(Password {
+                number: None,
+                secret: first_line(file)?,
+            }));
+        }
+        // Not sent to hosts that have not asked for it.
+        if !self.sudo_wants_password() {
+            return Ok(None);
+        }
+        let known = self
+            .inner
+            .connector
+            .secrets()
+            .known_sudo_password(&target.user);
+        Ok(known.map(|(number, secret)| Password {
+            number: Some(number),
+            secret: Secret::clone(&secret),
+        }))
+    }
+
+    async fn ask_password(&self, rejected: Option<u32>) -> Result<Password, SshError> {
+        let target = &self.inner.target;
+        let secrets = self.inner.connector.secrets();
+        match secrets
+            .sudo_password(&target.user, &target.name, rejected)
+            .await
+        {
+            Ok((number, secret)) => Ok(Password {
+                number: Some(number),
+                secret: Secret::clone(&secret),
+            }),
+            Err(reason) => Err(self.sudo_error(SudoFailure::PasswordNeeded, reason)),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        script: &Script,
+        options: &RunOptions,
+        password: Option<&Password>,
+        on_line: &mut Option<&mut (dyn FnMut(Line) + Send)>,
+    ) -> Result<Output, SshError> {
+        if script.text.contains('\0') {
+            return Err(self.input_error(script, "the script contains a NUL byte".into()));
+        }
+        let deadline = Instant::now() + options.timeout;
+        let timed_out = || SshError::Timeout {
+            host: self.name(),
+            what: script.name.clone(),
+            after: options.timeout,
+        };
+        let waiting = tokio::time::timeout_at(deadline.into(), self.open_session());
+        let (channel, slot) = waiting.await.map_err(|_| timed_out())??;
+        self.inner.connector.count_command();
+
+        let how = match (self.needs_sudo(options), password) {
+            (false, _) => Become::Nobody,
+            (true, None) => Become::Sudo,
+            (true, Some(_)) => Become::SudoWithPassword,
+        };
+        let nonce = protocol::nonce();
+        let start = Start {
+            command_line: protocol::command_line(how),
+            nonce: &nonce,
+            max_output: options.max_output,
+            want_lines: on_line.is_some(),
+            deadline,
+        };
+        let Running {
+            stdin,
+            mut lines,
+            ready,
+            mut ended,
+            _kill,
+        } = exec::start(self, channel, slot, start);
+
+        let feeding = async {
+            if let Some(password) = password {
+                let mut line = Zeroizing::new(password.secret.as_bytes().to_vec());
+                line.push(b'\n');
+                let _ = stdin.send(Bytes::from_owner(line)).await;
+                // Sent earlier, the script would be taken for more passwords
+                // if this one is wrong.
+                if ready.await.is_err() {
+                    return Ok(());
+                }
+            }
+            feed(&stdin, &nonce, script).await
+        };
+        tokio::pin!(feeding);
+        let mut fed = false;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                Some(line) = lines.recv() => {
+                    if let Some(on_line) = on_line {
+                        on_line(line);
+                    }
+                }
+                ended = &mut ended => break ended.map_err(|_| self.lost())?,
+                result = &mut feeding, if !fed => {
+                    fed = true;
+                    // Dropping the rest kills the command, which would wait
+                    // for input that never comes.
+                    result.map_err(|reason| self.input_error(script, reason))?;
+                }
+            }
+        };
+        if let Some(on_line) = on_line {
+            while let Ok(line) = lines.try_recv() {
+                on_line(line);
+            }
+        }
+        self.judge(script, options, how, ended)
+    }
+
+    fn judge(
+        &self,
+        script: &Script,
+        options: &RunOptions,
+        how: Become,
+        ended: Ended,
+    ) -> Result<Output, SshError> {
+        let Ended {
+            end,
+            stdout,
+            stderr,
+            elapsed,
+        } = ended;
+        match end {
+            End::Exit(status) if stdout.started && stderr.started => Ok(Output {
+                status,
+                stdout: stdout.kept,
+                stderr: stderr.kept,
+                elapsed,
+            }),
+            End::Exit(status) => {
+                Err(self.not_started(script, how, status, &stdout.noise, &stderr.noise))
+            }
+            End::Flood(flood) => Err(SshError::OutputTooLarge {
+                host: self.name(),
+                script: script.name.clone(),
+                stream: flood.stream.name(),
+                limit: flood.limit,
+            }),
+            End::TimedOut => Err(SshError::Timeout {
+                host: self.name(),
+                what: script.name.clone(),
+                after: options.timeout,
+            }),
+            End::Refused => Err(SshError::Refused {
+                host: self.name(),
+                what: "to run a command",
+                reason: "sshd gives no reason".into(),
+            }),
+            End::Lost => Err(self.lost()),
+        }
+    }
+
+    /// Why the script did not even start.
+    fn not_started(
+        &self,
+        script: &Script,
+        how: Become,
+        status: u32,
+        stdout: &[u8],
+        stderr: &[u8],
+    ) -> SshError {
+        let noise = String::from_utf8_lossy(stderr);
+        if how != Become::Nobody
+            && let Some((kind, reason)) = sudo_failure(&noise)
+        {
+            return self.sudo_error(kind, reason);
+        }
+        let mut said = excerpt(stderr, QUOTE);
+        if said.is_empty() {
+            let stdout = stdout.strip_suffix(protocol::READY).unwrap_or(stdout);
+            said = excerpt(stdout, QUOTE);
+        }
+        if said.is_empty() {
+            said = "it said nothing".into();
+        }
+        SshError::Shell {
+            host: self.name(),
+            script: script.name.clone(),
+            user: self.inner.target.user.clone(),
+            status,
+            said,
+        }
+    }
+
+    fn sudo_error(&self, kind: SudoFailure, reason: String) -> SshError {
+        SshError::Sudo {
+            host: self.name(),
+            user: self.inner.target.user.clone(),
+            kind,
+            reason,
+        }
+    }
+
+    fn input_error(&self, script: &Script, reason: String) -> SshError {
+        SshError::Input {
+            host: self.name(),
+            script: script.name.clone(),
+            reason,
+        }
+    }
+}
+
+/// A sudo password, with its number if the operator was asked for it.
+struct Password {
+    number: Option<u32>,
+    secret: Secret,
+}
+
+/// What sudo complained about, in its own words (those of sudo-rs included).
+fn sudo_failure(stderr: &str) -> Option<(SudoFailure, String)> {
+    let refused = password_refused(stderr.as_bytes());
+    let stderr = stderr.replace(protocol::PROMPT, "");
+    let reason = |kind| {
+        let lines: Vec<&str> = stderr
+            .lines()
+            .filter(|line| line.contains("sudo"))
+            .collect();
+        let text = if lines.is_empty() {
+            stderr.to_string()
+        } else {
+            lines.join("\n")
+        };
+        (kind, excerpt(text.as_bytes(), QUOTE))
+    };
+    let has = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
+    if has(&["sudo: not found", "sudo: command not found"]) {
+        Some((SudoFailure::NotInstalled, "the host has no sudo".into()))
+    } else if refused || has(&["incorrect password", "incorrect authentication"]) {
+        Some((
+            SudoFailure::WrongPassword,
+            "sudo did not take the password".into(),
+        ))
+    } else if has(&["password is required", "authentication is required"]) {
+        Some((SudoFailure::PasswordNeeded, "sudo wants a password".into()))
+    } else if has(&[
+        "not in the sudoers",
+        "is not allowed",
+        "may not run sudo",
+        "must have a tty",
+        "I can't do that",
+    ]) {
+        Some(reason(SudoFailure::NotAllowed))
+    } else if has(&["sudo:"]) {
+        Some(reason(SudoFailure::Other))
+    } else {
+        None
+    }
+}
+
+/// Sends the script and its input. An error is one of this side; that the host
+/// reads no more is none.
+async fn feed(
+    stdin: &tokio::sync::mpsc::Sender<Bytes>,
+    nonce: &str,
+    script: &Script,
+) -> Result<(), String> {
+    let mut total: u64 = 0;
+    for input in &script.input {
+        total += match input {
+            Input::Bytes(bytes) => bytes.len() as u64,
+            Input::File { size, .. } => *size,
+        };
+    }
+    let header = protocol::header(nonce, script, total);
+    if stdin.send(header.into_bytes().into()).await.is_err() {
+        return Ok(());
+    }
+    for input in &script.input {
+        match input {
+            Input::Bytes(bytes) => {
+                for chunk in bytes.chunks(CHUNK) {
+                    let chunk = Zeroizing::new(chunk.to_vec());
+                    if stdin.send(Bytes::from_owner(chunk)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            Input::File { path, size } => {
+                let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+                let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
+                let mut left = *size;
+                while left > 0 {
+                    let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
+                    let length = file.read(&mut chunk).await.map_err(failed)?;
+                    if length == 0 {
+                        return Err(format!(
+                            "{} is {left} bytes shorter than it was",
+                            path.display()
+                        ));
+                    }
+                    chunk.truncate(length);
+                    left -= length as u64;
+                    if stdin.send(chunk.into()).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sudo_in_its_own_words() {
+        let kind = |text| sudo_failure(text).map(|(kind, _)| kind);
+        use SudoFailure::*;
+        assert_eq!(kind("sudo: a password is required\n"), Some(PasswordNeeded));
+        assert_eq!(
+            kind("sudo: interactive authentication is required"),
+            Some(PasswordNeeded)
+        );
+        assert_eq!(
+            kind("--password--Are you on drugs?\n--password--\nsudo: no password was provided\n"),
+            Some(WrongPassword)
+        );
+        assert_eq!(
+            sudo_failure("--password--ops is not in the sudoers file.\n"),
+            Some((NotAllowed, "ops is not in the sudoers file.".into()))
+        );
+        assert_eq!(
+            kind("sudo: 1 incorrect password attempt"),
+            Some(WrongPassword)
+        );
+        assert_eq!(kind("ops is not in the sudoers file.\n"), Some(NotAllowed));
+        assert_eq!(
+            kind("sudo: sorry, you must have a tty to run sudo"),
+            Some(NotAllowed)
+        );
+        assert_eq!(kind("sudo: not found\n"), Some(NotInstalled));
+        assert_eq!(kind("sudo: unable to open /etc/sudoers"), Some(Other));
+        assert_eq!(kind("bash: warning: setlocale"), None);
+    }
+}

@@ -1,0 +1,321 @@
+//! Whether an endpoint that no host has as its own leads to the control planes: the
+//! operator's load balancer, or the address that kube-vip holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::{Duration, Instant};
+
+use ssh::Session;
+
+use crate::cluster::endpoint::{TRY, brings_own_certificate, silent};
+use crate::desired::context::Context;
+use crate::inventory::{Cluster, Endpoint, LoadBalancer};
+use crate::kubernetes::Endpoints;
+use crate::kubernetes::api::{Stream, serving_certificate};
+use crate::plan::model::Plan;
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::events::Event;
+use crate::run::phase::Phase;
+
+/// Time for all of them: a balancer looks for its servers every few seconds,
+/// and some take three good looks before they use one.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Tries per control plane before the pauses begin. A balancer that chooses at
+/// random has left one of three out then once in a thousand times.
+const BURST: usize = 8;
+
+/// How long nothing is said of it.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// The pause between later tries.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Connects to the endpoint again and again from the first control plane, and
+/// looks whose certificate answers: each API server has one of its own.
+/// Control planes that never answer are warned of, for a balancer may have its
+/// reasons, such as keeping one client with one server. kube-vip's address leads to
+/// one of them at a time, so any will do.
+///
+/// # Errors
+/// [`Error::Endpoint`], if no control plane answers.
+pub(crate) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
+    let context = &plan.context;
+    let Some(endpoint) = checked(&context.cluster, &context.endpoints) else {
+        return Ok(());
+    };
+    let kube_vip = context.cluster.virtual_address().is_some();
+    let mut search = Search::default();
+    for host in context.cluster.control_planes() {
+        if let Some(leaf) = context.pki.leaf(&host.name, "apiserver") {
+            search.expect(&host.name, &leaf.cert);
+        }
+    }
+    // Streams stay open until the end, so that a balancer that counts
+    // connections goes on to the next server.
+    let mut open = Vec::new();
+    let began = Instant::now();
+    let from = plan.first().host.name.as_str();
+    let mut told = false;
+    let mut tries = 0;
+    let is_done = |search: &Search| search.is_done() || kube_vip && search.reached_any();
+    while !is_done(&search) && began.elapsed() < PATIENCE {
+        if tries >= BURST * search.wanted() || kube_vip && tries > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        if !told && began.elapsed() > SILENCE {
+            told = true;
+            run.events().emit(Event::HostProgress {
+                host: from.to_owned(),
+                phase: Phase::ControlPlane.name(),
+                doing: format!("waiting until {endpoint} (controlPlaneEndpoint) leads to the API"),
+                bytes: None,
+            });
+        }
+        tries += 1;
+        match connect(&plan.first().session, endpoint).await {
+            Ok((stream, certificate)) => {
+                search.saw(&certificate, || renewed(context, &certificate));
+                open.push(stream);
+            }
+            Err(error) => search.failed(error.to_string()),
+        }
+        if open.len() > 4 * BURST {
+            open.clear();
+        }
+    }
+    if told {
+        run.events().emit(Event::HostIdle {
+            host: from.to_owned(),
+        });
+    }
+    if !search.reached_any() {
+        return Err(Error::Endpoint {
+            endpoint: endpoint.to_string(),
+            from: from.to_owned(),
+            reason: search.reason(),
+            kube_vip,
+        });
+    }
+    if let Some(warning) = search.warning(endpoint).filter(|_| !kube_vip) {
+        run.events().warn(warning);
+    }
+    Ok(())
+}
+
+/// The control plane whose certificate was renewed on the host, if this is such a one.
+fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
+    use base64::Engine as _;
+    let base64 = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let theirs = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
+    let (pki, now) = (&context.pki, jiff::Timestamp::now());
+    let is_of = |name: &str| {
+        let ours = pki.leaf(name, "apiserver");
+        ours.is_some_and(|ours| pki.outlives(&theirs, &ours.cert, now))
+    };
+    let mut hosts = context.cluster.control_planes();
+    let host = hosts.find(|host| is_of(&host.name))?;
+    Some(host.name.clone())
+}
+
+/// The endpoint, if it is no control plane's own.
+fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoint> {
+    let endpoint = cluster.control_plane_endpoint.as_ref()?;
+    let itself = match endpoints.control_planes.as_slice() {
+        [(_, only)] => {
+            *only == *endpoint
+                || cluster
+                    .control_planes()
+                    .any(|host| host.address == endpoint.host && endpoint.port == only.port)
+        }
+        _ => false,
+    };
+    let external = matches!(
+        cluster.load_balancer,
+        LoadBalancer::External | LoadBalancer::KubeVip { .. }
+    );
+    (external && !itself && !brings_own_certificate(cluster)).then_some(endpoint)
+}
+
+async fn connect(session: &Session, endpoint: &Endpoint) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
+    let attempt = async {
+        let stream = session
+            .forward(&endpoint.host, endpoint.port)
+            .await
+            .map_err(io::Error::other)?;
+        serving_certificate(Box::new(stream)).await
+    };
+    match tokio::time::timeout(TRY, attempt).await {
+        Ok(result) => result,
+        Err(_) => Err(io::Error::other(silent())),
+    }
+}
+
+/// Who has answered, and who not yet.
+#[derive(Debug, Default)]
+struct Search {
+    /// Control planes by their certificate, DER.
+    expected: BTreeMap<Vec<u8>, String>,
+    seen: BTreeSet<String>,
+    strangers: usize,
+    last: Option<String>,
+}
+
+impl Search {
+    fn expect(&mut self, host: &str, pem: &str) {
+        use rustls::pki_types::{CertificateDer, pem::PemObject};
+        // The store has read it before; one that is none is never seen.
+        if let Ok(der) = CertificateDer::from_pem_slice(pem.as_bytes()) {
+            self.expected.insert(der.to_vec(), host.to_owned());
+        }
+    }
+
+    /// Remembers who showed `certificate`; `renewed` says whose it is if it is none
+    /// that the store holds.
+    fn saw(&mut self, certificate: &[u8], renewed: impl FnOnce() -> Option<String>) {
+        match self.expected.get(certificate).cloned().or_else(renewed) {
+            Some(host) => {
+                self.seen.insert(host);
+            }
+            None => self.strangers += 1,
+        }
+    }
+
+    fn failed(&mut self, why: String) {
+        self.last = Some(why);
+    }
+
+    fn wanted(&self) -> usize {
+        self.expected.len()
+    }
+
+    fn is_done(&self) -> bool {
+        self.seen.len() == self.expected.len()
+    }
+
+    fn reached_any(&self) -> bool {
+        !self.seen.is_empty() || self.expected.is_empty()
+    }
+
+    /// Why nobody was reached.
+    fn reason(&self) -> String {
+        match (self.strangers, &self.last) {
+            (0, Some(last)) => last.clone(),
+            (0, None) => "no answer".into(),
+            _ => "whoever answers shows a certificate that no control plane has: it is another \
+                  machine, or it ends TLS instead of passing it on"
+                .into(),
+        }
+    }
+
+    fn warning(&self, endpoint: &Endpoint) -> Option<String> {
+        let missing: Vec<&str> = self
+            .expected
+            .values()
+            .filter(|host| !self.seen.contains(*host))
+            .map(String::as_str)
+            .collect();
+        let seconds = PATIENCE.as_secs();
+        if !missing.is_empty() {
+            return Some(format!(
+                "{endpoint} (controlPlaneEndpoint) did not lead to {} within {seconds} s: is it \
+                 among the load balancer's servers?",
+                missing.join(", ")
+            ));
+        }
+        (self.strangers > 0).then(|| {
+            format!(
+                "{endpoint} (controlPlaneEndpoint) leads to the control planes, but sometimes to \
+                 somebody else: the load balancer has a server too many"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn search() -> Search {
+        let certificates = [(b"1", "cp1"), (b"2", "cp2"), (b"3", "cp3")];
+        Search {
+            expected: certificates
+                .map(|(der, host)| (der.to_vec(), host.to_owned()))
+                .into(),
+            ..Search::default()
+        }
+    }
+
+    fn endpoint() -> Endpoint {
+        Endpoint {
+            host: "k8s.example.com".into(),
+            port: 6443,
+        }
+    }
+
+    #[test]
+    fn every_control_plane_has_to_answer() {
+        let mut search = search();
+        for certificate in [b"1", b"1", b"3"] {
+            search.saw(certificate, || None);
+        }
+        search.failed("refused".into());
+        assert!(!search.is_done() && search.reached_any());
+        insta::assert_snapshot!(search.warning(&endpoint()).unwrap(), @"k8s.example.com:6443 (controlPlaneEndpoint) did not lead to cp2 within 45 s: is it among the load balancer's servers?");
+        search.saw(b"2", || None);
+        assert!(search.is_done());
+        assert_eq!(search.warning(&endpoint()), None);
+        search.saw(b"4", || None);
+        assert!(search.warning(&endpoint()).unwrap().contains("too many"));
+    }
+
+    #[test]
+    fn a_balancer_that_ends_tls_reaches_nobody() {
+        let mut search = search();
+        search.failed("refused".into());
+        assert_eq!(search.reason(), "refused");
+        search.saw(b"a certificate of its own", || None);
+        assert!(!search.reached_any());
+        assert!(search.reason().contains("ends TLS"));
+        search.saw(b"renewed", || Some("cp1".into()));
+        assert!(search.reached_any(), "the store's is older");
+    }
+
+    fn cluster(spec: &str, control_planes: usize) -> (Cluster, Endpoints) {
+        let mut text = format!(
+            "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\nmetadata: {{name: demo}}\nspec:\n  \
+             kubernetesVersion: v1.36.2\n{spec}  hosts:\n"
+        );
+        for index in 1..=control_planes {
+            text += &format!(
+                "    - {{name: cp{index}, address: 192.0.2.1{index}, roles: [control-plane]}}\n"
+            );
+        }
+        let base = std::path::Path::new("/");
+        let (cluster, _) = crate::inventory::parse(&text, "inventory.yaml", base).unwrap();
+        let endpoints = Endpoints::of(&cluster, |_| None).unwrap();
+        (cluster, endpoints)
+    }
+
+    #[test]
+    fn only_an_endpoint_that_is_no_host_s_own_is_looked_at() {
+        let is_checked = |spec: &str, control_planes| {
+            let (cluster, endpoints) = cluster(spec, control_planes);
+            checked(&cluster, &endpoints).is_some()
+        };
+        let external = "  controlPlaneEndpoint: k8s.example.com\n";
+        assert!(is_checked(external, 1) && is_checked(external, 3));
+        assert!(!is_checked("", 1) && !is_checked("", 3));
+        assert!(!is_checked("  controlPlaneEndpoint: 192.0.2.11\n", 1));
+        assert!(is_checked("  controlPlaneEndpoint: 192.0.2.11:443\n", 1));
+        let kube_vip = "  controlPlaneEndpoint: 192.0.2.10\n  loadBalancer: {type: kube-vip}\n";
+        assert!(is_checked(kube_vip, 1) && is_checked(kube_vip, 3));
+        let local = format!("{external}  loadBalancer: {{type: local}}\n");
+        assert!(!is_checked(&local, 3));
+        let own =
+            format!("{external}  apiServer: {{extraArgs: [{{name: tls-cert-file, value: /a}}]}}\n");
+        assert!(!is_checked(&own, 3));
+    }
+}

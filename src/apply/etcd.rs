@@ -1,0 +1,238 @@
+//! etcd while control planes change: who may be taken down, who joins, who gets a vote.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::cluster::api::ClusterApi;
+use crate::cluster::etcd::{client, within};
+use crate::cluster::health;
+use crate::cluster::survey::Surveyed;
+use crate::inventory::Etcd;
+use crate::kubernetes::api::{ApiError, EtcdClient, Health, wait_healthy};
+use crate::kubernetes::endpoint;
+use crate::kubernetes::etcd as members;
+use crate::plan::model::{Plan, Work};
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use crate::run::tracker::Part;
+
+/// Time for the other control planes to be healthy before one is taken down: a
+/// member that has just restarted is back within seconds.
+const OTHERS: Duration = Duration::from_secs(60);
+
+/// Waits until `work`'s control plane can be taken down: enough of the others
+/// have to work for etcd to stay in quorum and the API to answer.
+///
+/// # Errors
+/// [`Error::AtRisk`] if they don't in time.
+pub(crate) async fn wait_for_others(
+    run: &Run,
+    plan: &Plan,
+    work: &Work,
+    part: &Part,
+) -> Result<(), Error> {
+    let others: Vec<&Surveyed> = plan
+        .control_planes
+        .iter()
+        .filter(|one| one.host.name != work.name() && !plan.is_new_control_plane(&one.host))
+        .collect();
+    let all = run
+        .cluster
+        .control_planes()
+        .filter(|host| !plan.is_new_control_plane(host))
+        .count();
+    if all < 2 {
+        return Ok(());
+    }
+    part.doing(work.name(), "waiting for the other control planes");
+    let look = || async {
+        let looks = others.iter().map(|one| works(run, plan, one));
+        let health = futures::future::join_all(looks).await;
+        enough(
+            all,
+            others.iter().zip(&health).map(|(one, health)| {
+                let why = match health {
+                    Health::Ok => None,
+                    Health::No(why) => Some(why.as_str()),
+                };
+                (one.host.name.as_str(), why)
+            }),
+        )
+    };
+    wait_healthy("the other control planes", OTHERS, look)
+        .await
+        .map_err(|error| Error::AtRisk {
+            why: match error {
+                ApiError::Timeout { last, .. } => last,
+                other => other.to_string(),
+            },
+        })
+}
+
+/// Whether one of `all` control planes can be spared, where `others` are the
+/// rest of them that could be reached, each with what is wrong with it. Two can
+/// never spare one; then the other has to work at least.
+fn enough<'a>(all: usize, others: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Health {
+    let (mut healthy, mut wrong) = (0, Vec::new());
+    for (name, why) in others {
+        match why {
+            None => healthy += 1,
+            Some(why) => wrong.push(format!("{name}: {why}")),
+        }
+    }
+    let quorum = all / 2 + 1;
+    if healthy >= quorum.min(all - 1) {
+        return Health::Ok;
+    }
+    let unreached = all - 1 - healthy - wrong.len();
+    if unreached > 0 {
+        wrong.push(format!("{unreached} can't be reached"));
+    }
+    Health::No(format!(
+        "of {all} control planes only {healthy} others work ({})",
+        wrong.join("; ")
+    ))
+}
+
+/// Whether a control plane's API server and etcd work.
+async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
+    let api = match ClusterApi::of(run, &plan.context.pki, one) {
+        Ok(api) => api,
+        Err(error) => return Health::No(error.to_string()),
+    };
+    let answer = health::within(api.health("/readyz")).await;
+    if answer != Health::Ok || matches!(run.cluster.etcd, Etcd::External(_)) {
+        return answer;
+    }
+    match client(run, &one.session, &one.host) {
+        Ok(client) => health::within(client.health()).await,
+        Err(error) => Health::No(error.to_string()),
+    }
+}
+
+/// Makes room in etcd for the member that `work`'s control plane is about to
+/// start: as a learner, which can't cost the quorum. A member that was there before, and has
+/// lost its data, goes first.
+///
+/// # Errors
+/// What etcd objects to for longer than `timeouts.etcdAPICall`.
+pub(crate) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
+    let name = work.name();
+    let url = peer_url(&work.surveyed)?;
+    part.doing(name, "adding its member to etcd");
+    let what = format!("etcd member of {name}");
+    run.journalled(Some(name), Phase::ControlPlane, &what, async {
+        retried(run, "etcd, to admit a member", || async {
+            let client = standing(run, plan, work).await?;
+            let members = client.members().await?;
+            match members.iter().find(|member| member.is_at(&url)) {
+                Some(member) if !member.has_started() => return Ok(()),
+                Some(forgetful) => client.remove(forgetful).await?,
+                None => {}
+            }
+            client.add_learner(&url).await?;
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
+/// Waits until the member of `work`'s control plane has caught up, and gives it
+/// its vote.
+///
+/// # Errors
+/// A member that doesn't start or catch up in time.
+pub(crate) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
+    let name = work.name();
+    let url = peer_url(&work.surveyed)?;
+    part.doing(name, "waiting for its etcd member to catch up");
+    let what = format!("vote of the etcd member of {name}");
+    run.journalled(Some(name), Phase::ControlPlane, &what, async {
+        retried(run, "etcd, to promote a member", || async {
+            let client = standing(run, plan, work).await?;
+            let members = client.members().await?;
+            let member = members.iter().find(|member| member.is_at(&url));
+            match member {
+                Some(member) if !member.has_started() => Err(not_yet("it has not started")),
+                Some(member) if member.is_learner => Ok(client.promote(member).await?),
+                Some(_) => Ok(()),
+                None => Err(not_yet("it is not among the members")),
+            }
+        })
+        .await
+    })
+    .await
+}
+
+fn not_yet(why: &str) -> Error {
+    ApiError::Client(why.to_owned()).into()
+}
+
+fn peer_url(one: &Surveyed) -> Result<String, Error> {
+    let address = endpoint::advertise_address(&one.host, &one.gathered.facts)?;
+    Ok(members::peer_url(address))
+}
+
+/// A member that has a vote, other than that of `work`.
+async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Error> {
+    let mut last = not_yet("no other member can be reached");
+    let others = plan.control_planes.iter().filter(|one| {
+        let joins = plan.is_new_control_plane(&one.host);
+        one.host.name != work.name() && !joins && !plan.context.etcd.is_learner(&one.host)
+    });
+    for one in others {
+        let found = async {
+            let client = client(run, &one.session, &one.host)?;
+            match health::within(client.health()).await {
+                Health::Ok => Ok(client),
+                Health::No(why) => Err(not_yet(&why)),
+            }
+        };
+        match found.await {
+            Ok(client) => return Ok(client),
+            Err(error) => last = error.on(&one.host.name),
+        }
+    }
+    Err(last)
+}
+
+/// Tries again until it works: etcd refuses changes while a member is away, while
+/// another learner waits, or while a learner lags behind.
+async fn retried<F>(run: &Run, what: &str, attempt: impl Fn() -> F) -> Result<(), Error>
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let timeout = run.cluster.timeouts.etcd_api_call;
+    let look = || async {
+        match within(attempt()).await {
+            Ok(()) => Health::Ok,
+            Err(error) => {
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                Health::No(error.to_string())
+            }
+        }
+    };
+    Ok(wait_healthy(what, timeout, look).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_taken_down_only_if_quorum_stays() {
+        let may = |all, others: &[Option<&'static str>]| {
+            let others = others.iter().map(|why| ("cp", *why));
+            enough(all, others) == Health::Ok
+        };
+        assert!(may(3, &[None, None]));
+        assert!(!may(3, &[None, Some("down")]));
+        assert!(!may(3, &[None]), "one could not be reached");
+        assert!(may(5, &[None, None, None, Some("down")]));
+        assert!(!may(5, &[None, None, Some("a"), Some("b")]));
+        assert!(may(2, &[None]), "two can never spare one");
+        assert!(!may(2, &[Some("down")]));
+    }
+}

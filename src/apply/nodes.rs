@@ -1,0 +1,105 @@
+//! Phase `nodes`: labels and taints of nodes that have registered.
+
+use k8s_openapi::api::core::v1::{Node, Taint as NodeTaint};
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use crate::cluster::api::ClusterApi;
+use crate::desired::node::{effect, is_unwanted, metadata, missing_taints, unwanted_taints};
+use crate::inventory::Host;
+use crate::kubernetes::api::ApiError;
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+
+/// Labels and taints the Node as the inventory says. Returns how many things
+/// were written.
+pub(crate) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result<usize, Error> {
+    let nodes: Api<Node> = Api::all(api.admin.clone());
+    let read = nodes.get(&host.node_name).await;
+    let node = read.map_err(ApiError::request(format!("read node {}", host.node_name)))?;
+    let mut written = 0;
+    // Before the labels: with them goes the note of the taints that were ours.
+    if !missing_taints(host, &node).is_empty() || !unwanted_taints(host, &node).is_empty() {
+        run.journalled(Some(&host.name), Phase::Nodes, "taints", async {
+            Ok(taint(&api.admin, host, node).await?)
+        })
+        .await?;
+        written += 1;
+    }
+    let labels = metadata(&run.cluster, host);
+    if !api
+        .applier()
+        .compare(std::slice::from_ref(&labels))
+        .await?
+        .is_empty()
+    {
+        run.journalled(Some(&host.name), Phase::Nodes, "labels", async {
+            Ok(api.applier().apply(&labels).await?)
+        })
+        .await?;
+        written += 1;
+    }
+    Ok(written)
+}
+
+/// How often the taints are tried: the controllers that write to the same list
+/// do so a few times while a node comes up.
+const TAINT_ATTEMPTS: usize = 10;
+
+/// Adds taints to whatever the Node has by then, and takes away what is no longer wanted.
+async fn taint(client: &kube::Client, host: &Host, mut node: Node) -> Result<(), ApiError> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    for _ in 1..TAINT_ATTEMPTS {
+        match write_taints(client, host, &node).await {
+            Err(error) if error.is_outdated() => {
+                let read = nodes.get(&host.node_name).await;
+                node = read.map_err(ApiError::request(format!("read node {}", host.node_name)))?;
+            }
+            result => return result,
+        }
+    }
+    write_taints(client, host, &node).await
+}
+
+/// Puts the inventory's taints among those that the Node has: the node lifecycle
+/// controller keeps its own in the same list.
+async fn write_taints(client: &kube::Client, host: &Host, node: &Node) -> Result<(), ApiError> {
+    let mut taints: Vec<NodeTaint> = node
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.taints.clone())
+        .unwrap_or_default();
+    taints.retain(|taint| !is_unwanted(host, node, taint));
+    for wanted in &host.taints {
+        taints.retain(|taint| !(taint.key == wanted.key && taint.effect == effect(wanted.effect)));
+        taints.push(NodeTaint {
+            key: wanted.key.clone(),
+            value: wanted.value.clone(),
+            effect: effect(wanted.effect).into(),
+            time_added: None,
+        });
+    }
+    // Refused if somebody changed the list since we read it: a JSON patch can
+    // test it, where the whole object's resourceVersion moves with every
+    // heartbeat.
+    let before = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    let patch: json_patch::Patch = serde_json::from_value(match before {
+        Some(before) => json!([
+            {"op": "test", "path": "/spec/taints", "value": before},
+            {"op": "replace", "path": "/spec/taints", "value": taints},
+        ]),
+        None => json!([{"op": "add", "path": "/spec/taints", "value": taints}]),
+    })
+    .map_err(|error| ApiError::Client(error.to_string()))?;
+    let nodes: Api<Node> = Api::all(client.clone());
+    nodes
+        .patch(
+            &host.node_name,
+            &PatchParams::default(),
+            &Patch::<Node>::Json(patch),
+        )
+        .await
+        .map(|_| ())
+        .map_err(ApiError::request(format!("taint node {}", host.node_name)))
+}

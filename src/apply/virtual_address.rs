@@ -1,0 +1,34 @@
+//! kube-vip's address moves to another control plane before its holder is changed.
+
+use crate::cluster::api::ClusterApi;
+use crate::cluster::virtual_address::{hand_over, stays};
+use crate::plan::model::{Plan, Work};
+use crate::run::Run;
+use crate::run::tracker::Part;
+
+/// Gives the address to another control plane, if `work`'s has it.
+pub(crate) async fn before_restart(run: &Run, plan: &Plan, work: &Work, part: &Part) {
+    if run.cluster.virtual_address().is_none() {
+        return;
+    }
+    let standing: Vec<_> = plan
+        .control_planes
+        .iter()
+        .filter(|one| !plan.is_new_control_plane(&one.host))
+        .collect();
+    // The one before it has had its turn, so that the address need not move again; for
+    // the first, that is the last.
+    let place = standing.iter().position(|one| one.host.name == work.name());
+    let Some(place) = place.filter(|_| standing.len() > 1) else {
+        return;
+    };
+    let heir = standing[(place + standing.len() - 1) % standing.len()];
+    let session = &work.surveyed.session;
+    match ClusterApi::of(run, &plan.context.pki, heir) {
+        Ok(api) => {
+            let heir = &heir.host.node_name;
+            hand_over(run, work.host(), session, heir, &api.admin, part).await;
+        }
+        Err(error) => run.events().warn(stays(work.host(), &error.to_string())),
+    }
+}

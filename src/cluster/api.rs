@@ -1,0 +1,120 @@
+//! The cluster's API as seen through the SSH session to a control plane.
+
+use http::Request;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams};
+use pki::Pki;
+use serde_json::Value;
+
+use super::survey::Surveyed;
+use super::tunnel::Tunnel;
+use crate::kubernetes::api::{self, ApiError, Applier, Health, Identity, failed_checks};
+use crate::kubernetes::health::api_server_endpoint;
+use crate::run::Run;
+use crate::run::error::Error;
+
+/// Clients of one API server.
+pub(crate) struct ClusterApi {
+    /// As `kubernetes-admin`.
+    pub(crate) admin: kube::Client,
+    /// As `kubernetes-super-admin`, whose rights need no RBAC object.
+    super_admin: Option<kube::Client>,
+    budget: std::time::Duration,
+}
+
+impl ClusterApi {
+    /// Clients of the API server on `control_plane`. Connects lazily.
+    pub(crate) fn of(run: &Run, pki: &Pki, control_plane: &Surveyed) -> Result<Self, Error> {
+        let facts = &control_plane.gathered.facts;
+        let at = api_server_endpoint(&run.cluster, &control_plane.host, Some(facts));
+        let tunnel = Tunnel::new(&control_plane.session, at.address, at.port);
+        let name = &control_plane.host.name;
+        let client = |user: &str| -> Result<Option<kube::Client>, Error> {
+            let Some(leaf) = pki.leaf(name, &format!("kubeconfig/{user}")) else {
+                return Ok(None);
+            };
+            let identity = Identity {
+                cert: leaf.cert.clone(),
+                key: leaf.key.clone(),
+            };
+            Ok(Some(api::client(tunnel.clone(), pki.ca_cert(), &identity)?))
+        };
+        let admin = client("admin")?.ok_or_else(|| {
+            ApiError::Client(format!(
+                "the operator state holds no admin certificate for {name}"
+            ))
+        })?;
+        Ok(ClusterApi {
+            admin,
+            super_admin: client("super-admin")?,
+            budget: run.cluster.timeouts.kubernetes_api_call,
+        })
+    }
+
+    /// The same, with the super-admin in the admin's place, if there is one.
+    pub(crate) fn elevated(self) -> Option<Self> {
+        Some(ClusterApi {
+            admin: self.super_admin.clone()?,
+            ..self
+        })
+    }
+
+    /// Applies objects as the admin.
+    pub(crate) fn applier(&self) -> Applier {
+        Applier::new(self.admin.clone(), self.budget)
+    }
+
+    /// Whether the API server says that it lives.
+    pub(crate) async fn health(&self, path: &'static str) -> Health {
+        let request = match Request::get(path).body(Vec::new()) {
+            Ok(request) => request,
+            Err(error) => return Health::No(error.to_string()),
+        };
+        match self.admin.request_text(request).await {
+            Ok(_) => Health::Ok,
+            Err(error) => {
+                let error = ApiError::request("ask for its health")(error);
+                Health::No(failed_checks(&error.to_string()))
+            }
+        }
+    }
+
+    /// Every Node.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, ApiError> {
+        let nodes: Api<Node> = Api::all(self.admin.clone());
+        let list = nodes.list(&ListParams::default()).await;
+        Ok(list.map_err(ApiError::request("list nodes"))?.items)
+    }
+
+    /// Sees to it that the admin may do what it has to: applies `binding`,
+    /// `kubeadm:cluster-admins`, as the super-admin if the admin is refused, as
+    /// kubeadm does. Returns whether it had to.
+    pub(crate) async fn ensure_admin(&self, binding: &Value) -> Result<bool, Error> {
+        let applier = self.applier();
+        let refused = match applier.compare(std::slice::from_ref(binding)).await {
+            Ok(changes) if changes.is_empty() => return Ok(false),
+            Ok(_) => {
+                applier.apply(binding).await?;
+                return Ok(true);
+            }
+            Err(error) if error.is_forbidden() => error,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(super_admin) = &self.super_admin else {
+            return Err(refused.into());
+        };
+        Applier::new(super_admin.clone(), self.budget)
+            .apply(binding)
+            .await?;
+        // The API server learns of the binding by a watch of its own: an
+        // instant later the admin is no longer refused.
+        api::wait_healthy("the admin's rights", self.budget, || async {
+            match applier.compare(std::slice::from_ref(binding)).await {
+                Ok(_) => Health::Ok,
+                Err(error) => Health::No(error.to_string()),
+            }
+        })
+        .await?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,182 @@
+//! What a host tells about a component that doesn't get healthy, and what that
+//! most likely means.
+
+use std::time::Duration;
+
+use crate::kubernetes::api::ApiError;
+use crate::run::error::Error;
+use ssh::{RunOptions, Script, Session};
+
+/// Words in the evidence, and what they most likely mean. The first one that
+/// is found wins, so causes stand before their consequences.
+const CAUSES: &[(&str, &str)] = &[
+    (
+        "unknown flag",
+        "an argument is not known to this version: look at the extraArgs of that component in the inventory",
+    ),
+    (
+        "failed to load kubelet config file",
+        "a field of the kubelet's configuration is not known to this version: look at kubelet.config in the inventory",
+    ),
+    (
+        "running with swap on",
+        "swap is on: turn it off, or set `failSwapOn: false` in kubelet.config",
+    ),
+    (
+        "cgroup v1",
+        "the host runs cgroup v1, which this kubelet refuses: boot with cgroup v2, or set `failCgroupV1: false` in kubelet.config",
+    ),
+    (
+        "address already in use",
+        "another process listens on a port that Kubernetes needs",
+    ),
+    (
+        "no space left on device",
+        "a file system of the host is full",
+    ),
+    (
+        "cluster ID mismatch",
+        "etcd's data belongs to another cluster: empty its data directory if you don't need it",
+    ),
+    (
+        "certificate has expired or is not yet valid",
+        "compare the clocks of this machine and of the host",
+    ),
+    (
+        "failed to pull",
+        "an image can't be pulled: put its archive into the artifacts directory, or let the host reach the registry",
+    ),
+    (
+        "ErrImageNeverPull",
+        "an image is missing and imagePullPolicy is Never: put its archive into the artifacts directory",
+    ),
+    (
+        "cgroup driver",
+        "the kubelet and containerd disagree about the cgroup driver: set both, SystemdCgroup in runtime.containerd.config and cgroupDriver in kubelet.config",
+    ),
+    (
+        "system:anonymous",
+        "nobody has signed the kubelet's certificate request (`kubectl get csr`): with an external CA, sign it yourself, then run the same command again",
+    ),
+];
+
+/// Turns a wait that ended in vain into an error that says why.
+pub(crate) async fn explain(session: &Session, source: ApiError) -> Error {
+    let script = Script {
+        name: "look for the cause".into(),
+        text: include_str!("diagnose.sh").into(),
+        input: Vec::new(),
+    };
+    let options = RunOptions {
+        timeout: Duration::from_secs(30),
+        ..RunOptions::default()
+    };
+    let evidence = match session.run(&script, &options).await {
+        Ok(output) => {
+            text::terminal::sanitize(&String::from_utf8_lossy(&output.stdout)).into_owned()
+        }
+        Err(error) => format!("(the host did not tell more: {error})"),
+    };
+    let hint = likely_cause(&evidence).or_else(|| {
+        Some("look at `journalctl -u kubelet` and /var/log/pods on the host, then run the same command again".into())
+    });
+    Error::Unhealthy {
+        source,
+        evidence: indent(&without_repeats(&evidence)),
+        hint,
+    }
+}
+
+/// Why nothing that a control plane should run will ever come up, if that is certain:
+/// then waiting longer helps nobody.
+pub(crate) async fn hopeless(session: &Session) -> Option<String> {
+    /// A kubelet may fail once while its container runtime starts.
+    const RESTARTS: u32 = 3;
+    let script = Script {
+        name: "look for what won't heal".into(),
+        text: include_str!("crash_loops.sh").into(),
+        input: Vec::new(),
+    };
+    let options = RunOptions {
+        timeout: Duration::from_secs(10),
+        ..RunOptions::default()
+    };
+    let output = session.run(&script, &options).await.ok()?;
+    verdict(&String::from_utf8_lossy(&output.stdout), RESTARTS)
+}
+
+fn verdict(said: &str, restarts: u32) -> Option<String> {
+    let (first, rest) = said.split_once('\n')?;
+    if first.trim().parse::<u32>().is_ok_and(|n| n >= restarts) {
+        return Some("the kubelet starts over and over".into());
+    }
+    let component = text::terminal::sanitize(rest.lines().next()?).into_owned();
+    Some(format!(
+        "{component} starts over and over, and refuses its arguments"
+    ))
+}
+
+/// A component that fails the same way again and again says so once: of lines
+/// that differ in digits alone, the last one stays.
+fn without_repeats(text: &str) -> String {
+    let shape = |line: &str| {
+        line.chars()
+            .filter(|c| !c.is_ascii_digit())
+            .collect::<String>()
+    };
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let last = |at: usize| {
+        lines[at + 1..]
+            .iter()
+            .all(|later| shape(later) != shape(lines[at]))
+    };
+    let kept: Vec<&str> = (0..lines.len())
+        .filter(|at| last(*at))
+        .map(|at| lines[at])
+        .collect();
+    kept.join("\n")
+}
+
+fn likely_cause(evidence: &str) -> Option<String> {
+    CAUSES
+        .iter()
+        .find(|(words, _)| evidence.to_lowercase().contains(&words.to_lowercase()))
+        .map(|(_, meaning)| (*meaning).to_owned())
+}
+
+fn indent(text: &str) -> String {
+    text.lines()
+        .map(|line| format!("    {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_repeats_is_said_once() {
+        let text = "E1 12:00:01 no image\nother\nE1 12:00:11 no image\n\n";
+        assert_eq!(without_repeats(text), "other\nE1 12:00:11 no image");
+    }
+
+    #[test]
+    fn only_what_never_heals_is_given_up() {
+        assert_eq!(verdict("0\n", 3), None);
+        assert_eq!(verdict("2\n", 3), None);
+        assert!(verdict("3\n", 3).is_some_and(|why| why.contains("kubelet")));
+        assert!(verdict("0\netcd\n", 3).is_some_and(|why| why.starts_with("etcd ")));
+    }
+
+    #[test]
+    fn the_cause_comes_before_its_consequence() {
+        let evidence = "Error: unknown flag: --nonsense\nE1121 back-off, failed to pull";
+        assert!(likely_cause(evidence).is_some_and(|hint| hint.contains("extraArgs")));
+        assert_eq!(likely_cause("all is quiet"), None);
+    }
+}

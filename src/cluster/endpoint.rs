@@ -1,0 +1,66 @@
+//! Whether the endpoint of a cluster that runs leads to its API: one try.
+
+use std::time::Duration;
+
+use ssh::Session;
+use text::terminal::escape;
+
+use super::tunnel::Tunnel;
+use crate::host::preflight::{Finding, Severity};
+use crate::inventory::{Cluster, Endpoint, LoadBalancer};
+use crate::kubernetes::api::{self, failed_checks};
+
+/// Time for one connection, handshake included.
+pub(crate) const TRY: Duration = Duration::from_secs(5);
+
+/// Whether an endpoint that isn't one of our own leads to an API server of the cluster
+/// right now, as `session`'s host sees it: one try. `None` if there is no such
+/// endpoint.
+pub(crate) async fn probe(
+    cluster: &Cluster,
+    ca: &str,
+    session: &Session,
+) -> Option<(Endpoint, Result<(), String>)> {
+    let endpoint = cluster.control_plane_endpoint.as_ref()?;
+    let local = matches!(cluster.load_balancer, LoadBalancer::Local { .. });
+    if local || brings_own_certificate(cluster) {
+        return None;
+    }
+    let tunnel = Tunnel::new(session, &endpoint.host, endpoint.port);
+    let answer = match tokio::time::timeout(TRY, api::answers(tunnel, ca)).await {
+        Ok(answer) => answer.map_err(|error| failed_checks(&error.to_string())),
+        Err(_) => Err(silent()),
+    };
+    Some((endpoint.clone(), answer))
+}
+
+/// Warns if the endpoint of a cluster that exists leads nowhere: workers don't reach
+/// the API then, whatever this run does.
+pub(crate) async fn finding(
+    cluster: &Cluster,
+    ca: &str,
+    control_plane: &str,
+    session: &Session,
+) -> Option<Finding> {
+    let (endpoint, answer) = probe(cluster, ca, session).await?;
+    Some(Finding {
+        check: "ControlPlaneEndpoint".into(),
+        host: control_plane.to_owned(),
+        severity: Severity::Warning,
+        message: format!(
+            "{endpoint} (controlPlaneEndpoint) does not lead to the API: {}",
+            escape(&answer.err()?)
+        ),
+        remedy: Some("look at the load balancer, and whether the API servers run".into()),
+    })
+}
+
+/// Whether it isn't our certificates that API servers show.
+pub(crate) fn brings_own_certificate(cluster: &Cluster) -> bool {
+    let args = &cluster.api_server.extra_args;
+    args.iter().any(|arg| arg.name == "tls-cert-file")
+}
+
+pub(crate) fn silent() -> String {
+    format!("no answer within {} s", TRY.as_secs())
+}

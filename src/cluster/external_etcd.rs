@@ -1,0 +1,92 @@
+//! Whether control planes reach an etcd that somebody else runs, as the API server will:
+//! from the same machine, with the same certificate. Costs no command, for it goes
+//! through the SSH session.
+
+use std::fs;
+use std::path::PathBuf;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use zeroize::Zeroizing;
+
+use crate::cluster::etcd::within;
+use crate::cluster::tunnel::Tunnel;
+use crate::host::preflight::{Finding, Subject, check_external_etcd};
+use crate::inventory::{Etcd, ExternalEtcd};
+use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
+use crate::run::Run;
+use crate::run::error::Error;
+use ssh::Session;
+
+/// Who the API server trusts and is, PEM.
+struct Credentials {
+    ca: Option<String>,
+    identity: Option<Identity>,
+}
+
+/// What the check finds on every control plane that takes part.
+///
+/// # Errors
+/// The operator's files, if they can't be read.
+pub(crate) async fn findings(
+    run: &Run,
+    control_planes: Vec<(&Subject<'_>, &Session)>,
+) -> Result<Vec<Finding>, Error> {
+    let Etcd::External(etcd) = &run.cluster.etcd else {
+        return Ok(Vec::new());
+    };
+    let credentials = &Credentials::read(etcd)?;
+    let urls = match etcd.http_endpoints.as_slice() {
+        [] => &etcd.endpoints,
+        separate => separate,
+    };
+    let findings: Vec<Vec<Finding>> = futures::stream::iter(control_planes)
+        .map(|(subject, session)| async move {
+            let asked = urls.iter().map(|url| async move {
+                let answer = within(version(session, url, credentials)).await;
+                (url.clone(), answer.map_err(|error| error.to_string()))
+            });
+            check_external_etcd(subject, &join_all(asked).await)
+        })
+        .buffered(run.options.parallel)
+        .collect()
+        .await;
+    Ok(findings.into_iter().flatten().collect())
+}
+
+impl Credentials {
+    fn read(etcd: &ExternalEtcd) -> Result<Self, Error> {
+        let read = |path: &Option<PathBuf>| {
+            let Some(path) = path else { return Ok(None) };
+            let text = fs::read_to_string(path).map_err(|source| Error::File {
+                what: "read",
+                path: path.clone(),
+                source,
+            })?;
+            Ok::<_, Error>(Some(Zeroizing::new(text)))
+        };
+        let pair = read(&etcd.cert_file)?.zip(read(&etcd.key_file)?);
+        Ok(Credentials {
+            ca: read(&etcd.ca_file)?.map(|ca| ca.to_string()),
+            identity: pair.map(|(cert, key)| Identity {
+                cert: cert.to_string(),
+                key,
+            }),
+        })
+    }
+}
+
+async fn version(session: &Session, url: &str, as_whom: &Credentials) -> Result<String, Error> {
+    let uri: http::Uri = url
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| ApiError::Client(error.to_string()))?;
+    let host = uri.host().unwrap_or_default();
+    // An IPv6 address stands in brackets there.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let tls = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let tunnel = Tunnel::new(session, host, port);
+    let (ca, identity) = (as_whom.ca.as_deref(), as_whom.identity.as_ref());
+    let client = EtcdClient::external(tunnel, url, ca, identity)?;
+    Ok(client.version().await?)
+}

@@ -1,0 +1,158 @@
+//! Connect to every host and gather facts.
+
+use std::time::{Duration, SystemTime};
+
+use futures::StreamExt;
+
+use crate::host::{self, Gathered};
+use crate::inventory::Host;
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use crate::run::tracker::Part;
+use ssh::{RunOptions, Session};
+
+/// Time for the facts of one host. The script does nothing that waits, so a
+/// host that takes longer is a host in trouble.
+const GATHER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A host that answered.
+#[derive(Debug, Clone)]
+pub struct Surveyed {
+    /// What the inventory says of it.
+    pub host: Host,
+    /// The one connection to it.
+    pub session: Session,
+    /// What it told.
+    pub gathered: Gathered,
+}
+
+/// A host that takes no further part in this run.
+#[derive(Debug)]
+pub struct Aside {
+    /// Its name.
+    pub host: String,
+    /// What failed.
+    pub error: Error,
+}
+
+/// Connects to the hosts that take part, and to the control planes in any
+/// case, for the API is reached through them. Hosts that can't be reached are
+/// set aside; whether a run can go on without one of its control planes is known
+/// only once the API was asked.
+pub(crate) async fn survey(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
+    let workers_only = !run
+        .cluster
+        .control_planes()
+        .any(|host| run.takes_part(host));
+    if run.options.one_control_plane && workers_only {
+        return survey_with_one(run).await;
+    }
+    let wanted: Vec<&Host> = run
+        .cluster
+        .hosts
+        .iter()
+        .filter(|host| host.is_control_plane() || run.takes_part(host))
+        .collect();
+    run.tracker.expect(Phase::Preflight, wanted.len());
+    survey_all(run, wanted).await
+}
+
+/// The same for workers alone: one control plane is enough to reach the API, so
+/// that a worker more costs the same however many there are.
+async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
+    let workers: Vec<&Host> = run
+        .cluster
+        .hosts
+        .iter()
+        .filter(|host| run.takes_part(host))
+        .collect();
+    run.tracker.expect(Phase::Preflight, workers.len() + 1);
+    let part = run.tracker.part(Phase::Preflight);
+    // Another one answers for those that don't: they are set aside only if none
+    // does.
+    let control_plane = async {
+        let mut lost = Vec::new();
+        for host in run.cluster.control_planes() {
+            match survey_one(run, host, &part).await {
+                Ok(one) => {
+                    for lost in lost.drain(..) {
+                        let Aside { host, error } = lost;
+                        run.events().warn(error.on(&host).to_string());
+                    }
+                    return (Some(one), lost);
+                }
+                Err(error) => lost.push(Aside {
+                    host: host.name.clone(),
+                    error,
+                }),
+            }
+        }
+        (None, lost)
+    };
+    let (control_plane, workers) = futures::join!(control_plane, survey_all(run, workers));
+    let (control_plane, mut aside) = control_plane;
+    if let Some(one) = &control_plane {
+        part.quiet(&one.host.name);
+    }
+    let (workers, lost) = workers;
+    aside.extend(lost);
+    (control_plane.into_iter().chain(workers).collect(), aside)
+}
+
+/// Surveys hosts side by side.
+async fn survey_all(run: &Run, hosts: Vec<&Host>) -> (Vec<Surveyed>, Vec<Aside>) {
+    let answers: Vec<(&Host, Result<Surveyed, Error>)> = futures::stream::iter(hosts)
+        .map(|host| async move {
+            let part = run.tracker.part(Phase::Preflight);
+            let answer = survey_one(run, host, &part).await;
+            match &answer {
+                // A control plane ends the run, and the run's error says why.
+                Err(error) if !host.is_control_plane() => part.failed(&host.name, error),
+                _ => part.quiet(&host.name),
+            }
+            (host, answer)
+        })
+        .buffered(run.options.parallel)
+        .collect()
+        .await;
+    let mut surveyed = Vec::with_capacity(answers.len());
+    let mut aside = Vec::new();
+    for (host, answer) in answers {
+        match answer {
+            Ok(one) => surveyed.push(one),
+            Err(error) => aside.push(Aside {
+                host: host.name.clone(),
+                error,
+            }),
+        }
+    }
+    (surveyed, aside)
+}
+
+async fn survey_one(run: &Run, host: &Host, part: &Part) -> Result<Surveyed, Error> {
+    part.doing(&host.name, "connecting");
+    let session = run.connect(host).await?;
+    part.doing(&host.name, "gathering facts");
+    let gathered = gather(run, host, &session).await?;
+    Ok(Surveyed {
+        host: host.clone(),
+        session,
+        gathered,
+    })
+}
+
+/// Gathers the facts of a host. One command.
+pub(crate) async fn gather(run: &Run, host: &Host, session: &Session) -> Result<Gathered, Error> {
+    let script = host::gather(&run.cluster, host)?;
+    let options = RunOptions {
+        timeout: GATHER_TIMEOUT,
+        ..RunOptions::default()
+    };
+    let sent = SystemTime::now();
+    let output = session.run(&script, &options).await?;
+    let received = SystemTime::now();
+    let mut gathered = host::parse_gathered(&output.stdout)?;
+    gathered.timed(sent, received);
+    Ok(gathered)
+}

@@ -1,0 +1,165 @@
+//! kube-vip's address moves before its holder is taken down. Left to itself, kube-vip
+//! lets go of it only when its API server has been away for a while, and clients are
+//! refused until then.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{Api, PostParams};
+
+use crate::inventory::Host;
+use crate::kubernetes::api::ApiError;
+use crate::layout::names::{KUBE_SYSTEM, KUBE_VIP_LEASE};
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use crate::run::tracker::Part;
+use ssh::{RunOptions, Script, Session};
+use text::terminal::escape;
+
+/// Time for the move. The successor asks for the lease every second or two, and the
+/// holder gives up after its renew deadline, 3 s.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often the lease is tried: its holder writes it every second.
+const TRIES: usize = 10;
+
+/// Ends once the host doesn't have the address any more.
+const GONE: &str = r#"
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+while ip -o address show to "$address" 2>/dev/null | grep -q .; do sleep 0.2; done
+"#;
+
+/// Gives the address to the Node `heir`, whose API server `api` speaks to, if `host` has
+/// it. What goes wrong is a warning: kube-vip moves it by itself, only later.
+pub(crate) async fn hand_over(
+    run: &Run,
+    host: &Host,
+    session: &Session,
+    heir: &str,
+    api: &kube::Client,
+    part: &Part,
+) {
+    let Some(address) = run.cluster.virtual_address() else {
+        return;
+    };
+    let leases = Api::namespaced(api.clone(), KUBE_SYSTEM);
+    let moved = async {
+        if !bequeath(&leases, &host.node_name, heir).await? {
+            return Ok(());
+        }
+        part.doing(
+            &host.name,
+            format!("handing the address {address} over to {heir}"),
+        );
+        run.journalled(
+            Some(&host.name),
+            Phase::ControlPlane,
+            "address",
+            gone(session, address),
+        )
+        .await
+    };
+    let why = match tokio::time::timeout(PATIENCE, moved).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("not within {} s", PATIENCE.as_secs()),
+    };
+    run.events().warn(stays(host, &why));
+}
+
+pub(crate) fn stays(host: &Host, why: &str) -> String {
+    format!(
+        "{}: kube-vip's address was not handed over ({}): clients may be refused until it has \
+         moved by itself, for some seconds",
+        host.name,
+        escape(why)
+    )
+}
+
+/// Writes the heir into the lease, if `holder` has it; says whether it had.
+async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool, Error> {
+    let mut tries = 0;
+    loop {
+        let lease = leases.get_opt(KUBE_VIP_LEASE).await;
+        let lease = lease.map_err(ApiError::request(format!("read lease {KUBE_VIP_LEASE}")))?;
+        let Some(lease) = lease.and_then(|lease| given(lease, holder, heir, Timestamp::now()))
+        else {
+            return Ok(false);
+        };
+        tries += 1;
+        match leases
+            .replace(KUBE_VIP_LEASE, &PostParams::default(), &lease)
+            .await
+        {
+            Ok(_) => return Ok(true),
+            // Its holder was faster.
+            Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
+            Err(error) => {
+                let what = format!("give lease {KUBE_VIP_LEASE} to {heir}");
+                return Err(ApiError::request(what)(error).into());
+            }
+        }
+    }
+}
+
+/// The lease as the heir would have written it; `None` if it isn't the holder's.
+fn given(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<Lease> {
+    let spec = lease.spec.take()?;
+    if spec.holder_identity.as_deref() != Some(holder) {
+        return None;
+    }
+    lease.spec = Some(LeaseSpec {
+        holder_identity: Some(heir.to_owned()),
+        acquire_time: Some(MicroTime(now)),
+        renew_time: Some(MicroTime(now)),
+        lease_transitions: Some(spec.lease_transitions.unwrap_or(0) + 1),
+        ..spec
+    });
+    Some(lease)
+}
+
+/// Waits until the host doesn't have the address any more.
+async fn gone(session: &Session, address: IpAddr) -> Result<(), Error> {
+    let script = Script {
+        name: "wait until the address is gone".into(),
+        text: format!("address={address}\n{GONE}"),
+        input: Vec::new(),
+    };
+    let options = RunOptions {
+        timeout: PATIENCE,
+        ..RunOptions::default()
+    };
+    session.run(&script, &options).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_holder_gives_a_lease_away() {
+        let lease = Lease {
+            spec: Some(LeaseSpec {
+                holder_identity: Some("cp1".into()),
+                lease_duration_seconds: Some(5),
+                lease_transitions: Some(2),
+                ..LeaseSpec::default()
+            }),
+            ..Lease::default()
+        };
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        assert!(given(lease.clone(), "cp2", "cp3", now).is_none());
+        assert!(given(Lease::default(), "cp1", "cp3", now).is_none());
+        let spec = given(lease, "cp1", "cp3", now).unwrap().spec.unwrap();
+        assert_eq!(spec.holder_identity.as_deref(), Some("cp3"));
+        assert_eq!(spec.lease_transitions, Some(3));
+        assert_eq!(spec.lease_duration_seconds, Some(5));
+        assert_eq!(spec.renew_time, Some(MicroTime(now)));
+    }
+}

@@ -1,0 +1,407 @@
+//! Binaries and images: where a run gets them, and which host gets which.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::artifacts::{self, File, OnlineRequest, Set};
+use crate::host::{Content, FileResource, Resource};
+use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
+use crate::kubernetes::{self, Images};
+use crate::layout::{components, names, paths};
+use crate::run::error::Error;
+
+use crate::desired::target::Target;
+use crate::run::Run;
+
+/// Binaries and where they go; those that are not required are placed if the
+/// artifacts offer them.
+const BINARIES: [(&str, bool); 4] = [
+    (components::KUBELET, true),
+    ("kubectl", false),
+    ("kubeadm", false),
+    ("crictl", false),
+];
+
+/// Opens what the inventory names, for the architectures that hosts have.
+pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<Set, Error> {
+    let wanted = &run.cluster.artifacts;
+    let hashes = hashes()?;
+    if let (ArtifactSource::Directory, Some(path)) = (wanted.source, &wanted.path) {
+        return Ok(artifacts::open_directory(path, &architectures, &hashes).await?);
+    }
+    let request = OnlineRequest {
+        version: run.cluster.version,
+        architectures,
+        mirrors: wanted.mirrors.clone(),
+        cache: cache()?,
+        hashes,
+        retry_delay: Duration::from_secs(1),
+    };
+    let events = run.events();
+    let progress = |progress: artifacts::Progress| {
+        if progress.total == Some(progress.done) {
+            events.note(format!("downloaded {}", progress.file));
+        }
+    };
+    Ok(artifacts::fetch(&request, &progress).await?)
+}
+
+/// Remembers checksums, so that a second run doesn't read gigabytes again.
+pub(crate) fn hashes() -> Result<PathBuf, Error> {
+    Ok(cache()?.join("hashes.json"))
+}
+
+fn cache() -> Result<PathBuf, Error> {
+    artifacts::default_cache_dir().ok_or_else(|| Error::Usage {
+        message: "the environment names no home directory, so there is no place for a cache".into(),
+        hint: Some("set XDG_CACHE_HOME".into()),
+    })
+}
+
+/// Gives the cluster the tags that the archives offer, where those that we
+/// know are not among them: a patch release may have moved to another etcd,
+/// CoreDNS or pause. What the operator chose stays.
+pub(crate) fn fit(cluster: &Cluster, set: &Set) -> Cluster {
+    let mut fitted = cluster.clone();
+    let images = kubernetes::images(cluster);
+    let offer = |wanted: &str| -> Option<String> {
+        let (name, tag) = wanted.rsplit_once(':')?;
+        let tags: BTreeSet<&str> = set
+            .references()
+            .filter_map(|reference| reference.rsplit_once(':'))
+            .filter(|(other, _)| *other == name)
+            .map(|(_, tag)| tag)
+            .collect();
+        match tags.first() {
+            Some(only) if tags.len() == 1 && *only != tag => Some((*only).to_owned()),
+            _ => None,
+        }
+    };
+    if let crate::inventory::Etcd::Local(etcd) = &mut fitted.etcd
+        && etcd.image_tag.is_none()
+    {
+        etcd.image_tag = images.etcd.as_deref().and_then(offer);
+    }
+    if fitted.dns.image_tag.is_none() {
+        fitted.dns.image_tag = images.coredns.as_deref().and_then(offer);
+    }
+    fitted.pause_image_tag = offer(&images.pause);
+    let balancer = match &mut fitted.load_balancer {
+        LoadBalancer::Local { image } => Some((image, kubernetes::images::HAPROXY)),
+        LoadBalancer::KubeVip { image, .. } => Some((image, kubernetes::images::KUBE_VIP)),
+        LoadBalancer::None | LoadBalancer::External => None,
+    };
+    if let Some((image @ None, default)) = balancer {
+        *image = offered_balancer(set, default);
+    }
+    fitted
+}
+
+/// The one image that the archives hold under the name of `default`'s program,
+/// whoever's registry it is from; `None` if that is `default` itself, or if
+/// there is none, or a choice.
+fn offered_balancer(set: &Set, default: &str) -> Option<String> {
+    let name = program(default)?;
+    let offered: BTreeSet<&str> = set
+        .references()
+        .filter(|reference| program(reference) == Some(name))
+        .collect();
+    match offered.first() {
+        Some(only) if offered.len() == 1 && *only != default => Some((*only).to_owned()),
+        _ => None,
+    }
+}
+
+/// The last component of an image's repository.
+fn program(reference: &str) -> Option<&str> {
+    let last = reference.rsplit('/').next()?;
+    last.split([':', '@']).next()
+}
+
+/// What a host gets of binaries, plugins and images.
+///
+/// # Errors
+/// A kubelet that is nowhere to be had, archives of another version.
+pub(crate) fn resources(
+    cluster: &Cluster,
+    set: &Set,
+    target: &Target<'_>,
+) -> Result<Vec<Resource>, Error> {
+    let arch = &target.facts.arch;
+    let mut resources = Vec::new();
+    for (name, required) in BINARIES {
+        match set.binary(arch, name) {
+            Some(file) => {
+                let mut resource = executable(file, format!("{}/{name}", paths::BIN_DIR));
+                if name == components::KUBELET {
+                    resource = resource.notify(names::KUBELET_UNIT);
+                }
+                resources.push(Resource::File(resource));
+            }
+            None if required && !has_version(target, cluster) => {
+                return Err(Error::Usage {
+                    message: format!(
+                        "the artifacts hold no {name} for linux-{arch}, which {} needs",
+                        target.host.name
+                    ),
+                    hint: Some(format!(
+                        "put it there as linux-{arch}/{name}, and into SHA256SUMS"
+                    )),
+                });
+            }
+            None => {}
+        }
+    }
+    if let Some(offered) = set.architectures.get(arch) {
+        for (name, file) in &offered.cni_plugins {
+            let path = format!("{}/{name}", paths::CNI_BIN_DIR);
+            resources.push(Resource::File(executable(file, path)));
+        }
+    }
+    resources.extend(images(cluster, set, target)?);
+    Ok(resources)
+}
+
+/// A kubelet that a package brought is as good as ours, if it is the one that
+/// the inventory wants.
+fn has_version(target: &Target<'_>, cluster: &Cluster) -> bool {
+    target.facts.kubelet_version.as_deref() == Some(cluster.version.to_string().as_str())
+}
+
+fn executable(file: &File, path: String) -> FileResource {
+    FileResource {
+        path,
+        content: Content::Local {
+            path: file.path.clone(),
+            sha256: file.sha256.clone(),
+            size: file.size,
+        },
+        mode: 0o755,
+        owner: "root:root".into(),
+        secret: false,
+        seed: false,
+        notify: Vec::new(),
+        static_pods: Vec::new(),
+    }
+}
+
+/// Archives go to every host, save those that only the other kind of host
+/// needs; what no archive holds is pulled by the host.
+fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resource>, Error> {
+    let images = kubernetes::images(cluster);
+    let control_plane = target.host.is_control_plane();
+    let needed = if control_plane {
+        images.control_plane()
+    } else {
+        images.worker()
+    };
+    // A balancer's archive that this cluster has no use for is no extra of the
+    // operator's either: the same directory serves other clusters.
+    let unused = |reference: &&str| {
+        let wanted = images.haproxy.iter().chain(&images.kube_vip);
+        [kubernetes::images::HAPROXY, kubernetes::images::KUBE_VIP]
+            .iter()
+            .any(|known| repository(known) == repository(reference))
+            && !wanted.into_iter().any(|wanted| wanted == reference)
+    };
+    let elsewhere: BTreeSet<&str> = images
+        .control_plane()
+        .into_iter()
+        .chain(images.worker())
+        .chain(set.references().filter(unused))
+        .filter(|reference| !needed.contains(reference))
+        .collect();
+    refuse_other_version(&images, set)?;
+    let mut resources = Vec::new();
+    let offered = set.architectures.get(&target.facts.arch);
+    for archive in offered.iter().flat_map(|offered| &offered.images) {
+        if archive
+            .references
+            .iter()
+            .all(|reference| elsewhere.contains(reference.as_str()))
+        {
+            continue;
+        }
+        resources.push(Resource::ImageArchive {
+            archive: archive.path.clone(),
+            sha256: archive.sha256.clone(),
+            size: archive.size,
+            references: archive.references.clone(),
+        });
+    }
+    if target.host.image_pull_policy != ImagePullPolicy::Never {
+        resources.extend(
+            needed
+                .iter()
+                .filter(|reference| set.archive_of(&target.facts.arch, reference).is_none())
+                .map(|reference| Resource::ImagePull {
+                    reference: (*reference).to_owned(),
+                }),
+        );
+    }
+    Ok(resources)
+}
+
+/// An image without its tag or digest.
+fn repository(reference: &str) -> &str {
+    let untagged = reference.split('@').next().unwrap_or(reference);
+    match untagged.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        _ => untagged,
+    }
+}
+
+/// Archives of another version than the inventory's are a mistake that would
+/// otherwise show as a pull that fails.
+fn refuse_other_version(images: &Images, set: &Set) -> Result<(), Error> {
+    let wanted = &images.kube_apiserver;
+    let name = wanted
+        .rsplit_once(':')
+        .map_or(wanted.as_str(), |(name, _)| name);
+    let offered: BTreeSet<&str> = set
+        .references()
+        .filter(|reference| {
+            reference
+                .rsplit_once(':')
+                .is_some_and(|(other, _)| other == name)
+        })
+        .collect();
+    if offered.is_empty() || offered.contains(wanted.as_str()) {
+        return Ok(());
+    }
+    let offered: Vec<_> = offered.into_iter().collect();
+    Err(Error::Usage {
+        message: format!("the artifacts hold {}, not {wanted}", offered.join(", ")),
+        hint: Some("name their version as kubernetesVersion, or other artifacts".into()),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::artifacts::{Arch, ImageArchive};
+    use crate::inventory;
+
+    fn cluster(more: &str) -> Cluster {
+        let text = format!(
+            "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\nmetadata: {{name: demo}}\nspec:\n  \
+             kubernetesVersion: v1.36.2\n{more}  hosts:\n    - {{name: cp1, address: 192.0.2.11, \
+             roles: [control-plane]}}\n"
+        );
+        inventory::parse(&text, "inventory.yaml", std::path::Path::new("/"))
+            .unwrap()
+            .0
+    }
+
+    fn offered(references: &[&str]) -> Set {
+        let archive = |reference: &&str| ImageArchive {
+            path: PathBuf::from("image.tar"),
+            sha256: String::new(),
+            size: 0,
+            references: vec![(*reference).to_owned()],
+        };
+        let arch = Arch {
+            images: references.iter().map(archive).collect(),
+            ..Arch::default()
+        };
+        Set {
+            architectures: [("amd64".to_owned(), arch)].into(),
+        }
+    }
+
+    fn fitted(more: &str, references: &[&str]) -> Images {
+        kubernetes::images(&fit(&cluster(more), &offered(references)))
+    }
+
+    #[test]
+    fn what_archives_offer_decides_about_tags_that_nobody_chose() {
+        let etcd = |more, references: &[&str]| fitted(more, references).etcd.unwrap();
+        let newer = ["registry.k8s.io/etcd:3.6.11-0", "other/etcd:1"];
+        assert_eq!(etcd("", &newer), "registry.k8s.io/etcd:3.6.11-0");
+        let both = [
+            "registry.k8s.io/etcd:3.6.11-0",
+            "registry.k8s.io/etcd:3.6.12-0",
+        ];
+        assert_eq!(etcd("", &both), "registry.k8s.io/etcd:3.6.8-0");
+        let ours = [
+            "registry.k8s.io/etcd:3.6.11-0",
+            "registry.k8s.io/etcd:3.6.8-0",
+        ];
+        assert_eq!(etcd("", &ours), "registry.k8s.io/etcd:3.6.8-0");
+        let chosen = "  etcd: {local: {imageTag: 3.6.9-0}}\n";
+        assert_eq!(etcd(chosen, &newer), "registry.k8s.io/etcd:3.6.9-0");
+
+        let images = fitted("", &["registry.k8s.io/pause:3.11"]);
+        assert_eq!(images.pause, "registry.k8s.io/pause:3.11");
+    }
+
+    #[test]
+    fn the_balancer_is_the_one_that_archives_offer() {
+        let local = "  loadBalancer: {type: local}\n";
+        let haproxy = |more, references: &[&str]| fitted(more, references).haproxy;
+        let default = Some(kubernetes::images::HAPROXY.to_owned());
+        let mirrored = "mirror.example:5000/x/haproxy:3.0";
+        assert_eq!(haproxy("", &[mirrored]), None);
+        assert_eq!(haproxy(local, &[]), default);
+        assert_eq!(haproxy(local, &["a/haproxy-exporter:1"]), default);
+        assert_eq!(haproxy(local, &[mirrored]).as_deref(), Some(mirrored));
+        assert_eq!(haproxy(local, &[mirrored, "b/haproxy:2"]), default);
+        let chosen = "  loadBalancer: {type: local, image: \"c/haproxy:3\"}\n";
+        assert_eq!(haproxy(chosen, &[mirrored]).as_deref(), Some("c/haproxy:3"));
+    }
+
+    fn archives(more: &str, control_plane: bool, set: &Set) -> Vec<String> {
+        let cluster = fit(&cluster(more), set);
+        let mut host = cluster.hosts[0].clone();
+        if !control_plane {
+            host.roles = vec![inventory::Role::Worker];
+        }
+        let facts = crate::host::Facts {
+            arch: "amd64".into(),
+            ..Default::default()
+        };
+        let target = Target {
+            host: &host,
+            facts: &facts,
+            joined: false,
+            pod_cidrs: &[],
+        };
+        let resources = images(&cluster, set, &target).unwrap();
+        let references = |resource| match resource {
+            Resource::ImageArchive { references, .. } => references,
+            _ => Vec::new(),
+        };
+        resources.into_iter().flat_map(references).collect()
+    }
+
+    #[test]
+    fn archives_go_where_they_are_needed() {
+        let haproxy = kubernetes::images::HAPROXY;
+        let own = "example.com/own/haproxy:1";
+        let etcd = "registry.k8s.io/etcd:3.6.8-0";
+        let set = offered(&[haproxy, etcd, own]);
+        let local = "  loadBalancer: {type: local}\n";
+        // The operator's own image of that name is an extra like any other.
+        assert_eq!(archives(local, true, &set), [etcd, own]);
+        assert_eq!(archives(local, false, &set), [haproxy, own]);
+        assert_eq!(archives("", true, &set), [etcd, own]);
+        assert_eq!(archives("", false, &set), [own]);
+    }
+
+    #[test]
+    fn archives_of_another_version_are_refused() {
+        let images = kubernetes::images(&cluster(""));
+        let other = offered(&["registry.k8s.io/kube-apiserver:v1.35.6"]);
+        let error = refuse_other_version(&images, &other)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "the artifacts hold registry.k8s.io/kube-apiserver:v1.35.6, \
+             not registry.k8s.io/kube-apiserver:v1.36.2"
+        );
+        assert!(refuse_other_version(&images, &offered(&[])).is_ok());
+    }
+}

@@ -1,0 +1,335 @@
+//! What each host and the API should hold: a pure function of the inventory,
+//! the PKI and what the hosts told.
+
+use crate::desired::target::Target;
+use crate::desired::target::owns;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::artifacts::Set;
+use crate::host::{self, Content, Facts, FileResource, Resource};
+use crate::inventory::{Cluster, Etcd, Host};
+use crate::kubernetes::{
+    self, ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
+    ObjectGroup, Patches, ResourceGroup, Templates, Token, TokenSecret,
+};
+use crate::layout::paths;
+use crate::run::error::Error;
+use pki::Pki;
+
+use crate::cluster::survey::Surveyed;
+use crate::desired::artifacts;
+use crate::desired::etcd_members::Membership;
+use crate::run::phase::Phase;
+
+/// What everything is rendered from.
+#[derive(Clone)]
+pub(crate) struct Context {
+    /// What the cluster should be.
+    pub(crate) cluster: Arc<Cluster>,
+    /// Where who finds the API.
+    pub(crate) endpoints: Endpoints,
+    /// What the first control plane advertises.
+    pub(crate) first_address: IpAddr,
+    /// What the first control plane told.
+    pub(crate) first_facts: Facts,
+    /// Certificates and keys.
+    pub(crate) pki: Arc<Pki>,
+    /// Binaries, plugins and images; `None` where they are not looked at.
+    pub(crate) artifacts: Option<Arc<Set>>,
+    /// The templates.
+    pub(crate) templates: Arc<Templates>,
+    /// The operator's patches.
+    pub(crate) patches: Arc<Patches>,
+    /// What workers join with in this run.
+    pub(crate) token: Token,
+    /// Who forms etcd with whom.
+    pub(crate) etcd: Membership,
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context")
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Context {
+    /// Every resource of a host, each with the phase that it belongs to.
+    ///
+    /// # Errors
+    /// A template, patch or setting that doesn't render; artifacts that lack
+    /// what the host needs.
+    pub(crate) fn resources(&self, target: &Target<'_>) -> Result<Vec<(Phase, Resource)>, Error> {
+        let mut resources = Vec::new();
+        let hosts = |resource| (Phase::Hosts, resource);
+        resources.extend(self.prepare(target)?.into_iter().map(hosts));
+        if let Some(artifacts) = &self.artifacts {
+            let brought = artifacts::resources(&self.cluster, artifacts, target)?;
+            resources.extend(brought.into_iter().map(hosts));
+        }
+        if target.host.is_control_plane() {
+            let dir = &self.cluster.certificates_dir;
+            resources.extend(self.pki.files_for(&target.host.name).map(|file| {
+                let resource = FileResource {
+                    path: format!("{dir}/{}", file.path),
+                    content: Content::Bytes(Zeroizing::new(file.content.as_bytes().to_vec())),
+                    mode: file.mode,
+                    owner: "root:root".into(),
+                    secret: file.mode == 0o600,
+                    seed: false,
+                    notify: Vec::new(),
+                    static_pods: Vec::new(),
+                };
+                let readers = kubernetes::static_pods::readers_of(&file.path);
+                (
+                    Phase::ControlPlane,
+                    Resource::File(resource.restarts(readers)),
+                )
+            }));
+        }
+        if target.host.is_control_plane() {
+            let files = external_etcd(&self.cluster)?;
+            resources.extend(files.into_iter().map(|file| (Phase::ControlPlane, file)));
+        }
+        for (group, resource) in kubernetes::node_resources(&self.node(target)?)? {
+            resources.push((phase_of_resources(group, target.host), resource));
+        }
+        // What an inventory asked for before, and no longer does.
+        let balancers = kubernetes::load_balancer::withdrawn_resources(&self.cluster, target.host);
+        let phase = phase_of_resources(ResourceGroup::LoadBalancer, target.host);
+        resources.extend(balancers.into_iter().map(|resource| (phase, resource)));
+        Ok(resources)
+    }
+
+    /// Every API object, each with the phase that it belongs to.
+    ///
+    /// # Errors
+    /// A template or patch that doesn't render.
+    pub(crate) fn objects(&self) -> Result<Vec<(Phase, Value)>, Error> {
+        let now = jiff::Timestamp::now();
+        let tokens: Vec<TokenSecret> = self
+            .cluster
+            .bootstrap_tokens
+            .iter()
+            .map(|token| TokenSecret::from_inventory(token, now))
+            .collect::<Result<_, _>>()?;
+        let objects = kubernetes::objects(&self.cluster_view(&tokens))?;
+        let phased = |(group, object)| (phase_of_objects(group), object);
+        Ok(objects.into_iter().map(phased).collect())
+    }
+
+    /// The binding that makes the admin one.
+    pub(crate) fn cluster_admins(&self) -> Result<Value, Error> {
+        Ok(kubernetes::cluster_admins(&self.cluster_view(&[]))?)
+    }
+
+    /// Who may read the uploaded certificates.
+    pub(crate) fn upload_certs_rbac(&self) -> Result<Vec<(Phase, Value)>, Error> {
+        let objects = kubernetes::upload_certs_rbac(&self.cluster_view(&[]))?;
+        let phased = |object| (Phase::UploadCerts, object);
+        Ok(objects.into_iter().map(phased).collect())
+    }
+
+    /// The admin kubeconfig.
+    pub(crate) fn admin_kubeconfig(&self) -> Result<Zeroizing<String>, Error> {
+        let first = self
+            .cluster
+            .control_planes()
+            .next()
+            .map_or("", |host| host.name.as_str());
+        let leaf = self
+            .pki
+            .leaf(first, "kubeconfig/admin")
+            .ok_or_else(|| Error::Usage {
+                message: format!("the operator state holds no admin certificate for {first}"),
+                hint: Some("run the phase certs first".into()),
+            })?;
+        Ok(Kubeconfig {
+            cluster: &self.cluster.cluster_name,
+            server: &self.endpoints.outside.url(),
+            ca: self.pki.ca_cert(),
+            user: "kubernetes-admin",
+            credentials: Credentials::Certificate(KeyPair {
+                cert: &leaf.cert,
+                key: &leaf.key,
+            }),
+        }
+        .render())
+    }
+
+    /// Whether a host has joined this very cluster.
+    pub(crate) fn owns(&self, one: &Surveyed) -> bool {
+        owns(self.pki.ca_cert(), one)
+    }
+
+    /// The host's side of the cluster, and the operator's own files.
+    fn prepare(&self, target: &Target<'_>) -> Result<Vec<Resource>, Error> {
+        let mut files = Vec::with_capacity(target.host.files.len());
+        for file in &target.host.files {
+            let cannot = |source| Error::File {
+                what: "read",
+                path: file.source.clone(),
+                source,
+            };
+            let bytes = Zeroizing::new(std::fs::read(&file.source).map_err(cannot)?);
+            let bytes = if file.template {
+                let text = std::str::from_utf8(&bytes)
+                    .map_err(|error| cannot(std::io::Error::other(error)))?;
+                let rendered = self.node(target)?.render_file(&file.source, text)?;
+                Zeroizing::new(rendered.into_bytes())
+            } else {
+                bytes
+            };
+            files.push(host::user_file(file, Content::Bytes(bytes)));
+        }
+        Ok(host::prepare_resources(
+            &self.cluster,
+            target.host,
+            target.facts,
+            files,
+        ))
+    }
+
+    /// Where containerd finds CNI plugins: ours, or those that the host has
+    /// already, wherever its distribution puts them.
+    fn cni_bin_dir<'a>(&'a self, facts: &'a Facts) -> &'a str {
+        let offered = self
+            .artifacts
+            .as_ref()
+            .and_then(|set| set.architectures.get(&facts.arch));
+        let brought = offered.is_some_and(|offered| !offered.cni_plugins.is_empty());
+        match &facts.cni_bin_dir {
+            Some(dir) if !brought => dir,
+            _ => paths::CNI_BIN_DIR,
+        }
+    }
+
+    fn cluster_view<'a>(&'a self, tokens: &'a [TokenSecret]) -> ClusterContext<'a> {
+        ClusterContext {
+            cluster: &self.cluster,
+            endpoints: &self.endpoints,
+            advertise_address: self.first_address,
+            facts: &self.first_facts,
+            ca: self.pki.ca_cert(),
+            tokens,
+            templates: &self.templates,
+            patches: &self.patches,
+        }
+    }
+
+    fn node<'a>(&'a self, target: &Target<'a>) -> Result<NodeContext<'a>, Error> {
+        let pair = |base: &str| {
+            self.pki
+                .leaf(&target.host.name, &format!("kubeconfig/{base}"))
+                .map(|leaf| KeyPair {
+                    cert: &leaf.cert,
+                    key: &leaf.key,
+                })
+        };
+        let (etcd_members, etcd_joins) = self.etcd.of(target.host);
+        let control_plane = match (
+            pair("admin"),
+            pair("controller-manager"),
+            pair("scheduler"),
+            pair("kubelet"),
+        ) {
+            (Some(admin), Some(controller_manager), Some(scheduler), Some(kubelet)) => {
+                Some(ControlPlane {
+                    admin,
+                    super_admin: pair("super-admin"),
+                    controller_manager,
+                    scheduler,
+                    kubelet,
+                    external_ca: self.pki.external_ca,
+                    etcd_members,
+                    etcd_joins,
+                })
+            }
+            _ => None,
+        };
+        Ok(NodeContext {
+            cluster: &self.cluster,
+            host: target.host,
+            facts: target.facts,
+            endpoints: &self.endpoints,
+            ca: self.pki.ca_cert(),
+            control_plane,
+            bootstrap_token: (!target.joined).then_some(&self.token),
+            cni_bin_dir: self.cni_bin_dir(target.facts),
+            pod_cidrs: target.pod_cidrs,
+            templates: &self.templates,
+            patches: &self.patches,
+        })
+    }
+}
+
+/// The operator's files for an etcd that somebody else runs.
+fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
+    let Etcd::External(etcd) = &cluster.etcd else {
+        return Ok(Vec::new());
+    };
+    let Some(paths) = kubernetes::etcd::external_paths(cluster) else {
+        return Ok(Vec::new());
+    };
+    let pairs = [
+        (&etcd.ca_file, paths.ca_file, 0o644),
+        (&etcd.cert_file, paths.cert_file, 0o644),
+        (&etcd.key_file, paths.key_file, 0o600),
+    ];
+    let mut files = Vec::new();
+    for (source, path, mode) in pairs {
+        let (Some(source), Some(path)) = (source, path) else {
+            continue;
+        };
+        let content = std::fs::read(source).map_err(|error| Error::File {
+            what: "read",
+            path: source.clone(),
+            source: error,
+        })?;
+        files.push(Resource::File(FileResource {
+            path,
+            content: Content::Bytes(Zeroizing::new(content)),
+            mode,
+            owner: "root:root".into(),
+            secret: mode == 0o600,
+            seed: false,
+            notify: Vec::new(),
+            static_pods: Vec::new(),
+        }));
+    }
+    Ok(files)
+}
+
+/// The phase of a run that writes a group of a host's resources. What a control
+/// plane starts with is written in one go, before it is waited for.
+fn phase_of_resources(group: ResourceGroup, host: &Host) -> Phase {
+    let control_plane = host.is_control_plane();
+    match group {
+        ResourceGroup::ContainerRuntime | ResourceGroup::KubeletUnit => Phase::Hosts,
+        ResourceGroup::PodNetwork => Phase::Network,
+        ResourceGroup::LoadBalancer if !control_plane => Phase::LoadBalancer,
+        ResourceGroup::LoadBalancer
+        | ResourceGroup::Kubeconfig
+        | ResourceGroup::Etcd
+        | ResourceGroup::ControlPlane
+        | ResourceGroup::KubeletStart => match control_plane {
+            true => Phase::ControlPlane,
+            false => Phase::Join,
+        },
+    }
+}
+
+/// The phase of a run that writes a group of objects.
+fn phase_of_objects(group: ObjectGroup) -> Phase {
+    match group {
+        ObjectGroup::UploadConfig => Phase::UploadConfig,
+        ObjectGroup::BootstrapToken => Phase::BootstrapToken,
+        ObjectGroup::CoreDns | ObjectGroup::KubeProxy => Phase::Addons,
+        ObjectGroup::PodNetwork => Phase::Network,
+    }
+}

@@ -1,0 +1,239 @@
+//! Who forms etcd with whom: what each control plane's etcd manifest lists.
+
+use crate::desired::target::facts_of;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::cluster::survey::Surveyed;
+use crate::host::Facts;
+use crate::inventory::{Cluster, Etcd, Host};
+use crate::kubernetes::api::Member;
+use crate::kubernetes::etcd::{parse_members, peer_url};
+use crate::kubernetes::{EtcdMember, endpoint};
+use crate::run::error::Error;
+
+/// What the etcd manifests of the control planes list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Membership {
+    /// By host name.
+    listed: BTreeMap<String, Listed>,
+    /// Hosts whose member has to be added to an etcd that runs.
+    joining: BTreeSet<String>,
+    /// Hosts whose member runs, but has no vote yet.
+    learners: BTreeSet<String>,
+}
+
+/// What one etcd manifest lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// Every member, the host's own included; empty if it is the only one.
+    pub(crate) members: Vec<EtcdMember>,
+    /// Whether the others run already.
+    pub(crate) joins: bool,
+}
+
+/// What is known of a cluster before its etcd is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known {
+    /// Whether its API answers.
+    pub(crate) live: bool,
+    /// Whether it was complete once: the operator state holds its kubeconfig.
+    pub(crate) was_whole: bool,
+}
+
+impl Membership {
+    /// What a host's manifest lists.
+    pub(crate) fn of(&self, host: &Host) -> (&[EtcdMember], bool) {
+        self.listed
+            .get(&host.name)
+            .map_or((&[], false), |listed| (&listed.members, listed.joins))
+    }
+
+    /// Whether a host's member has to be added to an etcd that runs.
+    pub(crate) fn joins(&self, host: &Host) -> bool {
+        self.joining.contains(&host.name)
+    }
+
+    /// Whether a host's member runs, but has no vote yet.
+    pub(crate) fn is_learner(&self, host: &Host) -> bool {
+        self.learners.contains(&host.name)
+    }
+
+    /// All control planes form etcd at once: they are known beforehand, so they
+    /// need not join one after the other.
+    pub(crate) fn forming(
+        cluster: &Cluster,
+        control_planes: &[(&Host, &Facts)],
+    ) -> Result<Self, Error> {
+        let mut membership = Membership::default();
+        if control_planes.len() < 2 || matches!(cluster.etcd, Etcd::External(_)) {
+            return Ok(membership);
+        }
+        let members: Vec<EtcdMember> = control_planes
+            .iter()
+            .map(|(host, facts)| member(host, facts))
+            .collect::<Result<_, _>>()?;
+        for (host, _) in control_planes {
+            membership.listed.insert(
+                host.name.clone(),
+                Listed {
+                    members: members.clone(),
+                    joins: false,
+                },
+            );
+        }
+        Ok(membership)
+    }
+
+    /// The same for hosts that were looked at: a manifest that stands is kept as it is,
+    /// whoever has come and gone since, for etcd ignores the list once it has data, and a
+    /// change would restart it for nothing. A control plane without one joins the
+    /// others if they run.
+    ///
+    /// # Errors
+    /// An etcd that was whole once and doesn't answer now, so that nobody can
+    /// join it.
+    pub(crate) async fn decide(
+        cluster: &Cluster,
+        control_planes: &[&Surveyed],
+        known: Known,
+        list_members: impl AsyncFnOnce(&[&Surveyed]) -> Result<Vec<Member>, String>,
+    ) -> Result<Self, Error> {
+        if matches!(cluster.etcd, Etcd::External(_)) {
+            return Ok(Membership::default());
+        }
+        let (standing, new): (Vec<&Surveyed>, Vec<&Surveyed>) = control_planes
+            .iter()
+            .copied()
+            .partition(|one| listed(&one.gathered.facts).is_some());
+        if standing.is_empty() {
+            return Self::forming(cluster, &facts_of(control_planes));
+        }
+        let mut membership = Membership::default();
+        for one in &standing {
+            let listed = listed(&one.gathered.facts);
+            let named = listed.map(|listed| (one.host.name.clone(), listed));
+            membership.listed.extend(named);
+        }
+        if control_planes.len() < 2 || (new.is_empty() && !known.live) {
+            return Ok(membership);
+        }
+        match list_members(&standing).await {
+            Ok(members) => {
+                membership.join(&members, &new)?;
+                membership.find_learners(&members, &standing)?;
+            }
+            Err(_) if new.is_empty() => {}
+            Err(why) => membership.form_with(&new, known.was_whole, why)?,
+        }
+        Ok(membership)
+    }
+
+    /// New control planes join an etcd that runs, one after the other: each
+    /// lists those before it.
+    fn join(&mut self, known: &[Member], new: &[&Surveyed]) -> Result<(), Error> {
+        let mut members: Vec<EtcdMember> = known
+            .iter()
+            .filter_map(|member| {
+                Some(EtcdMember {
+                    // kubeadm, too, writes the number of a member without a name.
+                    name: match member.has_started() {
+                        true => member.name.clone(),
+                        false => member.hex(),
+                    },
+                    peer_url: member.peer_urls.first()?.clone(),
+                })
+            })
+            .collect();
+        for one in new {
+            let own = member(&one.host, &one.gathered.facts)?;
+            members.retain(|member| member.peer_url != own.peer_url);
+            members.push(own);
+            members.sort_by(|a, b| a.peer_url.cmp(&b.peer_url));
+            let listed = Listed {
+                members: members.clone(),
+                joins: true,
+            };
+            self.listed.insert(one.host.name.clone(), listed);
+            self.joining.insert(one.host.name.clone());
+        }
+        Ok(())
+    }
+
+    fn find_learners(&mut self, known: &[Member], standing: &[&Surveyed]) -> Result<(), Error> {
+        for one in standing {
+            let url = member(&one.host, &one.gathered.facts)?.peer_url;
+            let is_learner = |member: &&Member| member.is_learner && member.is_at(&url);
+            if known.iter().any(|member| is_learner(&member)) {
+                self.learners.insert(one.host.name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// A run that was cut short left some members, but no quorum: the others go
+    /// on as they would have. But an etcd that was whole once must not get an empty
+    /// member in the place of one that has forgotten its votes.
+    fn form_with(&mut self, new: &[&Surveyed], was_whole: bool, why: String) -> Result<(), Error> {
+        for one in new {
+            let own = member(&one.host, &one.gathered.facts)?;
+            let forming = self
+                .listed
+                .values()
+                .find(|listed| !listed.joins && listed.members.contains(&own));
+            let Some(listed) = forming.filter(|_| !was_whole).cloned() else {
+                return Err(Error::EtcdSilent {
+                    host: one.host.name.clone(),
+                    why,
+                });
+            };
+            self.listed.insert(one.host.name.clone(), listed);
+        }
+        Ok(())
+    }
+}
+
+/// A host's own member.
+fn member(host: &Host, facts: &Facts) -> Result<EtcdMember, Error> {
+    let address: IpAddr = endpoint::advertise_address(host, facts)?;
+    Ok(EtcdMember {
+        name: host.node_name.clone(),
+        peer_url: peer_url(address),
+    })
+}
+
+/// What a manifest that stands on a host lists.
+fn listed(facts: &Facts) -> Option<Listed> {
+    let members = parse_members(facts.etcd_initial_cluster.as_deref()?)?;
+    Some(Listed {
+        members,
+        joins: facts.etcd_initial_cluster_state.as_deref() == Some("existing"),
+    })
+    .filter(|_| facts.joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_manifest_lists_is_kept() {
+        let facts = |cluster: Option<&str>, state: Option<&str>| Facts {
+            joined: true,
+            etcd_initial_cluster: cluster.map(str::to_owned),
+            etcd_initial_cluster_state: state.map(str::to_owned),
+            ..Facts::default()
+        };
+        assert_eq!(listed(&facts(None, None)), None);
+        let both = "cp1=https://192.0.2.11:2380,cp2=https://192.0.2.12:2380";
+        let formed = listed(&facts(Some(both), None));
+        assert!(formed.is_some_and(|one| one.members.len() == 2 && !one.joins));
+        let joined = listed(&facts(Some(both), Some("existing")));
+        assert!(joined.is_some_and(|one| one.members[1].name == "cp2" && one.joins));
+        let elsewhere = Facts {
+            joined: false,
+            ..facts(Some(both), None)
+        };
+        assert_eq!(listed(&elsewhere), None);
+    }
+}

@@ -1,0 +1,10 @@
+//! What hosts and the API should hold: a function of the inventory, the PKI and what hosts said.
+
+pub(crate) mod artifacts;
+pub(crate) mod certificates;
+pub(crate) mod context;
+pub(crate) mod etcd_members;
+pub(crate) mod node;
+pub mod render;
+pub(crate) mod renewed;
+pub(crate) mod target;

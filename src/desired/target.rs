@@ -1,0 +1,39 @@
+//! A host as rendering sees it.
+
+use ipnet::IpNet;
+
+use crate::cluster::survey::Surveyed;
+use crate::host::Facts;
+use crate::inventory::Host;
+
+/// A host as rendering sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// What the inventory says.
+    pub(crate) host: &'a Host,
+    /// What the host told.
+    pub(crate) facts: &'a Facts,
+    /// Whether it has joined this cluster.
+    pub(crate) joined: bool,
+    /// Its Node's pod CIDRs; empty until it has some.
+    pub(crate) pod_cidrs: &'a [IpNet],
+}
+
+/// Hosts with their facts.
+pub(crate) fn facts_of<'a>(surveyed: &[&'a Surveyed]) -> Vec<(&'a Host, &'a Facts)> {
+    surveyed
+        .iter()
+        .map(|one| (&one.host, &one.gathered.facts))
+        .collect()
+}
+
+/// Whether a host has joined the cluster of this CA: its kubelet.conf works,
+/// and names this CA.
+pub(crate) fn owns(ca: &str, one: &Surveyed) -> bool {
+    use base64::Engine as _;
+    let theirs = one.gathered.kubelet_ca.as_deref().unwrap_or_default();
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(theirs)
+        .unwrap_or_default();
+    one.gathered.facts.joined && decoded.trim_ascii() == ca.as_bytes().trim_ascii()
+}

@@ -1,0 +1,355 @@
+//! From what hosts and API told to what has to be done. Writes nothing.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Node;
+
+use crate::cluster::api::ClusterApi;
+use crate::cluster::converge;
+use crate::cluster::survey::{Aside, Surveyed};
+use crate::desired::node;
+use crate::desired::renewed;
+use crate::desired::{context::Context, target::Target};
+use crate::host::{self, Observed, Resource};
+use crate::kubernetes::api::Health;
+use crate::kubernetes::upload_certs::CertificateKey;
+use crate::plan::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use std::io;
+
+/// A host, looked at.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    surveyed: Surveyed,
+    node: Option<Node>,
+    observed: Observed,
+}
+
+/// Looks at every host that takes part: one command each. What it looks for
+/// depends on the Node's pod CIDR, so the API is asked first where it answers.
+///
+/// # Errors
+/// The first control plane that can't be looked at; workers are set aside.
+pub(crate) async fn look(
+    run: &Run,
+    context: &Context,
+    live: Option<&Live>,
+    surveyed: Vec<Surveyed>,
+) -> Result<(Vec<Looked>, Vec<Aside>), Error> {
+    let taking_part = surveyed.into_iter().filter(|one| run.takes_part(&one.host));
+    let looks: Vec<_> = futures::stream::iter(taking_part)
+        .map(|one| async move {
+            let node = live
+                .and_then(|live| live.node(&one.host.node_name))
+                .cloned();
+            let resources = resources(context, &one, node.as_ref())?;
+            let resources: Vec<Resource> = resources.into_iter().map(|(_, r)| r).collect();
+            match converge::observe(&one, &resources).await {
+                Ok(observed) => Ok(Ok(Looked {
+                    surveyed: one,
+                    node,
+                    observed,
+                })),
+                Err(error) if one.host.is_control_plane() => Err(error.on(&one.host.name)),
+                Err(error) => {
+                    run.tracker.expect(Phase::Preflight, 1);
+                    run.tracker
+                        .part(Phase::Preflight)
+                        .failed(&one.host.name, &error);
+                    Ok(Err(Aside {
+                        host: one.host.name.clone(),
+                        error,
+                    }))
+                }
+            }
+        })
+        .buffered(run.options.parallel)
+        .try_collect()
+        .await?;
+    let (mut looked, mut aside) = (Vec::new(), Vec::new());
+    for look in looks {
+        match look {
+            Ok(one) => looked.push(one),
+            Err(one) => aside.push(one),
+        }
+    }
+    Ok((looked, aside))
+}
+
+/// Everything that a host should hold, as far as that is known yet.
+fn resources(
+    context: &Context,
+    one: &Surveyed,
+    node: Option<&Node>,
+) -> Result<Vec<(Phase, Resource)>, Error> {
+    let pod_cidrs = node.map(pod_cidrs).unwrap_or_default();
+    context.resources(&Target {
+        host: &one.host,
+        facts: &one.gathered.facts,
+        joined: context.owns(one),
+        pod_cidrs: &pod_cidrs,
+    })
+}
+
+/// Compares. Pure but for the API's dry runs.
+///
+/// # Errors
+/// What doesn't render, a host of another cluster, a part that can't stand
+/// alone, a refusal of the API.
+pub(crate) async fn make(
+    run: &Run,
+    context: &Arc<Context>,
+    control_planes: &[Surveyed],
+    live: Option<&Live>,
+    looked: &[Looked],
+) -> Result<Plan, Error> {
+    let mut work = Vec::with_capacity(looked.len());
+    for one in looked {
+        let name = &one.surveyed.host.name;
+        work.push(
+            work_on(run, context, live, one)
+                .await
+                .map_err(|error| error.on(name))?,
+        );
+    }
+    let mut objects = context.objects()?;
+    if needs_api(run).is_some() {
+        objects.insert(0, (Phase::ControlPlane, context.cluster_admins()?));
+    }
+    if run.uploads_certs() {
+        objects.extend(context.upload_certs_rbac()?);
+    }
+    let mut objects: Vec<_> = objects
+        .into_iter()
+        // Whatever needs the API sees to it that the admin may use it.
+        .filter(|(phase, _)| *phase == Phase::ControlPlane || run.has(*phase))
+        .collect();
+    let object_changes = match live {
+        Some(live) => {
+            super::objects::keep_replicas(&live.api, &mut objects).await?;
+            Some(super::objects::compare(&live.api, &objects).await?)
+        }
+        None => None,
+    };
+    if let Some(phase) = needs_api(run)
+        && live.is_none()
+        && !run.has(Phase::ControlPlane)
+    {
+        return Err(Error::NotAlone {
+            phase: phase.name(),
+            missing: "the API does not answer".into(),
+            hint: "run the phases before it first: --phases certs,hosts,control-plane".into(),
+        });
+    }
+    // The first control plane's credentials are in it: it stays while that one is away.
+    let complete = control_planes.len() == run.cluster.control_planes().count();
+    let kubeconfig = run.has(Phase::Kubeconfig) && complete && kubeconfig_differs(run, context)?;
+    let first = match live {
+        Some(live) => control_planes
+            .iter()
+            .find(|one| one.host.name == live.through),
+        None => control_planes.first(),
+    };
+    Ok(Plan {
+        certs: context.pki.decisions.clone(),
+        context: Arc::clone(context),
+        first: first.cloned().ok_or(Error::Interrupted)?,
+        control_planes: control_planes.to_vec(),
+        live: live.is_some(),
+        work,
+        objects,
+        object_changes,
+        certificate_key: certificate_key(run)?,
+        kubeconfig,
+    })
+}
+
+/// The first phase of a run that can't do without the API.
+pub(crate) fn needs_api(run: &Run) -> Option<Phase> {
+    [
+        Phase::UploadConfig,
+        Phase::UploadCerts,
+        Phase::BootstrapToken,
+        Phase::Addons,
+        Phase::Join,
+        Phase::Network,
+        Phase::Nodes,
+    ]
+    .into_iter()
+    .find(|phase| run.has(*phase))
+}
+
+async fn work_on(
+    run: &Run,
+    context: &Context,
+    live: Option<&Live>,
+    one: &Looked,
+) -> Result<Work, Error> {
+    let Looked {
+        surveyed,
+        node,
+        observed,
+    } = one;
+    let joins = !surveyed.host.is_control_plane() && !context.owns(surveyed);
+    let (mut now, mut later) = (Vec::new(), Vec::new());
+    let mut assumed = Vec::new();
+    let wanted = resources(context, surveyed, node.as_ref())?;
+    let today = jiff::Timestamp::now();
+    for (phase, resource) in renewed::left_alone(wanted, observed, &context.pki, today) {
+        if !run.has(phase) {
+            assumed.push((phase, resource));
+        } else if phase == Phase::Join && joins {
+            later.push(resource);
+        } else {
+            now.push(resource);
+        }
+    }
+    let cluster = &run.cluster.name;
+    refuse_alone(run, cluster, observed, assumed)?;
+    let prepare = host::diff(&now, observed, cluster)?;
+    let join = match later.is_empty() {
+        true => None,
+        false => Some(host::diff(&later, observed, cluster)?),
+    };
+    let (mut labels, mut taints, mut removed_taints) = (None, Vec::new(), Vec::new());
+    if let (Some(node), Some(live), true) = (node, live, run.has(Phase::Nodes)) {
+        let wanted = node::metadata(&run.cluster, &surveyed.host);
+        labels = live
+            .api
+            .applier()
+            .compare(std::slice::from_ref(&wanted))
+            .await?
+            .pop();
+        taints = node::missing_taints(&surveyed.host, node);
+        removed_taints = node::unwanted_taints(&surveyed.host, node);
+    }
+    let registers_again = live.is_some() && node.is_none() && context.owns(surveyed);
+    let registers = surveyed.host.is_control_plane() || !joins || join.is_some();
+    let waits_for_node =
+        node.is_none() && registers && (run.has(Phase::Network) || run.has(Phase::Nodes));
+    Ok(Work {
+        surveyed: surveyed.clone(),
+        prepare,
+        join,
+        join_resources: later,
+        node: node.clone(),
+        registers_again,
+        etcd: etcd_step(run, context, surveyed),
+        waits_for_node,
+        labels,
+        taints,
+        removed_taints,
+    })
+}
+
+/// What becomes of a control plane's etcd member, beside its files.
+fn etcd_step(run: &Run, context: &Context, one: &Surveyed) -> Option<EtcdStep> {
+    if !run.has(Phase::ControlPlane) || !one.host.is_control_plane() {
+        None
+    } else if context.etcd.joins(&one.host) {
+        Some(EtcdStep::Join)
+    } else if context.etcd.is_learner(&one.host) {
+        Some(EtcdStep::Promote)
+    } else {
+        None
+    }
+}
+
+/// A phase whose forerunners take no part must find their work done.
+fn refuse_alone(
+    run: &Run,
+    cluster: &str,
+    observed: &Observed,
+    assumed: Vec<(Phase, Resource)>,
+) -> Result<(), Error> {
+    for phase in [Phase::ControlPlane, Phase::Join] {
+        if !run.has(phase) {
+            continue;
+        }
+        for needed in run.options.selection.assumed(phase) {
+            let resources: Vec<_> = assumed
+                .iter()
+                .filter(|(owner, _)| *owner == needed)
+                .map(|(_, resource)| resource.clone())
+                .collect();
+            let changes = host::diff(&resources, observed, cluster)?.changes;
+            if let Some(first) = changes.first() {
+                return Err(Error::NotAlone {
+                    phase: phase.name(),
+                    missing: format!(
+                        "phase {} has still to {first}{}",
+                        needed.name(),
+                        match changes.len() {
+                            1 => String::new(),
+                            n => format!(", and {} more", n - 1),
+                        }
+                    ),
+                    hint: format!("add it: --phases {},{}", needed.name(), phase.name()),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks the API whether it is there, through the first control plane that
+/// answers, and what Nodes it knows.
+///
+/// # Errors
+/// An API that answers, but refuses.
+pub(crate) async fn live(
+    run: &Run,
+    context: &Context,
+    control_planes: &[&Surveyed],
+) -> Result<Option<Live>, Error> {
+    for one in control_planes.iter().filter(|one| context.owns(one)) {
+        let mut api = ClusterApi::of(run, &context.pki, one)?;
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(5), api.health("/livez"));
+        if let Ok(Health::Ok) = answer.await {
+            let nodes = match api.nodes().await {
+                // Whoever started it was cut short before the admin had any
+                // rights, or did nothing more.
+                Err(error) if error.is_forbidden() => {
+                    api = api.elevated().ok_or(error)?;
+                    api.nodes().await?
+                }
+                nodes => nodes?,
+            };
+            return Ok(Some(Live {
+                api,
+                nodes,
+                through: one.host.name.clone(),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// The key that a run encrypts with: the inventory's, or a new one. `None` if
+/// the run uploads nothing.
+fn certificate_key(run: &Run) -> Result<Option<CertificateKey>, Error> {
+    if !run.uploads_certs() {
+        return Ok(None);
+    }
+    Ok(Some(match &run.cluster.certificate_key {
+        Some(text) => CertificateKey::parse(text)?,
+        None => CertificateKey::generate()?,
+    }))
+}
+
+/// Whether the operator state holds another one, or none.
+fn kubeconfig_differs(run: &Run, context: &Context) -> Result<bool, Error> {
+    let path = run.state.kubeconfig();
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text != *context.admin_kubeconfig()?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(Error::File {
+            what: "read",
+            path,
+            source,
+        }),
+    }
+}

@@ -1,0 +1,33 @@
+//! What would become of certificates and keys.
+
+use pki::{Action, Pki, Request, Store};
+
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::{PHASES, Phase};
+
+/// What the store would do, without writing.
+///
+/// # Errors
+/// Files of the operator's that can't be used; what is missing for an external
+/// CA.
+pub(crate) fn plan_certificates(run: &Run, request: &Request) -> Result<Pki, Error> {
+    let pki = Store::new(run.state.dir()).plan(request)?;
+    if let Some(missing) = pki
+        .decisions
+        .iter()
+        .find(|decision| decision.action != Action::Kept)
+        && !run.has(Phase::Certs)
+    {
+        let asked = PHASES
+            .iter()
+            .map(|info| info.phase)
+            .find(|&phase| run.has(phase));
+        return Err(Error::NotAlone {
+            phase: asked.unwrap_or(Phase::ControlPlane).name(),
+            missing: format!("{} is not there yet", missing.file),
+            hint: "add the phase certs: --phases certs,…".into(),
+        });
+    }
+    Ok(pki)
+}

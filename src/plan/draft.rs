@@ -1,0 +1,225 @@
+//! Everything that planning reads: hosts connected, facts gathered, preflight
+//! passed, the state of hosts and API known.
+
+use crate::plan::certificates::plan_certificates;
+use std::sync::Arc;
+
+use crate::artifacts::Set;
+use crate::cluster::etcd::list_members;
+use crate::cluster::survey::{Aside, Surveyed, survey};
+use crate::desired::artifacts;
+use crate::desired::certificates;
+use crate::desired::etcd_members::{Known, Membership};
+use crate::desired::{context::Context, target::facts_of};
+use crate::host;
+use crate::kubernetes::api::{Health, node_ready};
+use crate::kubernetes::{Endpoints, Patches, Templates, Token, endpoint};
+use crate::plan::build::{self, Looked};
+use crate::plan::document::PlanDocument;
+use crate::plan::model::{Live, Plan};
+use crate::plan::preflight;
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use pki::Pki;
+
+/// What a plan is made from.
+pub struct Draft {
+    context: Arc<Context>,
+    control_planes: Vec<Surveyed>,
+    live: Option<Live>,
+    looked: Vec<Looked>,
+    request: pki::Request,
+    /// Hosts that take no further part.
+    pub aside: Vec<Aside>,
+    /// What preflight found, warnings included.
+    pub findings: Vec<host::preflight::Finding>,
+}
+
+impl Draft {
+    /// Connects, gathers, checks and looks: at most two commands per host.
+    /// Writes nothing, here or there.
+    ///
+    /// # Errors
+    /// Preflight errors, control planes that can't be reached, files of the
+    /// operator's that can't be used.
+    pub async fn new(run: &Run) -> Result<Self, Error> {
+        // Templates, patches and artifacts are the operator's: what is wrong
+        // with them should be said before a host is touched.
+        let templates = Templates::load(run.cluster.templates_dir.as_deref())?;
+        let patches = Patches::load(run.cluster.patches_dir.as_deref())?;
+        // Held until every host was looked at, for whoever fails on the way is a part of
+        // this phase.
+        run.tracker.expect(Phase::Preflight, 1);
+        let whole = run.tracker.part(Phase::Preflight);
+        let (surveyed, mut aside) = survey(run).await;
+        let control_planes: Vec<Surveyed> = surveyed
+            .iter()
+            .filter(|one| one.host.is_control_plane())
+            .cloned()
+            .collect();
+        if control_planes.is_empty() {
+            return Err(lost_control_plane(run, &mut aside));
+        }
+        let reached: Vec<&Surveyed> = control_planes.iter().collect();
+        let request = certificates::request(&run.cluster, &facts_of(&reached))?;
+        let pki = plan_certificates(run, &request)?;
+        let findings = preflight::check(run, pki.ca_cert(), &surveyed).await?;
+        let architectures = surveyed
+            .iter()
+            .map(|one| one.gathered.facts.arch.clone())
+            .collect();
+        let artifacts = artifacts::open(run, architectures).await?;
+        let mut context = context(run, pki, artifacts, templates, patches, &reached)?;
+        let live = build::live(run, &context, &reached).await?;
+        // As long as the others hold the cluster up, one that can't be reached hurts only
+        // itself. Without them nothing can be done about it, or about anything else.
+        let mut lost = aside.iter().filter(|one| is_control_plane(run, one));
+        if live.is_none() && lost.next().is_some() {
+            return Err(lost_control_plane(run, &mut aside));
+        }
+        for one in aside.iter().filter(|one| is_control_plane(run, one)) {
+            run.tracker.expect(Phase::Preflight, 1);
+            let part = run.tracker.part(Phase::Preflight);
+            part.failed(&one.host, &one.error);
+        }
+        let known = Known {
+            live: live.is_some(),
+            was_whole: run.state.kubeconfig().exists(),
+        };
+        context.etcd = Membership::decide(&run.cluster, &reached, known, async |standing| {
+            list_members(run, standing).await
+        })
+        .await?;
+        let (looked, more) = build::look(run, &context, live.as_ref(), surveyed).await?;
+        aside.extend(more);
+        drop(whole);
+        Ok(Draft {
+            context: Arc::new(context),
+            control_planes,
+            live,
+            looked,
+            request,
+            aside,
+            findings,
+        })
+    }
+
+    /// What would have to be done.
+    ///
+    /// # Errors
+    /// What doesn't render, hosts of another cluster, a part that can't stand
+    /// alone, a refusal of the API.
+    pub async fn plan(&self, run: &Run) -> Result<Plan, Error> {
+        build::make(
+            run,
+            &self.context,
+            &self.control_planes,
+            self.live.as_ref(),
+            &self.looked,
+        )
+        .await
+    }
+
+    /// The same as a document: to be shown or kept, not to be carried out.
+    ///
+    /// # Errors
+    /// As [`Draft::plan`].
+    pub async fn document(&self, run: &Run) -> Result<PlanDocument, Error> {
+        let context = Arc::new(self.context.with_placeholders()?);
+        let (live, looked) = (self.live.as_ref(), &self.looked);
+        let plan = build::make(run, &context, &self.control_planes, live, looked).await?;
+        crate::plan::draw::document(run, &plan, &self.aside)
+    }
+
+    /// Whether the API answers.
+    pub fn has_api(&self) -> bool {
+        self.live.is_some()
+    }
+
+    /// Whether the API knows a Node of that name, and it is Ready.
+    pub fn is_ready(&self, node: &str) -> bool {
+        let node = self.live.as_ref().and_then(|live| live.node(node));
+        node.is_some_and(|node| node_ready(node) == Health::Ok)
+    }
+
+    /// What the certificates of the control planes have to say.
+    pub(crate) fn certificate_request(&self) -> &pki::Request {
+        &self.request
+    }
+
+    /// Plans with these certificates from now on.
+    pub(crate) fn use_certificates(&mut self, pki: Arc<Pki>) {
+        self.context = Arc::new(Context {
+            pki,
+            ..Context::clone(&self.context)
+        });
+    }
+}
+
+fn context(
+    run: &Run,
+    pki: Pki,
+    artifacts: Set,
+    templates: Templates,
+    patches: Patches,
+    control_planes: &[&Surveyed],
+) -> Result<Context, Error> {
+    let first = control_planes.first().ok_or_else(|| Error::Usage {
+        message: "no control plane takes part".into(),
+        hint: None,
+    })?;
+    let facts = |host: &crate::inventory::Host| {
+        control_planes
+            .iter()
+            .find(|one| one.host.name == host.name)
+            .map(|one| &one.gathered.facts)
+    };
+    Ok(Context {
+        cluster: Arc::new(artifacts::fit(&run.cluster, &artifacts)),
+        endpoints: Endpoints::of(&run.cluster, facts)?,
+        first_address: first_address(run, first)?,
+        first_facts: first.gathered.facts.clone(),
+        pki: Arc::new(pki),
+        artifacts: Some(Arc::new(artifacts)),
+        templates: Arc::new(templates),
+        patches: Arc::new(patches),
+        token: Token::generate()?,
+        etcd: Membership::default(),
+    })
+}
+
+/// What the inventory's first control plane advertises. One that can't be
+/// reached for now must not lose its place to the next.
+fn first_address(run: &Run, first: &Surveyed) -> Result<std::net::IpAddr, Error> {
+    let known = run.cluster.control_planes().next().and_then(|host| {
+        let written = host.advertise_address.or_else(|| host.address.parse().ok());
+        written.filter(|_| host.name != first.host.name)
+    });
+    match known {
+        Some(address) => Ok(address),
+        None => Ok(endpoint::advertise_address(
+            &first.host,
+            &first.gathered.facts,
+        )?),
+    }
+}
+
+fn is_control_plane(run: &Run, one: &Aside) -> bool {
+    let mut control_planes = run.cluster.control_planes();
+    control_planes.any(|host| host.name == one.host)
+}
+
+/// What to say of the first control plane that can't be reached.
+fn lost_control_plane(run: &Run, aside: &mut Vec<Aside>) -> Error {
+    match aside.iter().position(|one| is_control_plane(run, one)) {
+        Some(at) => {
+            let one = aside.swap_remove(at);
+            one.error.on(&one.host)
+        }
+        None => Error::Usage {
+            message: "no control plane takes part".into(),
+            hint: None,
+        },
+    }
+}

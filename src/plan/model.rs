@@ -1,0 +1,319 @@
+//! What `apply` would do: exactly this, and nothing else.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use k8s_openapi::api::core::v1::Node;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
+use crate::inventory::Host;
+use crate::kubernetes::api::ObjectChange;
+use crate::kubernetes::api::{Health, node_ready};
+use crate::kubernetes::network::pod_network;
+use crate::kubernetes::upload_certs::CertificateKey;
+use crate::run::error::Error;
+use pki::{Action, Decision};
+
+use crate::cluster::api::ClusterApi;
+use crate::cluster::survey::Surveyed;
+use crate::desired::{context::Context, target::Target};
+use crate::run::Run;
+use crate::run::phase::Phase;
+
+/// Everything that a run would do.
+#[derive(Debug)]
+pub struct Plan {
+    /// What every host and object is rendered from.
+    pub(crate) context: Arc<Context>,
+    /// Certificates and keys, each with what would become of it.
+    pub certs: Vec<Decision>,
+    /// The control plane that the run speaks to, whether or not it takes part.
+    pub(crate) first: Surveyed,
+    /// Every control plane that was reached.
+    pub(crate) control_planes: Vec<Surveyed>,
+    /// Whether there is a cluster already: then its control planes are changed
+    /// one at a time.
+    pub(crate) live: bool,
+    /// Work on each host that takes part.
+    pub work: Vec<Work>,
+    /// The objects that the cluster should hold, by phase.
+    pub(crate) objects: Vec<(Phase, Value)>,
+    /// Which of them would change, by phase; `None` as long as the API doesn't
+    /// answer, for then nobody can know.
+    pub object_changes: Option<Vec<(Phase, ObjectChange)>>,
+    /// What the shared certificates would be encrypted with; `None` if they are
+    /// not to be uploaded.
+    pub certificate_key: Option<CertificateKey>,
+    /// Whether the admin kubeconfig would be written.
+    pub kubeconfig: bool,
+}
+
+/// Work on one host.
+#[derive(Debug)]
+pub struct Work {
+    /// The host and its session.
+    pub surveyed: Surveyed,
+    /// What can be done at once.
+    pub prepare: HostPlan,
+    /// What makes it join, for a worker that hasn't; it waits for the API.
+    pub join: Option<HostPlan>,
+    /// The resources behind `join`: another look is taken right before.
+    pub(crate) join_resources: Vec<Resource>,
+    /// Its Node, if the API knows one.
+    pub node: Option<Node>,
+    /// Whether it has joined, but the API has lost its Node: its kubelet
+    /// registers again when it starts.
+    pub registers_again: bool,
+    /// Whether its pod network, labels or taints have to wait until it has
+    /// registered.
+    pub waits_for_node: bool,
+    /// What becomes of its etcd member.
+    pub etcd: Option<EtcdStep>,
+    /// Labels that would change.
+    pub labels: Option<ObjectChange>,
+    /// Taints that the Node lacks.
+    pub taints: Vec<String>,
+    /// Taints of the Node that have left the inventory.
+    pub removed_taints: Vec<String>,
+}
+
+/// What becomes of the etcd member of a control plane whose cluster lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EtcdStep {
+    /// It joins as a learner, and is promoted once it has caught up.
+    Join,
+    /// It runs as a learner, and is promoted.
+    Promote,
+}
+
+impl Work {
+    /// Whether a node that the cluster counts on is disturbed: its kubelet, or what
+    /// that needs, is started anew.
+    pub(crate) fn disturbs(&self) -> bool {
+        let mut changes = self.prepare.changes.iter();
+        let restarts =
+            |change: &Change| change.action == HostAction::Restart && change.kind == Kind::Unit;
+        self.node.is_some() && changes.any(restarts)
+    }
+
+    /// Whether a part of its control plane is.
+    pub(crate) fn restarts_control_plane(&self) -> bool {
+        self.prepare
+            .changes
+            .iter()
+            .any(|change| change.action == HostAction::Restart && change.kind == Kind::StaticPod)
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.surveyed.host
+    }
+
+    /// The host's name.
+    pub fn name(&self) -> &str {
+        &self.surveyed.host.name
+    }
+
+    /// Whether it carries the control plane.
+    pub fn is_control_plane(&self) -> bool {
+        self.surveyed.host.is_control_plane()
+    }
+
+    /// Whether its Node is not there yet: network, labels and taints wait for
+    /// it.
+    pub fn is_new(&self) -> bool {
+        self.node.is_none()
+    }
+
+    /// The packages that have to be there before anybody can know the container
+    /// runtime's version, and with it the form of its configuration.
+    pub(crate) fn runtime_packages(&self) -> Vec<&str> {
+        let installs = |name: &&str| name.starts_with("containerd");
+        let packages: Vec<&str> = self
+            .prepare
+            .changes
+            .iter()
+            .filter(|change| change.action == HostAction::Install && change.kind == Kind::Package)
+            .map(|change| change.name.as_str())
+            .collect();
+        if packages.iter().any(installs) {
+            packages
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether its kubelet starts anew.
+    pub(crate) fn restarts_kubelet(&self) -> bool {
+        self.prepare.changes.iter().any(|change| {
+            matches!(change.action, HostAction::Restart | HostAction::Start)
+                && change.name == "kubelet.service"
+        })
+    }
+
+    /// Whether labels, annotations or taints of its Node would change.
+    pub(crate) fn changes_node(&self) -> bool {
+        self.labels.is_some() || !self.taints.is_empty() || !self.removed_taints.is_empty()
+    }
+
+    /// Whether a node that is down is put right: its kubelet doesn't run, or the API knows
+    /// that something is wrong with it.
+    pub(crate) fn mends(&self) -> bool {
+        let stopped =
+            self.prepare.changes.iter().any(|change| {
+                change.action == HostAction::Start && change.name == "kubelet.service"
+            });
+        let down = |node: &Node| stopped || node_ready(node) != Health::Ok;
+        !self.prepare.changes.is_empty() && self.node.as_ref().is_some_and(down)
+    }
+
+    /// How many things are to be done on it or with its Node.
+    pub fn count(&self) -> usize {
+        self.prepare.changes.len()
+            + self.join.as_ref().map_or(0, |plan| plan.changes.len())
+            + usize::from(self.waits_for_node)
+            + usize::from(self.registers_again)
+            + usize::from(self.etcd.is_some())
+            + usize::from(self.labels.is_some())
+            + self.taints.len()
+            + self.removed_taints.len()
+    }
+
+    /// Whether nothing is to be done on it or with its Node.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+}
+
+impl Plan {
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// How many things would change, as far as that is known: the network of a
+    /// node that hasn't registered yet counts as one.
+    pub fn count(&self) -> usize {
+        let certs = self
+            .certs
+            .iter()
+            .filter(|decision| decision.action != Action::Kept)
+            .count();
+        let hosts: usize = self.work.iter().map(|work| work.count()).sum();
+        let objects = match &self.object_changes {
+            Some(changes) => changes.len(),
+            None => self.objects.len(),
+        };
+        let uploads = usize::from(self.certificate_key.is_some());
+        certs + hosts + objects + uploads + usize::from(self.kubeconfig)
+    }
+
+    /// The control plane that the run speaks to.
+    pub(crate) fn first(&self) -> &Surveyed {
+        &self.first
+    }
+
+    /// Whether `host` is a control plane that the cluster doesn't have yet.
+    pub(crate) fn is_new_control_plane(&self, host: &Host) -> bool {
+        let mut reached = self.control_planes.iter();
+        reached.any(|one| one.host.name == host.name && !self.context.owns(one))
+    }
+
+    /// Whether certificates would be made or reissued.
+    pub fn changes_certs(&self) -> bool {
+        self.certs
+            .iter()
+            .any(|decision| decision.action != Action::Kept)
+    }
+
+    /// Whether `kubeadm join --control-plane` works here: kubeadm refuses it in a
+    /// cluster whose kubeadm-config names no endpoint.
+    pub fn control_planes_join_by_hand(&self) -> bool {
+        let context = &self.context;
+        context.endpoints.for_kubeadm(&context.cluster).is_some()
+    }
+
+    /// Whether pods get their network from us, host by host.
+    pub(crate) fn bridge(&self) -> bool {
+        pod_network(&self.context.cluster).needs_pod_cidr()
+    }
+
+    /// What can be done at once on a host whose facts have changed since the
+    /// plan was made: a container runtime was installed.
+    pub(crate) fn prepared_again(
+        &self,
+        run: &Run,
+        work: &Work,
+        facts: &Facts,
+    ) -> Result<Vec<Resource>, Error> {
+        let resources = self.context.resources(&Target {
+            host: work.host(),
+            facts,
+            joined: work.join.is_none(),
+            pod_cidrs: &work.node.as_ref().map(pod_cidrs).unwrap_or_default(),
+        })?;
+        Ok(resources
+            .into_iter()
+            .filter(|(phase, _)| run.has(*phase))
+            .filter(|(phase, _)| *phase != Phase::Join || work.join.is_none())
+            .map(|(_, resource)| resource)
+            .collect())
+    }
+
+    /// What a node gets once it has registered: files that hold its pod CIDR,
+    /// and the end of its bootstrap kubeconfig.
+    pub(crate) fn after_registration(
+        &self,
+        run: &Run,
+        work: &Work,
+        pod_cidrs: &[IpNet],
+    ) -> Result<Vec<Resource>, Error> {
+        let resources = self.context.resources(&Target {
+            host: work.host(),
+            facts: &work.surveyed.gathered.facts,
+            joined: true,
+            pod_cidrs,
+        })?;
+        Ok(resources
+            .into_iter()
+            .filter(|(phase, _)| run.has(*phase))
+            .filter(|(phase, resource)| {
+                *phase == Phase::Network || matches!(resource, Resource::Absent { .. })
+            })
+            .map(|(_, resource)| resource)
+            .collect())
+    }
+}
+
+/// A cluster whose API answers.
+pub(crate) struct Live {
+    /// Clients.
+    pub(crate) api: ClusterApi,
+    /// The control plane that it was reached through.
+    pub(crate) through: String,
+    /// Every Node.
+    pub(crate) nodes: Vec<Node>,
+}
+
+impl Live {
+    /// The Node of that name.
+    pub(crate) fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes
+            .iter()
+            .find(|node| node.metadata.name.as_deref() == Some(name))
+    }
+}
+
+/// Pod CIDRs of a Node.
+pub(crate) fn pod_cidrs(node: &Node) -> Vec<IpNet> {
+    let spec = node.spec.as_ref();
+    spec.and_then(|spec| spec.pod_cidrs.as_deref())
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|cidr| cidr.parse().ok())
+        .collect()
+}

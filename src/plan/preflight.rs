@@ -1,0 +1,198 @@
+//! The checks on every host, and what becomes of their findings.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+
+use crate::cluster::endpoint;
+use crate::cluster::survey::{Aside, Surveyed, survey};
+use crate::host;
+use crate::host::preflight::{
+    Connection, Finding, Severity, Subject, check_reachability, check_virtual_address,
+    parse_reachability, reachability as reachability_script, required_connections, virtual_address,
+};
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use ssh::{Output, RunOptions};
+
+/// Time for one host to try every port that it needs; each has two seconds.
+const REACH_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Checks every host, and refuses if there are errors.
+///
+/// # Errors
+/// [`Error::Preflight`], once the findings have been told.
+pub(crate) async fn check(
+    run: &Run,
+    ca: &str,
+    surveyed: &[Surveyed],
+) -> Result<Vec<Finding>, Error> {
+    if !run.has(Phase::Preflight) {
+        return Ok::<_, Error>(Vec::new());
+    }
+    let findings = findings(run, ca, surveyed).await?;
+    for warning in warnings(&findings) {
+        run.events().warn(warning);
+    }
+    let errors = findings
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .count();
+    if errors > 0 {
+        return Err(Error::Preflight { errors, findings });
+    }
+    Ok(findings)
+}
+
+/// The warnings, one line for all hosts that share it.
+fn warnings(findings: &[Finding]) -> Vec<String> {
+    let mut shared: Vec<(&Finding, Vec<&str>)> = Vec::new();
+    for finding in findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Warning)
+    {
+        let same = |other: &Finding| {
+            (&other.check, &other.message, &other.remedy)
+                == (&finding.check, &finding.message, &finding.remedy)
+        };
+        match shared.iter_mut().find(|(other, _)| same(other)) {
+            Some((_, hosts)) => hosts.push(&finding.host),
+            None => shared.push((finding, vec![&finding.host])),
+        }
+    }
+    shared
+        .into_iter()
+        .map(|(finding, hosts)| {
+            Finding {
+                host: hosts.join(", "),
+                ..finding.clone()
+            }
+            .to_string()
+        })
+        .collect()
+}
+
+/// What `preflight` shows.
+#[derive(Debug)]
+pub struct Report {
+    /// Hosts that answered, in the inventory's order.
+    pub hosts: Vec<String>,
+    /// Hosts that didn't.
+    pub aside: Vec<Aside>,
+    /// What the checks found.
+    pub findings: Vec<Finding>,
+}
+
+/// Connects, gathers and checks; refuses nothing.
+///
+/// # Errors
+/// A control plane that can't be reached.
+pub async fn report(run: &Run) -> Result<Report, Error> {
+    let (surveyed, aside) = survey(run).await;
+    let control_planes: Vec<&Surveyed> = surveyed
+        .iter()
+        .filter(|one| one.host.is_control_plane())
+        .collect();
+    let pki = super::certificates::plan_certificates(
+        run,
+        &crate::desired::certificates::request(
+            &run.cluster,
+            &crate::desired::target::facts_of(&control_planes),
+        )?,
+    )?;
+    let mut findings = findings(run, pki.ca_cert(), &surveyed).await?;
+    findings.retain(|finding| finding.severity != Severity::Passed);
+    Ok(Report {
+        hosts: surveyed.iter().map(|one| one.host.name.clone()).collect(),
+        aside,
+        findings,
+    })
+}
+
+/// What the checks find, on every host.
+async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Finding>, Error> {
+    let subjects: Vec<Subject<'_>> = surveyed
+        .iter()
+        .map(|one| Subject {
+            host: &one.host,
+            gathered: &one.gathered,
+            owned: host::preflight::belongs(&run.cluster, &one.gathered, Some(ca.as_bytes())),
+        })
+        .collect();
+    let mut findings = host::preflight::check(&run.cluster, &subjects);
+    findings.extend(reachability(run, &subjects, surveyed).await?);
+    let control_planes = subjects
+        .iter()
+        .zip(surveyed)
+        .filter(|(subject, _)| subject.host.is_control_plane())
+        .map(|(subject, one)| (subject, &one.session))
+        .collect();
+    findings.extend(crate::cluster::external_etcd::findings(run, control_planes).await?);
+    let of_cluster = subjects
+        .iter()
+        .zip(surveyed)
+        .find(|(subject, _)| subject.owned && subject.host.is_control_plane());
+    if let Some((subject, one)) = of_cluster {
+        let name = &subject.host.name;
+        findings.extend(endpoint::finding(&run.cluster, ca, name, &one.session).await);
+    }
+    Ok(findings)
+}
+
+/// Whether new hosts reach, and can be reached by, those that need each other, and
+/// nobody answers yet where kube-vip shall. Hosts that work together already have
+/// proved it, and cost no command.
+async fn reachability(
+    run: &Run,
+    subjects: &[Subject<'_>],
+    surveyed: &[Surveyed],
+) -> Result<Vec<Finding>, Error> {
+    let new: BTreeSet<&str> = subjects
+        .iter()
+        .filter(|subject| !subject.owned)
+        .map(|subject| subject.host.name.as_str())
+        .collect();
+    let connections: Vec<Connection> = required_connections(&run.cluster, subjects)
+        .into_iter()
+        .filter(|one| new.contains(one.from.as_str()) || new.contains(one.to.as_str()))
+        .collect();
+    let attempt = virtual_address(&run.cluster, subjects);
+    let probes = subjects.iter().zip(surveyed).map(|(subject, one)| {
+        let from = &subject.host.name;
+        let own: Vec<Connection> = connections
+            .iter()
+            .filter(|one| one.from == *from)
+            .cloned()
+            .collect();
+        let attempt = attempt.as_ref().filter(|attempt| attempt.from == *from);
+        async move {
+            if own.is_empty() && attempt.is_none() {
+                return Ok::<_, Error>(Vec::new());
+            }
+            let options = RunOptions {
+                timeout: REACH_TIMEOUT,
+                ..RunOptions::default()
+            };
+            let script = reachability_script(own.iter().chain(attempt));
+            let output = one
+                .session
+                .run(&script, &options)
+                .await
+                .map_err(Error::from);
+            let parse = |output: Output| Ok(parse_reachability(&output.stdout)?);
+            let probes = output.and_then(parse).map_err(|error| error.on(from))?;
+            let mut findings = check_reachability(subject, &own, &probes);
+            if let Some(attempt) = attempt {
+                findings.extend(check_virtual_address(subjects, attempt, &probes));
+            }
+            Ok(findings)
+        }
+    });
+    let found: Vec<Vec<Finding>> = futures::stream::iter(probes)
+        .buffered(run.options.parallel)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}

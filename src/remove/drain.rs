@@ -1,0 +1,495 @@
+//! A node is emptied before it goes, as `kubectl drain` does it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::kubernetes::api::ApiError;
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::tracker::Part;
+use text::terminal::escape;
+
+/// Who has cordoned a Node: a run that was killed leaves the mark, so that the
+/// next one knows that the cordon isn't an operator's.
+const MARK: &str = "clusterctl.rs/cordoned-by";
+
+/// What makes a pod a copy of a file on its node.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// Between two looks at the pods that are left.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long nothing may move before the operator is told what is in the way.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How many evictions are asked for at once.
+const AT_ONCE: usize = 16;
+
+/// How a node is drained.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DrainOptions {
+    /// How long pods may take to go.
+    pub(crate) timeout: Duration,
+    /// Also pods that nobody makes anew, and data in `emptyDir` volumes.
+    pub(crate) force: bool,
+}
+
+/// What becomes of a pod.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// It stays: a DaemonSet would bring it back, or it is a file on the node.
+    Stays,
+    /// It is evicted.
+    Goes,
+    /// Something is lost with it: what.
+    Loses(&'static str),
+}
+
+/// Refuses to drain a node whose pods would lose something, before anything is
+/// changed.
+///
+/// # Errors
+/// [`Error::Refused`] with the pods; what the API says.
+pub(crate) async fn check(client: &kube::Client, node: &str, force: bool) -> Result<(), Error> {
+    if force {
+        return Ok(());
+    }
+    let losing: Vec<String> = pods_on(client, node)
+        .await?
+        .iter()
+        .filter_map(|pod| match fate(pod) {
+            Fate::Loses(what) => Some(format!("{}: {what}", name(pod))),
+            Fate::Stays | Fate::Goes => None,
+        })
+        .collect();
+    match losing.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Refused {
+            message: format!(
+                "draining node {node} would lose what can't be had back{}",
+                lines(&losing)
+            ),
+            hint: "move what matters elsewhere, or pass --force to lose it".into(),
+        }),
+    }
+}
+
+/// Cordons a node and evicts its pods until none is left that has to go. If that
+/// doesn't work, or is interrupted, the node takes pods again, unless somebody
+/// else had cordoned it.
+///
+/// # Errors
+/// [`Error::Drain`] with the pods that stay; [`Error::Interrupted`].
+pub(crate) async fn drain(
+    run: &Run,
+    client: &kube::Client,
+    host: &str,
+    node: &str,
+    options: DrainOptions,
+    part: &Part,
+) -> Result<(), Error> {
+    part.doing(host, "cordoning");
+    let ours = cordon(client, node).await?;
+    let drained = tokio::select! {
+        drained = empty(run, client, host, node, options, part) => drained,
+        () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
+    };
+    let Err(error) = drained else { return Ok(()) };
+    if ours {
+        give_back(run, client, node).await;
+    }
+    Err(error)
+}
+
+/// Lets a node that doesn't leave after all take pods again. That this fails must not
+/// hide why it doesn't leave.
+pub(crate) async fn give_back(run: &Run, client: &kube::Client, node: &str) {
+    if let Err(left) = uncordon(client, node).await {
+        run.events().warn(format!(
+            "node {node} stays cordoned ({left}): kubectl uncordon {node}"
+        ));
+    }
+}
+
+/// Makes a node take no more pods. Says whether the cordon is ours.
+async fn cordon(client: &kube::Client, node: &str) -> Result<bool, Error> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let read = nodes.get(node).await;
+    let live = read.map_err(ApiError::request(format!("read node {node}")))?;
+    let cordoned = live.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
+    if cordoned {
+        let annotations = live.metadata.annotations.unwrap_or_default();
+        return Ok(annotations.contains_key(MARK));
+    }
+    patch(
+        client,
+        node,
+        &json!({
+            "metadata": {"annotations": {MARK: "remove-node"}},
+            "spec": {"unschedulable": true},
+        }),
+    )
+    .await
+    .map_err(ApiError::request(format!("cordon node {node}")))?;
+    Ok(true)
+}
+
+/// Lets a node take pods again.
+pub(crate) async fn uncordon(client: &kube::Client, node: &str) -> Result<(), Error> {
+    let undo = json!({
+        "metadata": {"annotations": {MARK: null}},
+        "spec": {"unschedulable": null},
+    });
+    Ok(patch(client, node, &undo)
+        .await
+        .map_err(ApiError::request(format!("uncordon node {node}")))?)
+}
+
+async fn patch(client: &kube::Client, node: &str, with: &serde_json::Value) -> kube::Result<()> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let patch = Patch::Merge(with);
+    nodes
+        .patch(node, &PatchParams::default(), &patch)
+        .await
+        .map(|_| ())
+}
+
+/// Evicts until nothing is left to evict.
+async fn empty(
+    run: &Run,
+    client: &kube::Client,
+    host: &str,
+    node: &str,
+    options: DrainOptions,
+    part: &Part,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + options.timeout;
+    // Why each pod is still there, by name.
+    let mut left: BTreeMap<String, String> = BTreeMap::new();
+    let mut unheard = None;
+    let mut patience = Patience::default();
+    loop {
+        match tokio::time::timeout_at(deadline, pods_on(client, node)).await {
+            Ok(Ok(pods)) => {
+                unheard = None;
+                let pods: Vec<Pod> = pods
+                    .into_iter()
+                    .filter(|pod| fate(pod) != Fate::Stays)
+                    .collect();
+                if pods.is_empty() {
+                    return Ok(());
+                }
+                let losing = pods.iter().find(|pod| matches!(fate(pod), Fate::Loses(_)));
+                if let Some(pod) = losing.filter(|_| !options.force) {
+                    // It came after the check.
+                    let why = format!("{}: it would be lost", name(pod));
+                    return Err(failed(
+                        node,
+                        "it has got a pod that needs --force",
+                        vec![why],
+                    ));
+                }
+                part.doing(host, format!("draining: {} left", count(pods.len())));
+                if patience.ends(pods.len(), Instant::now()) {
+                    let patient = options.timeout.as_secs();
+                    run.events().note(format!(
+                        "{host}: not empty yet, waiting up to {patient} s (--timeout){}",
+                        lines(&reasons(&left))
+                    ));
+                }
+                let round = evict_all(client, &pods);
+                match tokio::time::timeout_at(deadline, round).await {
+                    Ok(answers) => left = answers?,
+                    // Those that were asked for may be under way.
+                    Err(_) => left.retain(|pod, _| pods.iter().any(|one| name(one) == *pod)),
+                }
+            }
+            Ok(Err(error)) if !error.is_transient() => return Err(error.into()),
+            Ok(Err(error)) => unheard = Some(error.to_string()),
+            Err(_) => {}
+        }
+        if Instant::now() + PAUSE >= deadline {
+            let mut pods = reasons(&left);
+            pods.extend(unheard);
+            let why = format!(
+                "it was not empty within {} s (--timeout)",
+                options.timeout.as_secs()
+            );
+            return Err(failed(node, &why, pods));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Whether it is time to say what is being waited for: once for every wait in
+/// which nothing moves.
+#[derive(Debug, Default)]
+struct Patience {
+    waiting: Option<(usize, Instant)>,
+    told: bool,
+}
+
+impl Patience {
+    fn ends(&mut self, pods: usize, now: Instant) -> bool {
+        match self.waiting {
+            Some((before, since)) if before == pods => {
+                let ends = !self.told && now.duration_since(since) >= QUIET;
+                self.told |= ends;
+                ends
+            }
+            _ => {
+                *self = Patience {
+                    waiting: Some((pods, now)),
+                    told: false,
+                };
+                false
+            }
+        }
+    }
+}
+
+fn reasons(left: &BTreeMap<String, String>) -> Vec<String> {
+    left.iter()
+        .map(|(pod, why)| format!("{pod}: {why}"))
+        .collect()
+}
+
+fn count(pods: usize) -> String {
+    text::count(pods, "pod")
+}
+
+fn failed(node: &str, why: &str, pods: Vec<String>) -> Error {
+    Error::Drain {
+        node: node.to_owned(),
+        why: format!("{why}{}", lines(&pods)),
+    }
+}
+
+fn lines(pods: &[String]) -> String {
+    pods.iter()
+        .map(|pod| format!("\n  {}", escape(pod)))
+        .collect()
+}
+
+/// Asks for every pod to be evicted. Comes back with those that are still
+/// there, and why.
+async fn evict_all(client: &kube::Client, pods: &[Pod]) -> Result<BTreeMap<String, String>, Error> {
+    let answers: Vec<Result<Option<(String, String)>, Error>> = futures::stream::iter(pods)
+        .map(|pod| async move {
+            let why = match pod.metadata.deletion_timestamp {
+                Some(_) => Some("it is told to end, and has not".to_owned()),
+                None => evict(client, pod).await?,
+            };
+            Ok(why.map(|why| (name(pod), why)))
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let left: Result<Vec<Option<(String, String)>>, Error> = answers.into_iter().collect();
+    Ok(left?.into_iter().flatten().collect())
+}
+
+/// Asks for one pod to be evicted. `Some` if it may not go now: why.
+async fn evict(client: &kube::Client, pod: &Pod) -> Result<Option<String>, Error> {
+    let meta = &pod.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or("default");
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let params = EvictParams {
+        delete_options: Some(DeleteParams {
+            // Never the one that has come in its place.
+            preconditions: Some(Preconditions {
+                uid: meta.uid.clone(),
+                ..Preconditions::default()
+            }),
+            ..DeleteParams::default()
+        }),
+        ..EvictParams::default()
+    };
+    let error = match pods
+        .evict(meta.name.as_deref().unwrap_or_default(), &params)
+        .await
+    {
+        Ok(_) => return Ok(Some("it is told to end, and has not".into())),
+        Err(error) => error,
+    };
+    match &error {
+        // Gone, or another one by now.
+        kube::Error::Api(status) if matches!(status.code, 404 | 409) => Ok(None),
+        // A budget forbids it, more than one does, or its namespace is on its way out.
+        kube::Error::Api(status) if matches!(status.code, 403 | 429 | 500) => {
+            Ok(Some(status.message.clone()))
+        }
+        _ => {
+            let error = ApiError::request(format!("evict pod {}", name(pod)))(error);
+            match error.is_transient() {
+                true => Ok(Some(error.to_string())),
+                false => Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Deletes every pod of a node that will never come back, so that they start
+/// elsewhere. Comes back with those that nobody makes anew.
+///
+/// # Errors
+/// What the API says.
+pub(crate) async fn abandon(client: &kube::Client, node: &str) -> Result<Vec<String>, Error> {
+    let mut lost = Vec::new();
+    for pod in pods_on(client, node).await? {
+        if mirrored(&pod) {
+            continue;
+        }
+        if controller(&pod).is_none() && !finished(&pod) {
+            lost.push(name(&pod));
+        }
+        let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let own = pod.metadata.name.as_deref().unwrap_or_default();
+        let now = DeleteParams::default().grace_period(0);
+        match pods.delete(own, &now).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => {
+                let what = format!("delete pod {}", name(&pod));
+                return Err(ApiError::request(what)(error).into());
+            }
+        }
+    }
+    Ok(lost)
+}
+
+async fn pods_on(client: &kube::Client, node: &str) -> Result<Vec<Pod>, ApiError> {
+    let pods: Api<Pod> = Api::all(client.clone());
+    let here = ListParams::default().fields(&format!("spec.nodeName={node}"));
+    let list = pods.list(&here).await;
+    let list = list.map_err(ApiError::request(format!("list pods of node {node}")))?;
+    Ok(list.items)
+}
+
+/// `namespace/name`.
+fn name(pod: &Pod) -> String {
+    format!(
+        "{}/{}",
+        pod.metadata.namespace.as_deref().unwrap_or("default"),
+        pod.metadata.name.as_deref().unwrap_or_default()
+    )
+}
+
+fn mirrored(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    annotations.is_some_and(|annotations| annotations.contains_key(MIRROR))
+}
+
+/// The kind of whatever makes the pod anew.
+fn controller(pod: &Pod) -> Option<&str> {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| owner.kind.as_str())
+}
+
+fn finished(pod: &Pod) -> bool {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+fn fate(pod: &Pod) -> Fate {
+    if mirrored(pod) || controller(pod) == Some("DaemonSet") {
+        return Fate::Stays;
+    }
+    if finished(pod) {
+        return Fate::Goes;
+    }
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref());
+    let scratch = |volumes: &[k8s_openapi::api::core::v1::Volume]| {
+        volumes.iter().any(|volume| volume.empty_dir.is_some())
+    };
+    match controller(pod) {
+        None => Fate::Loses("no controller makes it anew"),
+        Some(_) if volumes.is_some_and(scratch) => Fate::Loses("it keeps data in an emptyDir"),
+        Some(_) => Fate::Goes,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn pod(value: serde_json::Value) -> Pod {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn each_pod_has_its_fate() {
+        let owned = |kind: &str| {
+            json!({"name": "a", "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": kind, "name": "x", "uid": "u", "controller": true,
+            }]})
+        };
+        let bare = json!({"name": "a"});
+        let scratch = json!({"containers": [], "volumes": [{"name": "v", "emptyDir": {}}]});
+        let none = json!({"containers": []});
+        for (metadata, spec, phase, expected) in [
+            (owned("ReplicaSet"), &none, "Running", Fate::Goes),
+            (owned("DaemonSet"), &scratch, "Running", Fate::Stays),
+            (
+                json!({"name": "a", "annotations": {MIRROR: "x"}}),
+                &none,
+                "Running",
+                Fate::Stays,
+            ),
+            (
+                bare.clone(),
+                &none,
+                "Running",
+                Fate::Loses("no controller makes it anew"),
+            ),
+            (bare.clone(), &scratch, "Succeeded", Fate::Goes),
+            (
+                owned("StatefulSet"),
+                &scratch,
+                "Running",
+                Fate::Loses("it keeps data in an emptyDir"),
+            ),
+            (owned("Job"), &scratch, "Failed", Fate::Goes),
+        ] {
+            let pod = pod(json!({
+                "metadata": metadata, "spec": spec, "status": {"phase": phase},
+            }));
+            assert_eq!(fate(&pod), expected, "{pod:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_wait_is_explained_once() {
+        let (mut patience, start) = (Patience::default(), Instant::now());
+        let mut ends = |pods, after| patience.ends(pods, start + Duration::from_secs(after));
+        assert!(!ends(3, 0) && !ends(3, 9));
+        assert!(!ends(2, 12), "one has gone");
+        assert!(!ends(2, 21));
+        assert!(ends(2, 22));
+        assert!(!ends(2, 60), "said already");
+        assert!(!ends(1, 61) && ends(1, 71));
+    }
+
+    #[test]
+    fn what_the_api_says_of_pods_can_do_the_terminal_no_harm() {
+        let text = failed("w1", "late", vec!["x: \u{1b}[2J".into()]).to_string();
+        assert!(
+            text.contains("\n  x: ") && !text.contains('\u{1b}'),
+            "{text}"
+        );
+    }
+}

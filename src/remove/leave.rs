@@ -1,0 +1,213 @@
+//! What a cluster that lives on has to do when hosts leave it: let go of their
+//! etcd members, and delete their Nodes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, DeleteParams};
+
+use crate::cluster::etcd;
+use crate::cluster::tunnel::Tunnel;
+use crate::inventory::{Etcd, Host};
+use crate::kubernetes::api::{self, ApiError, EtcdClient, Identity};
+use crate::kubernetes::health::api_server_endpoint;
+use crate::kubernetes::read_embedded;
+use crate::remove::reset::{Outcome, ResetHost};
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use crate::run::tracker::Part;
+use ssh::Session;
+
+/// Time for etcd to let members go, or for the API to delete a Node.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long etcd may be without a leader: some elections, each of a second or two.
+const ELECTION: Duration = Duration::from_secs(30);
+
+/// Time for an API server to say its version.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Whether members of an etcd that lives on would leave it.
+pub(crate) fn changes_etcd(run: &Run, leaving: &[&Host], stay: &[&Host]) -> bool {
+    let control_plane = |hosts: &[&Host]| hosts.iter().any(|host| host.is_control_plane());
+    matches!(run.cluster.etcd, Etcd::Local(_)) && control_plane(leaving) && control_plane(stay)
+}
+
+/// Lets the members on leaving control planes go. Comes back with those that may
+/// not leave, and why.
+pub(crate) async fn leave_etcd(
+    run: &Run,
+    stay: &[&Host],
+    leaving: &[&Host],
+) -> BTreeMap<String, String> {
+    let leaving: Vec<&Host> = leaving
+        .iter()
+        .copied()
+        .filter(|host| host.is_control_plane())
+        .collect();
+    let mut refused = BTreeMap::new();
+    if leaving.is_empty() {
+        return refused;
+    }
+    let etcd = living_etcd(run, stay).await;
+    for host in leaving {
+        let left = match &etcd {
+            Ok(etcd) => leave(run, etcd, host).await,
+            Err(why) => Err(why.clone()),
+        };
+        refused.extend(left.err().map(|why| (host.name.clone(), why)));
+    }
+    refused
+}
+
+/// Lets one member go, if it is one. etcd itself refuses what would cost its
+/// quorum.
+async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
+    let what = format!("etcd member {}", host.node_name);
+    let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
+        let began = Instant::now();
+        loop {
+            match remove_member(etcd, host).await {
+                // Its leader may be the one that leaves, and the answer with it.
+                Err(error) if passes(&error.to_string()) && began.elapsed() < ELECTION => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                result => return result,
+            }
+        }
+    });
+    match tokio::time::timeout(PATIENCE, left).await {
+        Ok(left) => left.map_err(|error| text::terminal::escape(&error.to_string()).into_owned()),
+        Err(_) => Err("etcd does not answer".into()),
+    }
+}
+
+async fn remove_member(etcd: &EtcdClient, host: &Host) -> Result<(), Error> {
+    let members = etcd::within(async { Ok(etcd.members().await?) }).await?;
+    match members.iter().find(|one| one.name == host.node_name) {
+        Some(member) => etcd::within(async { Ok(etcd.remove(member).await?) }).await,
+        None => Ok(()),
+    }
+}
+
+/// Whether what etcd says is of a moment without a leader.
+fn passes(why: &str) -> bool {
+    [
+        "request timed out",
+        "leader changed",
+        "no leader",
+        "proposal dropped",
+    ]
+    .iter()
+    .any(|words| why.contains(words))
+}
+
+/// A client of the first member that stays and is in quorum.
+async fn living_etcd(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
+    let mut last = "no other control plane can be reached".to_owned();
+    for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
+        let found = async {
+            let session = run.connect(host).await?;
+            let etcd = etcd::client(run, &session, host)?;
+            etcd::within(async { Ok(etcd.members().await?) }).await?;
+            Ok::<_, Error>(etcd)
+        };
+        match found.await {
+            Ok(etcd) => return Ok(etcd),
+            Err(error) => last = format!("{}: {error}", host.name),
+        }
+    }
+    Err(text::terminal::escape(&last).into_owned())
+}
+
+/// Deletes the Nodes of hosts that are clean now, if a control plane stays. A
+/// Node that stays is a warning: nothing runs there any more.
+pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], part: &Part) {
+    let clean = |host: &Host| {
+        let is_clean = |done: &ResetHost| matches!(done.outcome, Ok(Outcome::Clean { .. }));
+        done.iter()
+            .any(|done| done.name == host.name && is_clean(done))
+    };
+    let hosts = run.cluster.hosts.iter().filter(|host| clean(host));
+    let names: Vec<&str> = hosts.map(|host| host.node_name.as_str()).collect();
+    if names.is_empty() || !stay.iter().any(|host| host.is_control_plane()) {
+        return;
+    }
+    let nodes = living_api(run, stay).await.map(Api::<Node>::all);
+    for name in names {
+        let deleted = async {
+            let nodes = nodes.as_ref().map_err(Clone::clone)?;
+            let what = format!("Node {name}");
+            run.journalled(None, Phase::Reset, &what, delete(nodes, name))
+                .await
+                .map_err(|error| error.to_string())
+        };
+        match tokio::time::timeout(PATIENCE, deleted).await {
+            Ok(Ok(true)) => part.changed(format!("Node {name}"), "deleted"),
+            Ok(Ok(false)) => {}
+            Ok(Err(why)) => run.events().warn(stays(name, &why)),
+            Err(_) => run.events().warn(stays(name, "the API does not answer")),
+        }
+    }
+}
+
+/// A client of the first API server that stays and answers.
+async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
+    let mut last = "no control plane can be reached".to_owned();
+    for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
+        let found = async {
+            let session = run.connect(host).await.map_err(|error| error.to_string())?;
+            let client = client(run, host, &session)?;
+            match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
+                Ok(Ok(_)) => Ok(client),
+                Ok(Err(error)) => Err(ApiError::request("ask the API")(error).to_string()),
+                Err(_) => Err("its API does not answer".to_owned()),
+            }
+        };
+        match found.await {
+            Ok(client) => return Ok(client),
+            Err(why) => last = format!("{}: {why}", host.name),
+        }
+    }
+    Err(text::terminal::escape(&last).into_owned())
+}
+
+/// A client with the operator's kubeconfig, through a control plane.
+pub(crate) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::Client, String> {
+    let path = run.state.kubeconfig();
+    let text = std::fs::read_to_string(&path)
+        .map(zeroize::Zeroizing::new)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let (ca, cert, key) = read_embedded(&text)
+        .ok_or_else(|| format!("{} holds no client certificate", path.display()))?;
+    let at = api_server_endpoint(&run.cluster, host, None);
+    let tunnel = Tunnel::new(session, at.address, at.port);
+    api::client(tunnel, &ca, &Identity { cert, key }).map_err(|error| error.to_string())
+}
+
+fn stays(node: &str, why: &str) -> String {
+    format!("Node {node} stays in the API ({why}): kubectl delete node {node}")
+}
+
+/// Deletes a Node; says whether there was one.
+pub(crate) async fn delete(nodes: &Api<Node>, name: &str) -> Result<bool, Error> {
+    match nodes.delete(name, &DeleteParams::default()).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(ApiError::request(format!("delete node {name}"))(error).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn a_moment_without_a_leader_passes_and_a_refusal_does_not() {
+        assert!(passes("etcdserver: request timed out"));
+        assert!(passes("etcdserver: leader changed"));
+        assert!(!passes("etcdserver: unhealthy cluster"));
+    }
+}

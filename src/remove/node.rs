@@ -1,0 +1,482 @@
+//! Hosts leave a cluster that lives on: drained, out of etcd, their Nodes
+//! deleted, clean.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams};
+
+use crate::cluster::virtual_address::hand_over;
+use crate::inventory::{Etcd, Host};
+use crate::kubernetes::api::{ApiError, Health, wait_healthy};
+use crate::remove::drain::{self, DrainOptions};
+use crate::remove::leave;
+use crate::remove::reset::{self, Looked, Outcome, ResetOptions};
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use crate::run::tracker::Part;
+use ssh::Session;
+
+/// Time for an API server to say whether it is well.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// What the command line asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct RemoveOptions {
+    /// How long pods may take to leave a node.
+    pub timeout: Duration,
+    /// Also drain what can't be had back.
+    pub force: bool,
+    /// The hosts are gone for good: nobody connects to them.
+    pub unreachable: bool,
+}
+
+/// A host that is no longer part of the cluster.
+#[derive(Debug)]
+pub struct Removed {
+    /// Its name.
+    pub name: String,
+    /// What stands on it that is not ours, escaped. Empty if nobody looked.
+    pub left: Vec<String>,
+    /// Whether it was cleaned.
+    pub cleaned: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Removal {
+    /// Hosts that are gone, in the order in which they went.
+    pub removed: Vec<Removed>,
+    /// What ended the run before all of them were.
+    pub failed: Option<Error>,
+    /// Whether whatever names control planes on other hosts knows of it.
+    pub in_step: bool,
+}
+
+/// Removes the hosts that take part, workers before control planes, one after
+/// the other. Everything is asked of control planes that stay. What an
+/// interrupted run has done already is found done.
+///
+/// # Errors
+/// What is refused before anything is changed; later failures are part of what
+/// comes back.
+pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error> {
+    let (leaving, stay): (Vec<&Host>, Vec<&Host>) = run
+        .cluster
+        .hosts
+        .iter()
+        .partition(|host| run.takes_part(host));
+    let mut leaving = leaving;
+    leaving.sort_by_key(|host| host.is_control_plane());
+    run.tracker.expect(Phase::Drain, leaving.len() + 1);
+    let checks = run.tracker.part(Phase::Drain);
+
+    // Workers go without control planes but one being asked.
+    let all = leaving.iter().any(|host| host.is_control_plane());
+    let anchors = anchors(run, &stay, all).await?;
+    refuse_lost_quorum(run, &leaving, &stay, &anchors)?;
+    let anchor = &anchors[0];
+    let nodes = anchor.nodes().await?;
+    let has_node = |host: &Host| nodes.contains(&host.node_name);
+    let mut looked = if options.unreachable {
+        refuse_if_ready(anchor, &leaving).await?;
+        BTreeMap::new()
+    } else {
+        look(run, &leaving).await?
+    };
+    if !options.unreachable {
+        for host in leaving.iter().filter(|host| has_node(host)) {
+            drain::check(&anchor.client, &host.node_name, options.force).await?;
+        }
+    }
+    drop(checks);
+
+    let mut removal = Removal {
+        removed: Vec::new(),
+        failed: None,
+        in_step: true,
+    };
+    for host in &leaving {
+        let one = One {
+            run,
+            options,
+            anchor,
+            stay: &stay,
+            host,
+        };
+        match one
+            .leave(looked.remove(host.name.as_str()), has_node(host))
+            .await
+        {
+            Ok(removed) => removal.removed.push(removed),
+            Err(error) => {
+                removal.failed = Some(error.on(&host.name));
+                break;
+            }
+        }
+    }
+    let gone = |host: &Host| removal.removed.iter().any(|one| one.name == host.name);
+    if leaving
+        .iter()
+        .any(|host| host.is_control_plane() && gone(host))
+    {
+        let left: Vec<Host> = run
+            .cluster
+            .hosts
+            .iter()
+            .filter(|host| !gone(host))
+            .cloned()
+            .collect();
+        match interruptible(crate::apply::references::in_step(run, left)).await {
+            Ok(in_step) => removal.in_step = in_step,
+            Err(error) => {
+                removal.in_step = false;
+                run.events().warn(format!(
+                    "what names control planes is not in step yet: {error}; run `clusterctl-rs \
+                     apply`"
+                ));
+            }
+        }
+    }
+    Ok(removal)
+}
+
+/// A control plane that stays, and its API.
+struct Anchor {
+    name: String,
+    node_name: String,
+    client: kube::Client,
+    // Channels of it are what the client speaks through.
+    _session: Session,
+}
+
+impl Anchor {
+    async fn nodes(&self) -> Result<Vec<String>, Error> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let list = nodes.list(&ListParams::default()).await;
+        let list = list.map_err(ApiError::request("list nodes"))?;
+        Ok(list
+            .items
+            .into_iter()
+            .filter_map(|node| node.metadata.name)
+            .collect())
+    }
+}
+
+/// The control planes that stay and work: `all` of them, or the first one.
+async fn anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor>, Error> {
+    let control_planes: Vec<&Host> = stay
+        .iter()
+        .copied()
+        .filter(|host| host.is_control_plane())
+        .collect();
+    if control_planes.is_empty() {
+        return Err(Error::Usage {
+            message: "no control plane would stay".into(),
+            hint: Some("`clusterctl-rs reset --all` takes the whole cluster away".into()),
+        });
+    }
+    let mut answers = futures::stream::iter(control_planes)
+        .map(|host| anchor(run, host))
+        .buffered(if all { run.options.parallel } else { 1 });
+    let (mut anchors, mut silent) = (Vec::new(), Vec::new());
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(anchor) => anchors.push(anchor),
+            Err(why) => silent.push(why),
+        }
+        if !all && !anchors.is_empty() {
+            break;
+        }
+    }
+    if anchors.is_empty() {
+        return Err(Error::Refused {
+            message: format!(
+                "no control plane that stays has an API that works\n  {}",
+                silent.join("\n  ")
+            ),
+            hint: "bring one up first with `clusterctl-rs apply`".into(),
+        });
+    }
+    for why in silent {
+        run.events().warn(why);
+    }
+    Ok(anchors)
+}
+
+async fn anchor(run: &Run, host: &Host) -> Result<Anchor, String> {
+    let anchor = async {
+        let session = run.connect(host).await.map_err(|error| error.to_string())?;
+        let client = leave::client(run, host, &session)?;
+        ready(&client).await?;
+        Ok(Anchor {
+            name: host.name.clone(),
+            node_name: host.node_name.clone(),
+            client,
+            _session: session,
+        })
+    };
+    // SSH's errors name their host by themselves.
+    let named = |why: &str| why.starts_with(&format!("{}:", host.name));
+    anchor.await.map_err(|why: String| match named(&why) {
+        true => why,
+        false => format!("{}: {why}", host.name),
+    })
+}
+
+/// Whether an API server is ready, its etcd included.
+async fn ready(client: &kube::Client) -> Result<(), String> {
+    let request = http::Request::get("/readyz")
+        .body(Vec::new())
+        .map_err(|error| error.to_string())?;
+    match tokio::time::timeout(ANSWER, client.request_text(request)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(ApiError::request("ask the API for its health")(error).to_string()),
+        Err(_) => Err("the API does not answer".into()),
+    }
+}
+
+/// etcd has to keep its majority after each member that leaves.
+fn refuse_lost_quorum(
+    run: &Run,
+    leaving: &[&Host],
+    stay: &[&Host],
+    anchors: &[Anchor],
+) -> Result<(), Error> {
+    let count = |hosts: &[&Host]| hosts.iter().filter(|host| host.is_control_plane()).count();
+    if matches!(run.cluster.etcd, Etcd::External(_))
+        || keeps_quorum(count(stay), count(leaving), anchors.len())
+    {
+        return Ok(());
+    }
+    let working: Vec<&str> = anchors.iter().map(|anchor| anchor.name.as_str()).collect();
+    Err(Error::Refused {
+        message: format!(
+            "etcd would lose its quorum: of the {} control planes that stay only {} ({})",
+            count(stay),
+            match working.len() {
+                1 => "one works".to_owned(),
+                n => format!("{n} work"),
+            },
+            working.join(", ")
+        ),
+        hint:
+            "bring the others up first, or remove those that are gone for good with --unreachable"
+                .into(),
+    })
+}
+
+/// Whether etcd has a majority whenever one of `leaving` members has gone, where
+/// `working` of those that `stay` can be counted on.
+fn keeps_quorum(stay: usize, leaving: usize, working: usize) -> bool {
+    // The last one that leaves may take a vote with it: then those that stay
+    // have to be a majority among themselves, which is the strictest moment, as
+    // before it there are votes more that were counted on.
+    leaving == 0 || working > stay / 2
+}
+
+/// A host that works is no host that is gone for good.
+async fn refuse_if_ready(anchor: &Anchor, leaving: &[&Host]) -> Result<(), Error> {
+    let nodes: Api<Node> = Api::all(anchor.client.clone());
+    for host in leaving {
+        let node = nodes
+            .get_opt(&host.node_name)
+            .await
+            .map_err(ApiError::request(format!("read node {}", host.node_name)))?;
+        if node.is_some_and(|node| crate::kubernetes::api::node_ready(&node) == Health::Ok) {
+            return Err(Error::Refused {
+                message: format!(
+                    "node {} is Ready, and --unreachable is for hosts that are gone for good",
+                    host.node_name
+                ),
+                hint: "leave --unreachable out; or, if the host has only just gone, wait for a \
+                       minute until its Node is NotReady"
+                    .into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Connects to every host that leaves.
+async fn look<'a>(run: &Run, leaving: &[&'a Host]) -> Result<BTreeMap<&'a str, Looked<'a>>, Error> {
+    let looks: Vec<(&'a Host, Result<Looked<'a>, Error>)> =
+        futures::stream::iter(leaving.iter().copied())
+            .map(|host| async move { (host, reset::look(run, host).await) })
+            .buffered(run.options.parallel)
+            .collect()
+            .await;
+    let mut looked = BTreeMap::new();
+    for (host, look) in looks {
+        match look {
+            Ok(one) => looked.insert(host.name.as_str(), one),
+            Err(error @ Error::Ssh(_)) => {
+                return Err(Error::Unreachable {
+                    source: Box::new(error.on(&host.name)),
+                });
+            }
+            Err(error) => return Err(error.on(&host.name)),
+        };
+    }
+    Ok(looked)
+}
+
+/// One host on its way out.
+struct One<'a> {
+    run: &'a Run,
+    options: RemoveOptions,
+    anchor: &'a Anchor,
+    stay: &'a [&'a Host],
+    host: &'a Host,
+}
+
+impl One<'_> {
+    async fn leave(&self, looked: Option<Looked<'_>>, has_node: bool) -> Result<Removed, Error> {
+        let (run, host) = (self.run, self.host);
+        let part = run.tracker.part(Phase::Drain);
+        if has_node {
+            self.empty(&part).await?;
+        }
+        part.done(&host.name, usize::from(has_node));
+        run.tracker.expect(Phase::Reset, 1);
+        let part = run.tracker.part(Phase::Reset);
+        let rest = async {
+            if let Some(looked) = looked.as_ref().filter(|_| host.is_control_plane()) {
+                let (heir, api) = (&self.anchor.node_name, &self.anchor.client);
+                hand_over(run, host, &looked.session, heir, api, &part).await;
+            }
+            self.leave_etcd(&part).await?;
+            self.delete_node(&part).await?;
+            let Some(looked) = looked else {
+                return Ok(Removed {
+                    name: host.name.clone(),
+                    left: Vec::new(),
+                    cleaned: false,
+                });
+            };
+            // etcd has let the member go: nothing is left to be careful with.
+            let options = ResetOptions {
+                force: true,
+                ..ResetOptions::default()
+            };
+            let outcome = reset::clean(run, options, &looked, &part).await?;
+            // A kubelet that was starting just then may have registered again.
+            self.delete_node(&part).await?;
+            let (left, cleaned) = match outcome {
+                Outcome::Clean { left, .. } => (left, true),
+                Outcome::Untouched { .. } => (Vec::new(), false),
+            };
+            Ok(Removed {
+                name: host.name.clone(),
+                left,
+                cleaned,
+            })
+        };
+        let removed = interruptible(rest).await;
+        match &removed {
+            Ok(removed) => part.done(&host.name, usize::from(removed.cleaned)),
+            Err(error) => part.failed(&host.name, error),
+        }
+        removed
+    }
+
+    /// No pod of others is left on it.
+    async fn empty(&self, part: &Part) -> Result<(), Error> {
+        let (run, host) = (self.run, self.host);
+        if self.options.unreachable {
+            part.doing(&host.name, "giving its pods up");
+            let abandoned = drain::abandon(&self.anchor.client, &host.node_name);
+            let lost = run
+                .journalled(
+                    Some(&host.name),
+                    Phase::Drain,
+                    "pods",
+                    interruptible(abandoned),
+                )
+                .await?;
+            if !lost.is_empty() {
+                run.events().warn(format!(
+                    "lost with {}, for no controller makes them anew: {}",
+                    host.name,
+                    text::terminal::escape(&lost.join(", "))
+                ));
+            }
+            return Ok(());
+        }
+        let options = DrainOptions {
+            timeout: self.options.timeout,
+            force: self.options.force,
+        };
+        let (client, node) = (&self.anchor.client, host.node_name.as_str());
+        let drain = drain::drain(run, client, &host.name, node, options, part);
+        run.journalled(Some(&host.name), Phase::Drain, "drain", drain)
+            .await
+    }
+
+    /// Its member leaves etcd. If it may not, the host is as it was.
+    async fn leave_etcd(&self, part: &Part) -> Result<(), Error> {
+        let host = self.host;
+        if !leave::changes_etcd(self.run, &[host], self.stay) {
+            return Ok(());
+        }
+        part.doing(&host.name, "leaving etcd");
+        let mut refused = leave::leave_etcd(self.run, self.stay, &[host]).await;
+        let Some(why) = refused.remove(&host.name) else {
+            return Ok(());
+        };
+        // It goes on as a member, so its node may go on as well.
+        if !self.options.unreachable {
+            drain::give_back(self.run, &self.anchor.client, &host.node_name).await;
+        }
+        Err(Error::Quorum { why })
+    }
+
+    async fn delete_node(&self, part: &Part) -> Result<(), Error> {
+        let (run, name) = (self.run, &self.host.node_name);
+        part.doing(&self.host.name, "deleting its Node");
+        let nodes: Api<Node> = Api::all(self.anchor.client.clone());
+        let what = format!("Node {name}");
+        let deleted = run
+            .journalled(None, Phase::Reset, &what, leave::delete(&nodes, name))
+            .await?;
+        if !deleted {
+            return Ok(());
+        }
+        part.changed(&what, "deleted");
+        let gone = || async {
+            match nodes.get_opt(name).await {
+                Ok(None) => Health::Ok,
+                Ok(Some(_)) => Health::No("a finalizer keeps it".into()),
+                Err(error) => Health::No(error.to_string()),
+            }
+        };
+        let timeout = run.cluster.timeouts.kubernetes_api_call;
+        Ok(wait_healthy(&format!("the end of Node {name}"), timeout, gone).await?)
+    }
+}
+
+/// What `deed` says, unless the operator ends it.
+async fn interruptible<T>(deed: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::select! {
+        result = deed => result,
+        () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keeps_quorum;
+
+    #[test]
+    fn a_majority_of_those_that_stay_has_to_work() {
+        assert!(keeps_quorum(1, 1, 1));
+        assert!(keeps_quorum(2, 1, 2));
+        assert!(!keeps_quorum(2, 1, 1), "one of the two that stay is down");
+        assert!(keeps_quorum(3, 2, 2));
+        assert!(!keeps_quorum(3, 2, 1));
+        assert!(keeps_quorum(2, 0, 1), "workers take no vote with them");
+    }
+}

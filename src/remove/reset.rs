@@ -1,0 +1,228 @@
+//! Kubernetes goes off hosts: all of them, or some of a cluster that lives on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use crate::host::{self, HostError, Observed, Receipt, Reset};
+use crate::inventory::{Etcd, Host};
+use crate::kubernetes::network;
+use crate::remove::leave;
+use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+use crate::run::tracker::Part;
+use ssh::{Line, RunOptions, Session, Stream};
+
+/// Time for the look at a host: it reads one file.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time for a reset. Each of its steps has its own limit; together they stay
+/// well below this, even where a runtime doesn't answer and volumes hang.
+const RESET_TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// What the command line asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResetOptions {
+    /// Leave the images that we brought.
+    pub keep_images: bool,
+    /// Reset a control plane though etcd won't let its member go.
+    pub force: bool,
+}
+
+/// How it went on one host.
+#[derive(Debug)]
+pub struct ResetHost {
+    /// The host's name.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Result<Outcome, Error>,
+}
+
+/// What became of a host that was reached.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is clean.
+    Clean {
+        /// What stands in places that Kubernetes uses and is not ours, escaped.
+        left: Vec<String>,
+        /// How many things were removed or put back.
+        removed: usize,
+    },
+    /// We never did anything to it, so nothing was done now.
+    Untouched {
+        /// Whether a kubelet has joined a cluster there by other means.
+        joined: bool,
+    },
+}
+
+/// A host of the run, once it has been looked at.
+pub(crate) struct Looked<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) session: Session,
+    receipt: Option<Receipt>,
+    joined: bool,
+}
+
+/// Takes Kubernetes off the hosts that take part. Every one of them gets two
+/// commands at most, and none waits for another, save where etcd lives on: then
+/// the members that leave do so before the first host is touched. Works without
+/// an API, and on what an interrupted run left behind.
+///
+/// # Errors
+/// Only what concerns the workstation; what fails on a host is that host's
+/// outcome.
+pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, Error> {
+    let (wanted, stay): (Vec<&Host>, Vec<&Host>) = run
+        .cluster
+        .hosts
+        .iter()
+        .partition(|host| run.takes_part(host));
+    run.tracker.expect(Phase::Reset, wanted.len() + 1);
+    let whole = run.tracker.part(Phase::Reset);
+
+    let mut looked: BTreeMap<&str, Result<Looked<'_>, Error>> = BTreeMap::new();
+    let mut refused = BTreeMap::new();
+    if leave::changes_etcd(run, &wanted, &stay) {
+        let looks = wanted.iter().map(|host| async {
+            let name = host.name.as_str();
+            (name, look(run, host).await)
+        });
+        looked = futures::stream::iter(looks)
+            .buffered(run.options.parallel)
+            .collect()
+            .await;
+        let ours: Vec<&Host> = looked
+            .values()
+            .filter_map(|looked| looked.as_ref().ok())
+            .filter(|looked| looked.receipt.is_some())
+            .map(|looked| looked.host)
+            .collect();
+        refused = leave::leave_etcd(run, &stay, &ours).await;
+    }
+    if options.force {
+        for (host, why) in std::mem::take(&mut refused) {
+            run.events()
+                .warn(format!("{host} is reset by force: {why}"));
+        }
+    }
+
+    let hosts: Vec<ResetHost> = futures::stream::iter(wanted)
+        .map(|host| {
+            let looked = looked.remove(host.name.as_str());
+            let refused = refused.remove(&host.name);
+            async move {
+                let part = run.tracker.part(Phase::Reset);
+                let outcome = match refused {
+                    Some(why) => Err(Error::Quorum { why }),
+                    None => one(run, options, host, looked, &part).await,
+                };
+                match &outcome {
+                    Ok(Outcome::Clean { removed, .. }) => part.done(&host.name, *removed),
+                    Ok(Outcome::Untouched { .. }) => part.done(&host.name, 0),
+                    Err(error) => part.failed(&host.name, error),
+                }
+                ResetHost {
+                    name: host.name.clone(),
+                    outcome,
+                }
+            }
+        })
+        .buffered(run.options.parallel)
+        .collect()
+        .await;
+    leave::delete_nodes(run, &stay, &hosts, &whole).await;
+    Ok(hosts)
+}
+
+async fn one(
+    run: &Run,
+    options: ResetOptions,
+    host: &Host,
+    looked: Option<Result<Looked<'_>, Error>>,
+    part: &Part,
+) -> Result<Outcome, Error> {
+    let looked = match looked {
+        Some(looked) => looked?,
+        None => {
+            part.doing(&host.name, "connecting");
+            look(run, host).await?
+        }
+    };
+    clean(run, options, &looked, part).await
+}
+
+/// Connects, and reads the receipt.
+pub(crate) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Error> {
+    let session = run.connect(host).await?;
+    let options = RunOptions {
+        timeout: LOOK_TIMEOUT,
+        ..RunOptions::default()
+    };
+    let output = session.run(&host::look_for_receipt()?, &options).await?;
+    let observed = Observed::parse(&output.stdout)?;
+    if let Some(receipt) = &observed.receipt
+        && receipt.cluster != run.cluster.name
+    {
+        return Err(HostError::OtherCluster {
+            found: receipt.cluster.clone(),
+            wanted: run.cluster.name.clone(),
+        }
+        .into());
+    }
+    Ok(Looked {
+        host,
+        session,
+        joined: observed.has_joined(),
+        receipt: observed.receipt,
+    })
+}
+
+/// Takes Kubernetes off a host that has been looked at.
+pub(crate) async fn clean(
+    run: &Run,
+    options: ResetOptions,
+    looked: &Looked<'_>,
+    part: &Part,
+) -> Result<Outcome, Error> {
+    let Some(receipt) = &looked.receipt else {
+        return Ok(Outcome::Untouched {
+            joined: looked.joined,
+        });
+    };
+    let script = host::reset(&Reset {
+        receipt,
+        cri_socket: &looked.host.cri_socket,
+        etcd_data: match &run.cluster.etcd {
+            Etcd::Local(local) => Some(&local.data_dir),
+            Etcd::External(_) => None,
+        },
+        networks: &network::CNI_NAMES,
+        virtual_address: run.cluster.virtual_address(),
+        keep_images: options.keep_images,
+    })?;
+    let name = &looked.host.name;
+    let limits = RunOptions {
+        timeout: RESET_TIMEOUT,
+        ..RunOptions::default()
+    };
+    let mut on_line = |line: Line| {
+        if line.stream == Stream::Stdout
+            && let Some(doing) = host::reset_progress(&line.text)
+        {
+            part.doing(name, doing);
+        }
+    };
+    run.journalled(Some(name), Phase::Reset, "reset", async {
+        let output = looked
+            .session
+            .run_with(&script, &limits, &mut on_line)
+            .await?;
+        Ok(Outcome::Clean {
+            left: host::cleaned(&output)?.left,
+            removed: receipt.count(),
+        })
+    })
+    .await
+}

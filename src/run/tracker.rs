@@ -1,0 +1,158 @@
+//! When phases begin and end, where hosts pass through them independently.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::run::events::Event;
+use crate::run::events::Events;
+use crate::run::phase::Phase;
+
+/// Emits a phase's start when the first of its parts begins, and its end when
+/// the last has ended. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tracker {
+    events: Events,
+    phases: Arc<Mutex<BTreeMap<Phase, Progress>>>,
+}
+
+#[derive(Debug)]
+struct Progress {
+    started: Option<Instant>,
+    left: usize,
+}
+
+impl Tracker {
+    /// A tracker that expects nothing yet.
+    pub fn new(events: Events) -> Self {
+        Tracker {
+            events,
+            phases: Arc::default(),
+        }
+    }
+
+    /// The events that it emits into.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Says that `phase` will have so many parts.
+    pub fn expect(&self, phase: Phase, parts: usize) {
+        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        phases
+            .entry(phase)
+            .or_insert(Progress {
+                started: None,
+                left: 0,
+            })
+            .left += parts;
+    }
+
+    /// Says that a part of `phase` begins. It ends when what comes back is
+    /// dropped, however that happens.
+    pub fn part(&self, phase: Phase) -> Part {
+        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        let progress = phases.entry(phase).or_insert(Progress {
+            started: None,
+            left: 1,
+        });
+        if progress.started.is_none() {
+            progress.started = Some(Instant::now());
+            self.events.emit(Event::PhaseStarted {
+                phase: phase.name(),
+                title: phase.title(),
+            });
+        }
+        Part {
+            tracker: self.clone(),
+            phase,
+            began: Instant::now(),
+        }
+    }
+
+    fn end(&self, phase: Phase) {
+        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(progress) = phases.get_mut(&phase) else {
+            return;
+        };
+        progress.left = progress.left.saturating_sub(1);
+        if progress.left == 0
+            && let Some(started) = progress.started
+        {
+            let elapsed = started.elapsed();
+            phases.remove(&phase);
+            drop(phases);
+            self.events.emit(Event::PhaseFinished {
+                phase: phase.name(),
+                elapsed,
+            });
+        }
+    }
+}
+
+/// A part of a phase that is under way.
+#[derive(Debug)]
+pub struct Part {
+    tracker: Tracker,
+    phase: Phase,
+    began: Instant,
+}
+
+impl Part {
+    /// Which phase.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Says what `host` is at.
+    pub fn doing(&self, host: &str, doing: impl Into<String>) {
+        self.tracker.events.emit(Event::HostProgress {
+            host: host.to_owned(),
+            phase: self.phase.name(),
+            doing: doing.into(),
+            bytes: None,
+        });
+    }
+
+    /// Says that `host` is through, and that there is nothing to tell of it.
+    pub fn quiet(self, host: &str) {
+        self.tracker.events.emit(Event::HostIdle {
+            host: host.to_owned(),
+        });
+    }
+
+    /// Says that `host` has done its part.
+    pub fn done(self, host: &str, changed: usize) {
+        self.tracker.events.emit(Event::HostDone {
+            host: host.to_owned(),
+            phase: self.phase.name(),
+            changed,
+            elapsed: self.began.elapsed(),
+        });
+    }
+
+    /// Says that `host` failed.
+    pub fn failed(self, host: &str, error: &crate::run::error::Error) {
+        self.tracker.events.emit(Event::HostFailed {
+            host: host.to_owned(),
+            phase: self.phase.name(),
+            error: error.to_string(),
+            hint: error.hint(),
+        });
+    }
+
+    /// Says that something was written that is no host's.
+    pub fn changed(&self, what: impl Into<String>, how: impl Into<String>) {
+        self.tracker.events.emit(Event::Changed {
+            phase: self.phase.name(),
+            what: what.into(),
+            how: how.into(),
+        });
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.tracker.end(self.phase);
+    }
+}

@@ -1,0 +1,112 @@
+//! The API as the operator's kubeconfig opens it, through any control plane.
+
+use std::time::Duration;
+
+use http::Request;
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams};
+use zeroize::Zeroizing;
+
+use crate::cluster::endpoint;
+use crate::cluster::tunnel::Tunnel;
+use crate::inventory::{Endpoint, Host};
+use crate::kubernetes::api::{self, ApiError, Health, Identity};
+use crate::kubernetes::health::api_server_endpoint;
+use crate::kubernetes::read_embedded;
+use crate::run::Run;
+use ssh::Session;
+
+/// Time for the list of Nodes through one control plane.
+const LIST: Duration = Duration::from_secs(5);
+
+/// What opens the API, or why nothing does.
+pub(super) struct Access(Result<(String, Identity), String>);
+
+impl Access {
+    /// Reads the operator's kubeconfig.
+    pub(super) fn of(run: &Run) -> Self {
+        let path = run.state.kubeconfig();
+        let read = match std::fs::read_to_string(&path).map(Zeroizing::new) {
+            Ok(text) => read_embedded(&text)
+                .map(|(ca, cert, key)| (ca, Identity { cert, key }))
+                .ok_or_else(|| format!("{} holds no client certificate", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err("there is no admin kubeconfig yet: `clusterctl-rs apply` makes it".into())
+            }
+            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        };
+        Access(read)
+    }
+
+    /// A client of the API server on a control plane.
+    pub(super) fn client(
+        &self,
+        run: &Run,
+        host: &Host,
+        session: &Session,
+    ) -> Result<kube::Client, String> {
+        let (ca, identity) = self.0.as_ref().map_err(Clone::clone)?;
+        let at = api_server_endpoint(&run.cluster, host, None);
+        let tunnel = Tunnel::new(session, at.address, at.port);
+        api::client(tunnel, ca, identity).map_err(|error| error.to_string())
+    }
+
+    /// Every Node, through the first of `through` that answers: its name, and
+    /// the Nodes.
+    pub(super) async fn nodes(
+        &self,
+        run: &Run,
+        through: &[(&Host, Session)],
+    ) -> Result<(String, Vec<Node>), String> {
+        self.0.as_ref().map_err(Clone::clone)?;
+        let mut said = Vec::new();
+        for (host, session) in through {
+            let client = self.client(run, host, session)?;
+            let nodes: Api<Node> = Api::all(client);
+            let params = ListParams::default();
+            let why = match tokio::time::timeout(LIST, nodes.list(&params)).await {
+                Ok(Ok(list)) => return Ok((host.name.clone(), list.items)),
+                Ok(Err(error)) => ApiError::request("list nodes")(error).to_string(),
+                Err(_) => format!("no answer within {} s", LIST.as_secs()),
+            };
+            said.push(format!("through {}: {}", host.name, super::short(&why)));
+        }
+        Err(match said.is_empty() {
+            true => "no control plane can be reached".into(),
+            false => said.join("; "),
+        })
+    }
+
+    /// Whether the endpoint leads to the API, seen from the first of `through`.
+    pub(super) async fn endpoint(
+        &self,
+        run: &Run,
+        through: &[(&Host, Session)],
+    ) -> Option<(Endpoint, Result<(), String>)> {
+        let ((ca, _), (_, session)) = self.0.as_ref().ok().zip(through.first())?;
+        endpoint::probe(&run.cluster, ca, session).await
+    }
+}
+
+/// Whether an API server says that it is ready to serve.
+pub(super) async fn ready(client: &kube::Client) -> Health {
+    let request = match Request::get("/readyz").body(Vec::new()) {
+        Ok(request) => request,
+        Err(error) => return Health::No(error.to_string()),
+    };
+    match client.request_text(request).await {
+        Ok(_) => Health::Ok,
+        Err(error) => {
+            let text = ApiError::request("ask /readyz")(error).to_string();
+            // Of a list of checks, those that failed.
+            let failed: Vec<&str> = text
+                .lines()
+                .filter(|line| line.starts_with("[-]"))
+                .collect();
+            Health::No(match failed.is_empty() {
+                true => text,
+                false => failed.join(" "),
+            })
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! How far the cluster is from its inventory: what `plan` would do, counted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::plan::draft::Draft;
+use crate::run::Run;
+use crate::run::error::Error;
+use pki::Action;
+
+/// Time for a plan. Hosts that hang have been found out before, so this is for
+/// many hosts and slow disks.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What `plan` would do, counted.
+#[derive(Debug, Clone)]
+pub(super) struct Drift {
+    /// Changes by host.
+    pub(super) hosts: BTreeMap<String, usize>,
+    /// Changed objects; `None` if the API doesn't answer.
+    pub(super) objects: Option<usize>,
+    /// Changes on this machine.
+    pub(super) operator: usize,
+    /// When that was looked at.
+    pub(super) at: Timestamp,
+}
+
+/// Makes a plan and counts. The error is a clause.
+pub(super) async fn look(run: &Run) -> Result<Drift, String> {
+    let planning = async {
+        let plan = Draft::new(run).await?.plan(run).await?;
+        Ok::<_, Error>(Drift {
+            hosts: plan
+                .work
+                .iter()
+                .map(|work| (work.name().to_owned(), work.count()))
+                .collect(),
+            objects: plan.object_changes.as_ref().map(Vec::len),
+            operator: plan
+                .certs
+                .iter()
+                .filter(|decision| decision.action != Action::Kept)
+                .count()
+                + usize::from(plan.kubeconfig),
+            at: Timestamp::now(),
+        })
+    };
+    match tokio::time::timeout(PATIENCE, planning).await {
+        Ok(Ok(drift)) => Ok(drift),
+        Ok(Err(error)) => Err(why(run, &error)),
+        Err(_) => Err(format!("no plan within {} s", PATIENCE.as_secs())),
+    }
+}
+
+/// Of a host that is known to be out of reach, no more need be said here.
+fn why(run: &Run, error: &Error) -> String {
+    if let Error::OnHost { host, .. } = error
+        && let Some(kept) = &run.kept
+        && matches!(kept.get(host), Some(Err(_)))
+    {
+        return format!("{host} can't be reached");
+    }
+    super::short(&error.to_string())
+}

@@ -1,0 +1,253 @@
+//! What one host tells: one script, and the health endpoints of what runs
+//! there through channels of the same connection.
+
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt, join_all};
+
+use super::access::Access;
+use super::model::{ComponentStatus, Health};
+use crate::cluster::health::ask_component;
+use crate::host::{self, UnitState, Vitals};
+use crate::inventory::Host;
+use crate::kubernetes::Component;
+use crate::kubernetes::api;
+use crate::kubernetes::health::{HealthEndpoint, component_endpoint, kubelet_endpoint};
+use crate::layout::components::{API_SERVER, KUBELET};
+use crate::layout::names::KUBELET_UNIT;
+use crate::run::Run;
+use crate::run::error::Error;
+use ssh::{RunOptions, Session, SshError};
+
+/// Time for the script; it has nothing to wait for.
+const SCRIPT: Duration = Duration::from_secs(10);
+
+/// Time for one health endpoint.
+const PROBE: Duration = Duration::from_secs(4);
+
+/// A host's answer.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) vitals: Vitals,
+    pub(super) components: Vec<ComponentStatus>,
+}
+
+/// Connects, if need be, and asks. Whoever comes to nothing is remembered, so
+/// that nobody tries again in this round.
+pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told, String> {
+    let mut answer = try_once(run, host, access).await;
+    // A connection from an earlier round may have gone since: once more.
+    if let Err(Error::Ssh(SshError::Lost { .. })) = &answer {
+        answer = try_once(run, host, access).await;
+    }
+    answer.map_err(|error| {
+        let why = super::one_line(&error, &host.name);
+        if let Some(kept) = &run.kept {
+            kept.put(&host.name, Err(why.clone()));
+        }
+        why
+    })
+}
+
+async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error> {
+    let session = run.connect(host).await?;
+    if let Some(kept) = &run.kept {
+        kept.put(&host.name, Ok(session.clone()));
+    }
+    let script = host::vitals(&run.cluster, host)?;
+    let options = RunOptions {
+        timeout: SCRIPT,
+        max_output: 2 << 20,
+        ..RunOptions::default()
+    };
+    let (output, probes) = tokio::join!(
+        session.run(&script, &options),
+        join_all(probes(run, host, &session, access))
+    );
+    let vitals = host::parse_vitals(&output?.stdout)?;
+    let mut components = vec![kubelet(&vitals, &probes), runtime(host, &vitals)];
+    components.extend(probes.into_iter().filter(|one| one.name != KUBELET));
+    Ok(Told { vitals, components })
+}
+
+type Probing<'a> = BoxFuture<'a, ComponentStatus>;
+
+/// The components of a host, each asked where the inventory has it listen.
+fn probes<'a>(
+    run: &'a Run,
+    host: &'a Host,
+    session: &'a Session,
+    access: &'a Access,
+) -> Vec<Probing<'a>> {
+    let mut probes = Vec::new();
+    // Without an endpoint, the kubelet's unit alone has to tell.
+    probes.extend(kubelet_endpoint(host).map(|at| probe(session, KUBELET, at)));
+    if !host.is_control_plane() {
+        return probes;
+    }
+    probes.push(api_server(run, host, session, access).boxed());
+    // In the order in which they are shown.
+    let others = [
+        Component::ControllerManager,
+        Component::Scheduler,
+        Component::Etcd,
+    ];
+    let here = Component::all(&run.cluster);
+    for one in others.into_iter().filter(|one| here.contains(one)) {
+        let at = component_endpoint(one, &run.cluster, host, None);
+        probes.push(match at {
+            Some(at) => probe(session, one.name(), at),
+            None => futures::future::ready(not_asked(one.name())).boxed(),
+        });
+    }
+    probes
+}
+
+/// A component that the operator told to answer nobody is not down for that.
+fn not_asked(name: &str) -> ComponentStatus {
+    component(
+        name,
+        Health::Unknown,
+        Some("the inventory disables its health endpoint"),
+    )
+}
+
+fn probe<'a>(session: &'a Session, name: &'static str, at: HealthEndpoint) -> Probing<'a> {
+    let look = async move {
+        match ask_component(session, &at).await {
+            Ok(health) => health.into_component(name),
+            Err(error) => refused(name, &at, &error),
+        }
+    };
+    within(name, look).boxed()
+}
+
+/// The API server is asked as the admin: not everybody lets strangers ask.
+async fn api_server(run: &Run, host: &Host, session: &Session, access: &Access) -> ComponentStatus {
+    let look = async {
+        match access.client(run, host, session) {
+            Ok(client) => super::access::ready(&client)
+                .await
+                .into_component(API_SERVER),
+            Err(why) => component(API_SERVER, Health::Unknown, Some(&why)),
+        }
+    };
+    within(API_SERVER, look).await
+}
+
+async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> ComponentStatus {
+    match tokio::time::timeout(PROBE, look).await {
+        Ok(component) => component,
+        Err(_) => {
+            let why = format!("no answer within {} s", PROBE.as_secs());
+            component(name, Health::Unhealthy, Some(&why))
+        }
+    }
+}
+
+/// Nothing listens there; or sshd forwards nothing, and its health is unknown.
+fn refused(name: &str, at: &HealthEndpoint, error: &std::io::Error) -> ComponentStatus {
+    match error.get_ref().and_then(|e| e.downcast_ref::<SshError>()) {
+        Some(SshError::ForwardRefused {
+            prohibited: true, ..
+        }) => component(
+            name,
+            Health::Unknown,
+            Some("sshd does not allow forwarding"),
+        ),
+        _ => {
+            let why = format!("nothing listens on {} port {}", at.address, at.port);
+            component(name, Health::Unhealthy, Some(&why))
+        }
+    }
+}
+
+pub(super) fn component(name: &str, health: Health, reason: Option<&str>) -> ComponentStatus {
+    ComponentStatus {
+        name: name.into(),
+        health,
+        reason: reason.map(super::short),
+    }
+}
+
+trait IntoComponent {
+    fn into_component(self, name: &str) -> ComponentStatus;
+}
+
+impl IntoComponent for api::Health {
+    fn into_component(self, name: &str) -> ComponentStatus {
+        match self {
+            api::Health::Ok => component(name, Health::Healthy, None),
+            api::Health::No(why) => component(name, Health::Unhealthy, Some(&why)),
+        }
+    }
+}
+
+/// systemd's word first: a unit that is down says more than a closed port. It is
+/// the only one where the inventory disables the kubelet's health endpoint.
+fn kubelet(vitals: &Vitals, probes: &[ComponentStatus]) -> ComponentStatus {
+    if let Some(why) = down(vitals.units.get(KUBELET_UNIT)) {
+        return component(KUBELET, Health::Unhealthy, Some(&why));
+    }
+    match probes.iter().find(|one| one.name == KUBELET) {
+        Some(probe) => probe.clone(),
+        None => component(KUBELET, Health::Healthy, None),
+    }
+}
+
+fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
+    let name = ["containerd", "crio"]
+        .into_iter()
+        .find(|name| host.cri_socket.contains(name));
+    let Some(name) = name else {
+        return match vitals.socket {
+            true => component("container runtime", Health::Healthy, None),
+            false => component(
+                "container runtime",
+                Health::Unhealthy,
+                Some("its socket is not there"),
+            ),
+        };
+    };
+    let unit = vitals.units.get(&format!("{name}.service"));
+    match (down(unit), vitals.socket) {
+        (Some(why), _) => component(name, Health::Unhealthy, Some(&why)),
+        (None, false) => component(name, Health::Unhealthy, Some("its socket is not there")),
+        (None, true) => component(name, Health::Healthy, None),
+    }
+}
+
+/// Why a unit isn't up, in systemd's words.
+fn down(unit: Option<&UnitState>) -> Option<String> {
+    let unit = unit?;
+    match (unit.load.as_str(), unit.active.as_str()) {
+        (_, "active" | "reloading") => None,
+        ("loaded", state) => Some(state.to_owned()),
+        ("not-found", _) => Some("not installed".into()),
+        (load, _) => Some(load.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_that_is_down_says_how() {
+        let unit = |load: &str, active: &str| {
+            down(Some(&UnitState {
+                load: load.into(),
+                active: active.into(),
+                file: "enabled".into(),
+                ..UnitState::default()
+            }))
+        };
+        assert_eq!(unit("loaded", "active"), None);
+        assert_eq!(unit("loaded", "failed").as_deref(), Some("failed"));
+        assert_eq!(
+            unit("not-found", "inactive").as_deref(),
+            Some("not installed")
+        );
+        assert_eq!(unit("masked", "inactive").as_deref(), Some("masked"));
+    }
+}
