@@ -1,23 +1,23 @@
 //! `render`: every file and object that `apply` would make, into a directory.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
+use text::count;
 
 use super::Global;
 use super::load::load;
 use crate::desired::render::Rendered;
 use crate::host::{Content, Facts, Resource};
 use crate::kubernetes;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::Phase;
-use text::count;
 
 /// Write every file and API object that `apply` would make, without touching a host
 #[derive(Debug, Args)]
@@ -102,36 +102,7 @@ impl Render {
 
 /// A resource that is no text, as a line.
 fn line(phase: Phase, resource: &Resource) -> String {
-    let what = match resource {
-        Resource::Package { name, provides } => format!("package {name} (for {provides})"),
-        Resource::Directory { path, mode, owner } => {
-            format!("directory {path} {mode:04o} {owner}")
-        }
-        Resource::File(file) => match &file.content {
-            Content::Local { sha256, size, .. } => {
-                format!(
-                    "file {} {:04o} {size} bytes sha256:{sha256}",
-                    file.path, file.mode
-                )
-            }
-            Content::Bytes(_) => format!("file {}", file.path),
-        },
-        Resource::SeedLink { path, target } => format!("link {path} -> {target}"),
-        Resource::Absent { path, .. } => format!("absent {path}"),
-        Resource::Withdrawn { path } => format!("absent {path} (if it is ours)"),
-        Resource::KernelModule { name, .. } => format!("module {name}"),
-        Resource::Sysctl { key, value } => format!("sysctl {key}={value}"),
-        Resource::SwapOff => "no swap".into(),
-        Resource::Unit {
-            name,
-            enabled,
-            active,
-        } => {
-            format!("unit {name} enabled={enabled} active={active}")
-        }
-        Resource::ImageArchive { references, .. } => format!("image {}", references.join(" ")),
-        Resource::ImagePull { reference } => format!("pull {reference}"),
-    };
+    let what = resource.describe();
     format!("{}: {what}\n", phase.name())
 }
 

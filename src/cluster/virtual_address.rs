@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, PostParams};
+use ssh::{RunOptions, Script, Session};
+use text::terminal::escape;
 
 use crate::inventory::Host;
 use crate::kubernetes::api::ApiError;
@@ -17,8 +19,6 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use ssh::{RunOptions, Script, Session};
-use text::terminal::escape;
 
 /// Time for the move. The successor asks for the lease every second or two, and the
 /// holder gives up after its renew deadline, 3 s.

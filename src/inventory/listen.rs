@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::cluster::{Arg, Cluster, Etcd, Host};
+use super::cluster::{Cluster, Etcd, Host};
+use super::spec::Arg;
 use crate::layout::{components, ports};
 
 /// A port that a component listens on.

@@ -7,7 +7,7 @@ use super::error::KubernetesError;
 use super::templates::Templates;
 use super::versions::Features;
 use super::{args, tree};
-use crate::host::Facts;
+use crate::host::{Facts, PackageManager};
 use crate::inventory::listen::last_value;
 use crate::inventory::{Arg, Taint, Tree};
 use crate::layout::paths;
@@ -118,10 +118,7 @@ pub(crate) fn client_certificate(directory: &str) -> String {
 
 /// The file that `KUBELET_EXTRA_ARGS` comes from, by the distribution's habit.
 pub(crate) fn environment_file(facts: &Facts) -> &'static str {
-    match facts.package_manager.as_str() {
-        "dnf" | "yum" | "zypper" => paths::KUBELET_ENVIRONMENT_RED_HAT,
-        _ => paths::KUBELET_ENVIRONMENT_DEBIAN,
-    }
+    PackageManager::by_name(&facts.package_manager).kubelet_environment
 }
 
 /// The texts of kubelet.service and its drop-in.

@@ -8,7 +8,7 @@ use super::context::NodeContext;
 use super::error::KubernetesError;
 use super::resources::directory;
 use super::{endpoint, tree, yaml};
-use crate::host::{FileResource, Resource};
+use crate::host::{FileResource, Resource, Withdrawn};
 use crate::inventory::{Cluster, Host, LoadBalancer};
 use crate::layout::{components, paths, ports};
 
@@ -107,6 +107,6 @@ pub fn withdrawn_resources(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     unwanted
         .into_iter()
         .filter(|(wanted, _)| !wanted)
-        .map(|(_, path)| Resource::Withdrawn { path })
+        .map(|(_, path)| Resource::Withdrawn(Withdrawn { path }))
         .collect()
 }

@@ -10,7 +10,7 @@ use super::kubeconfig::{self, Credentials, Kubeconfig};
 use super::network::pod_network;
 use super::resources::{directory, secret_file};
 use super::{containerd, kubelet, load_balancer, static_pods, yaml};
-use crate::host::{FileResource, Resource};
+use crate::host::{Absent, Directory, FileResource, Resource, SeedLink, Unit};
 use crate::inventory::Etcd;
 use crate::layout::{components, names, paths};
 
@@ -133,10 +133,10 @@ fn kubeconfigs(
     resources.push(directory(paths::KUBELET_DIR, 0o700));
     resources.push(directory(pki, 0o755));
     resources.push(Resource::File(secret_file(first.clone(), &pem).seed()));
-    resources.push(Resource::SeedLink {
+    resources.push(Resource::SeedLink(SeedLink {
         path: current,
         target: first,
-    });
+    }));
     Ok(resources)
 }
 
@@ -164,11 +164,11 @@ fn kubelet_unit(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError>
         kubelet_file(paths::KUBELET_UNIT_FILE, unit),
         kubelet_file(paths::KUBELET_DROP_IN, drop_in),
         // Before it has a configuration, it only fails.
-        Resource::Unit {
+        Resource::Unit(Unit {
             name: names::KUBELET_UNIT.into(),
             enabled: true,
             active: ctx.facts.joined,
-        },
+        }),
     ])
 }
 
@@ -202,11 +202,11 @@ fn kubelet_start(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError
     }
     // A worker's kubelet that has neither token nor certificate only fails.
     let able = ctx.control_plane.is_some() || ctx.bootstrap_token.is_some() || ctx.facts.joined;
-    resources.push(Resource::Unit {
+    resources.push(Resource::Unit(Unit {
         name: names::KUBELET_UNIT.into(),
         enabled: true,
         active: able,
-    });
+    }));
     Ok(resources)
 }
 
@@ -214,10 +214,10 @@ fn kubelet_start(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError
 fn bootstrap_kubeconfig(ctx: &NodeContext<'_>) -> Resource {
     let path = paths::BOOTSTRAP_KUBELET_CONF.to_owned();
     let Some(token) = ctx.bootstrap_token else {
-        return Resource::Absent {
+        return Resource::Absent(Absent {
             path,
             notify: Vec::new(),
-        };
+        });
     };
     let text = Kubeconfig {
         cluster: &ctx.cluster.cluster_name,
@@ -252,10 +252,11 @@ fn has_directory(
     group: ResourceGroup,
     new: &Resource,
 ) -> bool {
-    let Resource::Directory { path: wanted, .. } = new else {
+    let Resource::Directory(Directory { path: wanted, .. }) = new else {
         return false;
     };
     resources.iter().any(|(other, resource)| {
-        *other == group && matches!(resource, Resource::Directory { path, .. } if path == wanted)
+        *other == group
+            && matches!(resource, Resource::Directory(Directory { path, .. }) if path == wanted)
     })
 }

@@ -2,15 +2,15 @@
 
 use zeroize::Zeroizing;
 
-use crate::host::{Content, FileResource, Resource};
+use crate::host::{Content, Directory, FileResource, Resource};
 
 /// A directory of root's.
 pub(crate) fn directory(path: &str, mode: u32) -> Resource {
-    Resource::Directory {
+    Resource::Directory(Directory {
         path: path.to_owned(),
         mode,
         owner: "root:root".to_owned(),
-    }
+    })
 }
 
 /// A file that only root may read and whose content never passes through an

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
+use ssh::{RunOptions, Session, SshError};
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
 use crate::cluster::health::ask_component;
-use crate::host::{self, UnitState, Vitals};
+use crate::host;
+use crate::host::{UnitState, Vitals};
 use crate::inventory::Host;
 use crate::kubernetes::Component;
 use crate::kubernetes::api;
@@ -17,7 +19,6 @@ use crate::layout::components::{API_SERVER, KUBELET};
 use crate::layout::names::KUBELET_UNIT;
 use crate::run::Run;
 use crate::run::error::Error;
-use ssh::{RunOptions, Session, SshError};
 
 /// Time for the script; it has nothing to wait for.
 const SCRIPT: Duration = Duration::from_secs(10);

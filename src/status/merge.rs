@@ -1,20 +1,21 @@
 //! From answers to a report. Pure.
 
+use crate::layout::names::NODE_ROLE_PREFIX;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
+use text::terminal::escape;
 
-use super::certs::{self, Found, Place};
+use super::certs::{Found, Place};
 use super::drift::Drift;
-use super::etcd::{self, Member};
+use super::etcd::Member;
 use super::host::{Told, component};
 use super::model::{
     ApiStatus, CertificateStatus, ClusterStatus, ComponentStatus, DriftStatus, EndpointStatus,
     EtcdStatus, Health, HostDrift, HostStatus, NodeStatus, Validity,
 };
+use super::{certs, etcd};
 use crate::inventory::{Cluster, Endpoint, Etcd, Host, Role};
 use crate::kubernetes::api;
-use crate::layout::names::NODE_ROLE_PREFIX;
-use text::terminal::escape;
 
 /// What one round brought.
 #[derive(Debug)]

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Finding, Report, Subject};
-use crate::host::HostError;
+use super::finding::Finding;
+use super::report::Report;
+use super::subject::Subject;
+use crate::host::error::HostError;
 use crate::host::wire::Sections;
 use crate::inventory::Cluster;
 use crate::layout::components;

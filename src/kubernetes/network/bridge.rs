@@ -11,7 +11,7 @@ use super::super::error::KubernetesError;
 use super::super::resources::directory;
 use super::super::{endpoint, tree};
 use super::pod_network::PodNetwork;
-use crate::host::{FileResource, Resource};
+use crate::host::{FileResource, Resource, Unit};
 use crate::layout::paths::CNI_CONFIG_DIR;
 
 /// The unit that connects this node's pods with those of others.
@@ -35,11 +35,11 @@ impl PodNetwork for Bridge {
     fn resources(&self, ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
         let mut resources = vec![
             Resource::File(FileResource::text(UNIT_FILE, unit(ctx)?).notify(UNIT)),
-            Resource::Unit {
+            Resource::Unit(Unit {
                 name: UNIT.into(),
                 enabled: true,
                 active: true,
-            },
+            }),
         ];
         if let Some(text) = conflist(ctx)? {
             let path = format!("{CNI_CONFIG_DIR}/{CONFLIST}");
