@@ -34,8 +34,7 @@ pub(crate) fn worker_resources(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, K
     let config = ctx.templates.render("haproxy/haproxy.cfg.j2", &view)?;
     // The kubelet restarts a static pod whose manifest changes, and no other:
     // so the manifest has to change with the configuration.
-    let digest = Sha256::digest(config.as_bytes());
-    let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = text::hex::encode(Sha256::digest(config.as_bytes()));
     tree::set(&mut view["loadBalancer"], "configHash", hash);
     let mut pod = ctx
         .templates

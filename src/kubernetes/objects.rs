@@ -162,8 +162,7 @@ fn digest(config_map: &Value) -> String {
     for (_, value) in entries {
         hash.update(value.as_bytes());
     }
-    let digest = hash.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    text::hex::encode(hash.finalize())
 }
 
 /// Annotates a ConfigMap with its hash, as kubeadm does.

@@ -330,10 +330,7 @@ pub fn fingerprint(object: &Value) -> String {
         }
     }
     object.sort_all_objects();
-    let mut hash: String = Sha256::digest(object.to_string())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut hash = text::hex::encode(Sha256::digest(object.to_string()));
     if kind == "Secret" {
         hash.truncate(12);
     }
