@@ -1,22 +1,21 @@
 //! `add-node`: brings hosts into a cluster that runs.
 
-use crate::apply::certs::make_certificates;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use text::count;
 
 use super::Global;
 use super::apply::conclude;
 use super::load::load;
 use super::prompt::confirm;
 use super::session::{Access, Part, Session, no_host};
-use crate::inventory::edit::{self, EditError, HostEntry};
-use crate::inventory::{Cluster, Host, Role};
+use crate::apply::certs::make_certificates;
+use crate::inventory::edit::{EditError, HostEntry};
+use crate::inventory::{Cluster, Host, Role, edit};
 use crate::plan::draft::Draft;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::Phase;
-use text::count;
 
 /// Bring hosts into the cluster, and touch no other
 #[derive(Debug, Args)]
@@ -63,7 +62,7 @@ impl AddNode {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(None);
         let edit = self.edit(&path, global)?;
-        let cluster = edit::preview(&path, |text| edit.make(text))?;
+        let cluster = edit::preview_edit(&path, |text| edit.make(text))?;
         // The admin's kubeconfig holds the first control plane's certificate, and
         // names none of the hosts that come: another one may be asked here.
         let part = Part::hosts(self.names.clone()).without(Phase::Kubeconfig);
@@ -128,14 +127,14 @@ impl AddNode {
         }
         // Before the first change: whatever happens from here on, the same
         // command finds the host in the inventory and goes on.
-        if edit::edit(path, |text| edit.make(text))?.changed() {
+        if edit::edit_file(path, |text| edit.make(text))?.changed() {
             run.events().note(edit.told(path, &self.names));
         }
         if plan.changes_certs() {
             make_certificates(run, &mut draft)?;
             plan = draft.plan(run).await?;
         }
-        aside.extend(crate::apply::execute::execute(run, &plan).await?);
+        aside.extend(crate::apply::apply(run, &plan).await?);
         let mut control_planes = run.cluster.control_planes();
         let in_step = match control_planes.any(|host| self.names.contains(&host.name)) {
             true => crate::apply::references::in_step(run, run.cluster.hosts.clone()).await?,
@@ -161,7 +160,7 @@ impl AddNode {
             .filter(|name| !marked.contains(name))
             .cloned()
             .collect();
-        let all = edit::preview(path, |text| edit::set_removed(text, &marks))?;
+        let all = edit::preview_edit(path, |text| edit::set_removed_hosts(text, &marks))?;
         let edit = Edit {
             marks: (!marked.is_empty()).then_some(marks),
             host: None,
@@ -246,7 +245,7 @@ impl Edit {
     fn make(&self, text: &str) -> Result<String, EditError> {
         let mut text = text.to_owned();
         if let Some(marks) = &self.marks {
-            text = edit::set_removed(&text, marks)?;
+            text = edit::set_removed_hosts(&text, marks)?;
         }
         match &self.host {
             Some(host) => edit::add_host(&text, host),

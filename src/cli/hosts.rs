@@ -2,6 +2,11 @@
 
 use clap::{Args, Subcommand};
 use futures::StreamExt;
+use ssh::{
+    Connector, HostKey, HostKeys, Trust, append_known_host, judge_host_keys, scan_host_keys,
+};
+use text::count;
+use text::glob::matches;
 
 use super::Global;
 use super::load::load;
@@ -10,12 +15,8 @@ use super::session::check_patterns;
 use crate::inventory::Host;
 use crate::report::table;
 use crate::run::connections::ssh_target;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::run::state::State;
-use ssh::{Connector, HostKey, HostKeys, Trust, append_known_host, scan_host_keys, trust};
-use text::count;
-use text::glob::matches;
 
 /// Look at hosts' SSH keys and trust them
 #[derive(Debug, Args)]
@@ -76,7 +77,7 @@ impl TrustHosts {
                 let scan = async {
                     let target = ssh_target(&state, host)?;
                     let keys = scan_host_keys(&target, &connector).await?;
-                    let judged = trust(&target, &keys)?;
+                    let judged = judge_host_keys(&target, &keys)?;
                     Ok((keys, judged))
                 };
                 (host, scan.await)

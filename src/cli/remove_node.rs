@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use text::count;
 
 use super::load::load;
 use super::prompt::confirm;
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::inventory::{Cluster, edit};
-use crate::remove::node::Removal;
-use crate::remove::node::RemoveOptions;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
-use text::count;
+use crate::remove::node::{Removal, RemoveOptions};
+use crate::run::error::{Error, ExitStatus};
 
 /// Take hosts out of the cluster: drain, leave etcd, delete the Node, clean the host
 #[derive(Debug, Args)]
@@ -52,7 +50,7 @@ pub(super) struct RemoveNode {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::inventory::duration(text).map_err(|wrong| format!("it {wrong}"))
+    crate::inventory::parse_duration(text).map_err(|wrong| format!("it {wrong}"))
 }
 
 impl RemoveNode {
@@ -63,7 +61,7 @@ impl RemoveNode {
         // Those that are marked already are looked at once more: a run may have
         // been cut short, a host may have come back.
         let marks = without(&cluster.removed_hosts, &self.names);
-        let cluster = edit::preview(&path, |text| edit::set_removed(text, &marks))?;
+        let cluster = edit::preview_edit(&path, |text| edit::set_removed_hosts(text, &marks))?;
         let part = Part::hosts(self.names.clone());
         let session = Session::with(global, "remove-node", &path, cluster, &part, Access::Write)?;
         if !self.yes {
@@ -161,6 +159,6 @@ fn mark(path: &std::path::Path, removal: &Removal) -> Result<bool, Error> {
         .cloned()
         .chain(gone.into_iter().filter(there))
         .collect();
-    let edited = edit::edit(path, |text| edit::set_removed(text, &marks))?;
+    let edited = edit::edit_file(path, |text| edit::set_removed_hosts(text, &marks))?;
     Ok(edited.changed())
 }

@@ -1,8 +1,7 @@
 //! The event stream as plain lines, for logs and CI.
 
 use super::{Printer, human};
-use crate::run::events::Event;
-use crate::run::events::Sink;
+use crate::run::events::{Event, Sink};
 
 /// Writes one line per event that a reader of a log wants.
 #[derive(Debug)]
@@ -17,7 +16,7 @@ impl Sink for Plain {
         if matches!(event, Event::HostProgress { .. }) && !self.verbose {
             return;
         }
-        if matches!(event, Event::HostProgress { bytes: Some((sent, total)), .. } if sent < total) {
+        if matches!(event, Event::HostProgress { bytes: Some(_), .. }) {
             return;
         }
         if let Some(line) = line(event, self.verbose) {
@@ -29,7 +28,7 @@ impl Sink for Plain {
 /// The line that an event makes, if it makes one.
 pub(super) fn line(event: &Event, verbose: bool) -> Option<String> {
     Some(match event {
-        Event::HostIdle { .. } => return None,
+        Event::HostIdle { .. } | Event::Downloading { .. } => return None,
         Event::RunStarted {
             verb,
             cluster,

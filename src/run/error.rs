@@ -3,17 +3,19 @@
 use std::io;
 use std::path::PathBuf;
 
+use pki::PkiError;
+use ssh::SshError;
+use text::count;
+
+use super::selection::SelectionError;
+use super::state::StateError;
 use crate::artifacts::ArtifactsError;
 use crate::host::HostError;
 use crate::host::preflight::{Finding, Severity};
 use crate::inventory::InventoryError;
+use crate::inventory::edit::FileEditError;
 use crate::kubernetes::KubernetesError;
 use crate::kubernetes::api::ApiError;
-use crate::run::selection::SelectionError;
-use crate::run::state::StateError;
-use pki::PkiError;
-use ssh::SshError;
-use text::count;
 
 /// How the process ends. The numbers are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,6 +221,16 @@ pub enum Error {
     /// The run was interrupted.
     #[error("interrupted; run the same command again to go on")]
     Interrupted,
+}
+
+impl From<FileEditError> for Error {
+    fn from(error: FileEditError) -> Self {
+        match error {
+            FileEditError::File { what, path, source } => Error::File { what, path, source },
+            FileEditError::Refused { path, why, by_hand } => Error::Edit { path, why, by_hand },
+            FileEditError::Invalid(error) => Error::Inventory(error),
+        }
+    }
 }
 
 impl Error {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::run::events::Event;
-use crate::run::events::Events;
-use crate::run::phase::Phase;
+use super::events::{Event, Events};
+use super::phase::Phase;
 
 /// Emits a phase's start when the first of its parts begins, and its end when
 /// the last has ended. Cheap to clone.
@@ -106,11 +105,20 @@ impl Part {
 
     /// Says what `host` is at.
     pub fn doing(&self, host: &str, doing: impl Into<String>) {
+        self.emit_progress(host, doing.into(), None);
+    }
+
+    /// Says what `host` is at, and how many bytes of how many it was sent.
+    pub fn sending(&self, host: &str, doing: impl Into<String>, bytes: (u64, u64)) {
+        self.emit_progress(host, doing.into(), Some(bytes));
+    }
+
+    fn emit_progress(&self, host: &str, doing: String, bytes: Option<(u64, u64)>) {
         self.tracker.events.emit(Event::HostProgress {
             host: host.to_owned(),
             phase: self.phase.name(),
-            doing: doing.into(),
-            bytes: None,
+            doing,
+            bytes,
         });
     }
 
