@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::target::Target;
 use crate::artifacts::{File, OnlineRequest, Set};
-use crate::host::{self, Content, FileResource, ImagePull, Resource};
+use crate::host::{Content, FileResource, ImagePull, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::Images;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::events::Event;
-use crate::{artifacts, kubernetes};
+use crate::{artifacts, host, kubernetes};
 
 /// Where the CNI plugins of the artifacts go, and where containerd looks by
 /// default.
