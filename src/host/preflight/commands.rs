@@ -35,7 +35,7 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
         } else if gathered.facts.package_manager.is_empty() {
             report.error(
                 check,
-                "there is no `ip`, and no package manager that we know",
+                "there is no `ip`, and no supported package manager",
                 "install iproute2",
             );
         } else {
