@@ -9,7 +9,7 @@
 # The first of these that there is:
 #   1. $CLUSTERCTL_ARTIFACTS, a directory
 #   2. the newest version in the cache of downloads, ~/.cache/clusterctl-rs
-#   3. the stand-ins (lab/src), of the version that $STANDIN_VERSION names (v1.36.2)
+#   3. the stand-ins (standins/), of the version that $STANDIN_VERSION names (v1.36.2)
 set -euo pipefail
 shopt -s inherit_errexit
 
@@ -56,7 +56,7 @@ newest_in_cache() {
 # Whoever comes second waits, and finds them made.
 make_standins() {
   local program=$target/debug/standin
-  [[ -x $program ]] || die "the stand-ins are not built: cargo build --package clusterctl-lab"
+  [[ -x $program ]] || die "the stand-ins are not built: cargo build --package clusterctl-standins"
   mkdir -p "$target/standins"
   exec 9>"$target/standins/lock"
   flock 9

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use clusterctl_lab::api::{base64, items, unbase64};
-use clusterctl_lab::client::{Client, Kubeconfig};
+use clusterctl_standins::api::{base64, items, unbase64};
+use clusterctl_standins::client::{Client, Kubeconfig};
 use rcgen::ExtendedKeyUsagePurpose as Eku;
 use serde_json::{Value, json};
 

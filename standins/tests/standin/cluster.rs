@@ -4,8 +4,8 @@
 use std::fs;
 
 use crate::support::{Ca, Cluster, Host, Running, ca, host, kubelet, until, write};
-use clusterctl_lab::api::{base64, is_condition, items, secret_text};
-use clusterctl_lab::kcm::tokens::jws;
+use clusterctl_standins::api::{base64, is_condition, items, secret_text};
+use clusterctl_standins::kcm::tokens::jws;
 use rcgen::ExtendedKeyUsagePurpose as Eku;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn token_secret() -> Value {
                     "usage-bootstrap-authentication": text("true"), "auth-extra-groups": text("system:bootstrappers:kubeadm:default-node-token")}})
 }
 
-async fn ready(client: &clusterctl_lab::client::Client, node: &str) {
+async fn ready(client: &clusterctl_standins::client::Client, node: &str) {
     until(&format!("{node} Ready"), 20, async || {
         let node = client.get(&format!("/api/v1/nodes/{node}")).await.ok()?;
         (is_condition(&node, "Ready")
@@ -77,7 +77,7 @@ async fn a_cluster_comes_up_and_refuses_what_it_should() {
     workloads(&admin).await;
 
     // A pod whose image no host has stays where it is, with the usual reason.
-    admin.patch("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", clusterctl_lab::client::STRATEGIC,
+    admin.patch("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", clusterctl_standins::client::STRATEGIC,
         &json!({"spec": {"template": {"spec": {"containers": [{"name": "kube-proxy", "image": "registry.k8s.io/kube-proxy:v9"}]}}}})).await.unwrap();
     until("ErrImagePull", 10, async || {
         let pods = admin
@@ -158,9 +158,9 @@ async fn identities(cluster: &Cluster) {
     );
     // A server with another CA's certificate is not spoken to.
     let mut config =
-        clusterctl_lab::client::Kubeconfig::load(&cluster.cp.path("admin.conf")).unwrap();
+        clusterctl_standins::client::Kubeconfig::load(&cluster.cp.path("admin.conf")).unwrap();
     config.ca = strange.pem.into_bytes();
-    let refused = clusterctl_lab::client::Client::new(&config)
+    let refused = clusterctl_standins::client::Client::new(&config)
         .unwrap()
         .get("/api")
         .await
@@ -169,7 +169,7 @@ async fn identities(cluster: &Cluster) {
     assert!(refused.message.contains("certificate"), "{refused}");
 }
 
-async fn writes(admin: &clusterctl_lab::client::Client) {
+async fn writes(admin: &clusterctl_standins::client::Client) {
     let base = "/api/v1/namespaces/default/configmaps";
     let object = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
     let list = admin.get(base).await.unwrap();
@@ -269,7 +269,7 @@ async fn writes(admin: &clusterctl_lab::client::Client) {
     }
 }
 
-async fn tokens(cluster: &Cluster, admin: &clusterctl_lab::client::Client) {
+async fn tokens(cluster: &Cluster, admin: &clusterctl_standins::client::Client) {
     admin
         .create("/api/v1/namespaces/kube-system/secrets", &token_secret())
         .await
@@ -323,7 +323,7 @@ async fn tokens(cluster: &Cluster, admin: &clusterctl_lab::client::Client) {
     assert_eq!(secret_text(&token_secret(), "token-id"), "abcdef");
 }
 
-async fn join(cluster: &Cluster, admin: &clusterctl_lab::client::Client) -> (Running, Host) {
+async fn join(cluster: &Cluster, admin: &clusterctl_standins::client::Client) -> (Running, Host) {
     let worker = host(cluster.root.path(), "w1");
     let token = format!("{}.{}", TOKEN.0, TOKEN.1);
     write(
@@ -364,8 +364,8 @@ async fn join(cluster: &Cluster, admin: &clusterctl_lab::client::Client) -> (Run
         .unwrap();
     assert_eq!(lease["spec"]["holderIdentity"], "w1");
     // A node sees its own things only.
-    let own = clusterctl_lab::client::Client::new(
-        &clusterctl_lab::client::Kubeconfig::load(&conf).unwrap(),
+    let own = clusterctl_standins::client::Client::new(
+        &clusterctl_standins::client::Kubeconfig::load(&conf).unwrap(),
     )
     .unwrap();
     assert!(own.get("/api/v1/nodes/w1").await.is_ok());
@@ -381,7 +381,7 @@ async fn join(cluster: &Cluster, admin: &clusterctl_lab::client::Client) -> (Run
     let denied = own
         .patch(
             "/api/v1/nodes/w1",
-            clusterctl_lab::client::STRATEGIC,
+            clusterctl_standins::client::STRATEGIC,
             &label,
         )
         .await
@@ -393,7 +393,7 @@ async fn join(cluster: &Cluster, admin: &clusterctl_lab::client::Client) -> (Run
     (running, worker)
 }
 
-async fn workloads(admin: &clusterctl_lab::client::Client) {
+async fn workloads(admin: &clusterctl_standins::client::Client) {
     let apply = "application/apply-patch+yaml";
     for account in ["kube-proxy", "coredns"] {
         let object =

@@ -22,5 +22,5 @@ fn main() -> ExitCode {
     } else {
         called
     };
-    ExitCode::from(clusterctl_lab::run(&component, &args[1..]))
+    ExitCode::from(clusterctl_standins::run(&component, &args[1..]))
 }
