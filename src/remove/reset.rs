@@ -15,6 +15,7 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
+use crate::{host, kubernetes};
 
 /// Time for the look at a host: it reads one file.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
