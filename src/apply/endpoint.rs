@@ -69,7 +69,7 @@ pub(crate) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
             run.events().emit(Event::HostProgress {
                 host: from.to_owned(),
                 phase: Phase::ControlPlane.name(),
-                doing: format!("waiting until {endpoint} (controlPlaneEndpoint) leads to the API"),
+                doing: format!("waiting for the API server at {endpoint} (controlPlaneEndpoint)"),
                 bytes: None,
             });
         }
@@ -202,9 +202,9 @@ impl Search {
     fn reason(&self) -> String {
         match (self.strangers, &self.last) {
             (0, Some(last)) => last.clone(),
-            (0, None) => "no answer".into(),
-            _ => "whoever answers shows a certificate that no control plane has: it is another \
-                  machine, or it ends TLS instead of passing it on"
+            (0, None) => "no response".into(),
+            _ => "the server there presents a certificate that no control plane has: it is another \
+                  machine, or it terminates TLS instead of passing it through"
                 .into(),
         }
     }
@@ -219,15 +219,15 @@ impl Search {
         let seconds = PATIENCE.as_secs();
         if !missing.is_empty() {
             return Some(format!(
-                "{endpoint} (controlPlaneEndpoint) did not lead to {} within {seconds} s: is it \
-                 among the load balancer's servers?",
+                "{endpoint} (controlPlaneEndpoint) did not reach {} within {seconds} s: check the \
+                 load balancer's list of servers",
                 missing.join(", ")
             ));
         }
         (self.strangers > 0).then(|| {
             format!(
-                "{endpoint} (controlPlaneEndpoint) leads to the control planes, but sometimes to \
-                 somebody else: the load balancer has a server too many"
+                "{endpoint} (controlPlaneEndpoint) also reaches a server that is not a control plane: \
+                 check the load balancer's list of servers"
             )
         })
     }

@@ -317,7 +317,7 @@ impl Execution<'_> {
         let changed = nodes::converge(self.run, &self.api, host).await?;
         if self.plan.context.cluster.networking.cni != CniType::None {
             part.doing(work.name(), "waiting until it is Ready");
-            let what = format!("readiness of node {}", host.node_name);
+            let what = format!("node {} to become Ready", host.node_name);
             let timeout = self.run.cluster.timeouts.node_ready;
             // A kubelet that was restarted has yet to speak for itself.
             let since = match !work.is_new() && work.restarts_kubelet() {

@@ -58,8 +58,8 @@ impl Granted {
             tokio::time::sleep(RENEWAL).await;
             if let Err(error) = self.renew(run, api).await {
                 run.events().warn(format!(
-                    "{error}; if the bootstrap token of this run can't be renewed, hosts that \
-                     join late will be refused"
+                    "{error}; unless the bootstrap token of this run is renewed, hosts that join \
+                     late will be refused"
                 ));
             }
         }
@@ -73,7 +73,7 @@ impl Granted {
         let token = TokenSecret::for_join(
             token.clone(),
             jiff::Timestamp::now() + TOKEN_TTL,
-            "clusterctl-rs: workers of one run join with it",
+            "clusterctl-rs: lets the workers of one run join",
         );
         let what = format!("Secret kube-system/{}", token.name());
         run.journalled(None, Phase::Join, &what, async {
@@ -95,11 +95,11 @@ pub(crate) async fn wait_registered(
     let host = work.host();
     let wanted = |node: &Node| {
         if needs_cidr && pod_cidrs(node).is_empty() {
-            return Health::No("the controller manager has given it no pod CIDR".into());
+            return Health::No("the controller manager has not assigned it a pod CIDR".into());
         }
         Health::Ok
     };
-    let what = format!("registration of node {}", host.node_name);
+    let what = format!("node {} to register", host.node_name);
     let timeout = run.cluster.timeouts.tls_bootstrap;
     match wait_for_node(&api.admin, &host.node_name, &what, timeout, wanted).await {
         Ok(node) => Ok(node),

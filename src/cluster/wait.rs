@@ -69,7 +69,7 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
     );
     let waits = futures::future::try_join3(
         wait_healthy(
-            "the kubelet's /healthz",
+            "kubelet /healthz",
             timeouts.kubelet_health_check,
             || look(one, KUBELET_HEALTHZ, "/healthz", false),
         ),
@@ -81,13 +81,13 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
         }),
     );
     let all = async { waits.await.map(|_| ()) };
-    unless_hopeless(one, "the control plane's health", all).await
+    unless_hopeless(one, "the control plane to become healthy", all).await
 }
 
 /// Waits for the kubelet alone.
 pub(crate) async fn wait_for_kubelet(run: &Run, one: &Surveyed) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.kubelet_health_check;
     let look = || look(one, KUBELET_HEALTHZ, "/healthz", false);
-    let what = "the kubelet's /healthz";
+    let what = "kubelet /healthz";
     unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
 }

@@ -57,7 +57,7 @@ pub(crate) fn hashes() -> Result<PathBuf, Error> {
 
 fn cache() -> Result<PathBuf, Error> {
     artifacts::default_cache_dir().ok_or_else(|| Error::Usage {
-        message: "the environment names no home directory, so there is no place for a cache".into(),
+        message: "there is no home directory for the cache".into(),
         hint: Some("set XDG_CACHE_HOME".into()),
     })
 }
@@ -145,11 +145,11 @@ pub(crate) fn resources(
             None if required && !has_version(target, cluster) => {
                 return Err(Error::Usage {
                     message: format!(
-                        "the artifacts hold no {name} for linux-{arch}, which {} needs",
+                        "the artifacts contain no {name} for linux-{arch}, which {} needs",
                         target.host.name
                     ),
                     hint: Some(format!(
-                        "put it there as linux-{arch}/{name}, and into SHA256SUMS"
+                        "add it as linux-{arch}/{name}, and to SHA256SUMS"
                     )),
                 });
             }
@@ -275,8 +275,8 @@ fn refuse_other_version(images: &Images, set: &Set) -> Result<(), Error> {
     }
     let offered: Vec<_> = offered.into_iter().collect();
     Err(Error::Usage {
-        message: format!("the artifacts hold {}, not {wanted}", offered.join(", ")),
-        hint: Some("name their version as kubernetesVersion, or other artifacts".into()),
+        message: format!("the artifacts contain {}, not {wanted}", offered.join(", ")),
+        hint: Some("set kubernetesVersion to their version, or use other artifacts".into()),
     })
 }
 

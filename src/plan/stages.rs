@@ -49,7 +49,7 @@ fn stage(run: &Run, plan: &Plan, phase: Phase) -> Option<Stage> {
         Phase::Certs => here(plan.changes_certs(), "on this machine".into()),
         Phase::Hosts => on(
             hosts(&|work| !work.prepare.is_empty()),
-            "side by side, changes in the order shown",
+            "in parallel, changes in the order shown",
         ),
         Phase::ControlPlane => on(
             hosts(&|work| {
@@ -58,18 +58,18 @@ fn stage(run: &Run, plan: &Plan, phase: Phase) -> Option<Stage> {
             }),
             match plan.live {
                 true => "one at a time, each until it is healthy; new ones last",
-                false => "side by side, each until its components are healthy",
+                false => "in parallel, each until its components are healthy",
             },
         )
         // The admin's own rights belong to it.
         .or_else(through_api),
         Phase::Join => on(
             hosts(&|work| work.join.is_some()),
-            "side by side, once the API answers",
+            "in parallel, once the API server is up",
         ),
         Phase::Nodes => on(
             hosts(&|work| work.waits_for_node || work.registers_again || work.changes_node()),
-            "side by side, each once its node has registered, and until it is Ready",
+            "in parallel, each once its node has registered, until it is Ready",
         ),
         Phase::Kubeconfig => here(plan.kubeconfig, "on this machine".into()),
         Phase::UploadCerts => here(plan.certificate_key.is_some(), "through the API".into()),

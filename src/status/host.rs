@@ -131,7 +131,7 @@ async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> Comp
     match tokio::time::timeout(PROBE, look).await {
         Ok(component) => component,
         Err(_) => {
-            let why = format!("no answer within {} s", PROBE.as_secs());
+            let why = format!("timed out after {} s", PROBE.as_secs());
             component(name, Health::Unhealthy, Some(&why))
         }
     }
@@ -148,7 +148,7 @@ fn refused(name: &str, port: u16, error: &std::io::Error) -> ComponentStatus {
             Some("sshd does not allow forwarding"),
         ),
         _ => {
-            let why = format!("nobody listens on port {port}");
+            let why = format!("nothing listens on port {port}");
             component(name, Health::Unhealthy, Some(&why))
         }
     }
@@ -196,14 +196,14 @@ fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
             false => component(
                 "container runtime",
                 Health::Unhealthy,
-                Some("its socket is not there"),
+                Some("its socket does not exist"),
             ),
         };
     };
     let unit = vitals.units.get(&format!("{name}.service"));
     match (down(unit), vitals.socket) {
         (Some(why), _) => component(name, Health::Unhealthy, Some(&why)),
-        (None, false) => component(name, Health::Unhealthy, Some("its socket is not there")),
+        (None, false) => component(name, Health::Unhealthy, Some("its socket does not exist")),
         (None, true) => component(name, Health::Healthy, None),
     }
 }
