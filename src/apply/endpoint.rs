@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use ssh::Session;
 
+use super::execution::Execution;
 use crate::cluster::endpoint::{TRY, brings_own_certificate, silent};
 use crate::desired::context::Context;
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::Endpoints;
 use crate::kubernetes::api::{Stream, serving_certificate};
-use crate::plan::model::Plan;
-use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::run::phase::Phase;
@@ -40,7 +39,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`Error::Endpoint`], if no control plane answers.
-pub(crate) async fn check(run: &Run, plan: &Plan) -> Result<(), Error> {
+pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
+    let (run, plan) = (execution.run, execution.plan);
+    // Workers go through the endpoint, so it has to lead somewhere by now.
+    let mut control_planes = plan.work.iter().filter(|work| work.is_control_plane());
+    if control_planes.all(|work| work.prepare.is_empty()) {
+        return Ok(());
+    }
     let context = &plan.context;
     let Some(endpoint) = checked(&context.cluster, &context.endpoints) else {
         return Ok(());

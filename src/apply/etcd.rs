@@ -26,7 +26,7 @@ const OTHERS: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`Error::AtRisk`] if they don't in time.
-pub(crate) async fn wait_for_others(
+pub(super) async fn wait_for_others(
     run: &Run,
     plan: &Plan,
     work: &Work,
@@ -117,7 +117,7 @@ async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
 ///
 /// # Errors
 /// What etcd objects to for longer than `timeouts.etcdAPICall`.
-pub(crate) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
+pub(super) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
     let name = work.name();
     let url = peer_url(&work.surveyed)?;
     part.doing(name, "adding its etcd member");
@@ -144,7 +144,7 @@ pub(crate) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> R
 ///
 /// # Errors
 /// A member that doesn't start or catch up in time.
-pub(crate) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
+pub(super) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
     let name = work.name();
     let url = peer_url(&work.surveyed)?;
     part.doing(name, "waiting for its etcd member to catch up");

@@ -1,95 +1,41 @@
-//! Workers join: a bootstrap token that lives for minutes, and the wait for
-//! the kubelet's own certificate.
+//! Phase `join`: a worker's kubelet gets its certificate with the bootstrap token, and registers.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
-use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Node;
 
+use super::execution::Execution;
+use crate::cluster::{converge, diagnose, wait};
 use crate::kubernetes::api::{Health, wait_for_node};
-use crate::kubernetes::{Token, TokenSecret};
+use crate::plan::model::{Work, pod_cidrs};
 use crate::run::error::Error;
-
-use crate::cluster::api::ClusterApi;
-use crate::cluster::diagnose;
-use crate::plan::model::{Plan, Work, pod_cidrs};
-use crate::run::Run;
 use crate::run::phase::Phase;
 
-/// How long the token of a run lives once nothing renews it any more. Long
-/// enough for a kubelet's bootstrap and for kubeadm's tools, which expect a
-/// cluster to have a token and `cluster-info` to be signed with it.
-pub(crate) const TOKEN_TTL: SignedDuration = SignedDuration::from_mins(10);
-
-/// How often a run at work renews its token: two renewals may fail.
-const RENEWAL: Duration = Duration::from_mins(3);
-
-/// The token of this run, once it is in the cluster. Nobody deletes it: like a
-/// lease it is renewed while the run lasts, and the cluster removes it within
-/// minutes after, whether the run ended or was killed.
-#[derive(Debug)]
-pub(crate) struct Granted {
-    token: Option<Token>,
-}
-
-/// Lets workers join, if any are to.
-pub(crate) async fn grant(run: &Run, plan: &Plan, api: &ClusterApi) -> Result<Granted, Error> {
-    if !plan.work.iter().any(|work| work.join.is_some()) {
-        return Ok(Granted::nothing());
+/// Joins a worker, if it has yet to. Needs the API and the run's token.
+///
+/// # Errors
+/// The step that failed; a kubelet that gets no certificate in time, with what its host
+/// says about it.
+pub(super) async fn join(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
+    let run = execution.run;
+    if !execution.plan.affects(Phase::Join, work) {
+        return Ok(());
     }
-    let granted = Granted {
-        token: Some(plan.context.token.clone()),
-    };
-    granted.renew(run, api).await?;
-    Ok(granted)
-}
-
-impl Granted {
-    /// No token was needed.
-    pub(crate) fn nothing() -> Self {
-        Granted { token: None }
-    }
-
-    /// Renews the token for as long as it is polled: a slow host may take
-    /// longer to prepare than a token lives.
-    pub(crate) async fn keep(&self, run: &Run, api: &ClusterApi) -> Infallible {
-        loop {
-            tokio::time::sleep(RENEWAL).await;
-            if let Err(error) = self.renew(run, api).await {
-                run.events().warn(format!(
-                    "{error}; unless the bootstrap token of this run is renewed, hosts that join \
-                     late will be refused"
-                ));
-            }
-        }
-    }
-
-    /// Puts the token into the cluster, from now on for [`TOKEN_TTL`].
-    async fn renew(&self, run: &Run, api: &ClusterApi) -> Result<(), Error> {
-        let Some(token) = &self.token else {
-            return Ok(());
-        };
-        let token = TokenSecret::for_join(
-            token.clone(),
-            jiff::Timestamp::now() + TOKEN_TTL,
-            "clusterctl-rs: lets the workers of one run join",
-        );
-        let what = format!("Secret kube-system/{}", token.name());
-        run.journalled(None, Phase::Join, &what, async {
-            Ok(api.applier().apply(&token.object()).await?)
-        })
-        .await?;
-        Ok(())
-    }
+    let part = run.tracker.part(Phase::Join);
+    part.doing(work.name(), "joining");
+    // Another look is taken right before: minutes may have gone since the plan.
+    let plan = converge::look(run, &work.surveyed, &work.join_resources).await?;
+    converge::converge(run, &work.surveyed, &plan, &part).await?;
+    wait::wait_for_kubelet(run, &work.surveyed).await?;
+    part.doing(work.name(), "waiting for its certificate");
+    wait_registered(execution, work, false).await?;
+    part.done(work.name(), plan.changes.len());
+    Ok(())
 }
 
 /// Waits until the kubelet of `work` has its certificate and has registered,
 /// with a pod CIDR if the pod network needs one.
-pub(crate) async fn wait_registered(
-    run: &Run,
+pub(super) async fn wait_registered(
+    execution: &Execution<'_>,
     work: &Work,
-    api: &ClusterApi,
     needs_cidr: bool,
 ) -> Result<Node, Error> {
     let host = work.host();
@@ -100,8 +46,16 @@ pub(crate) async fn wait_registered(
         Health::Ok
     };
     let what = format!("node {} to register", host.node_name);
-    let timeout = run.cluster.timeouts.tls_bootstrap;
-    match wait_for_node(&api.admin, &host.node_name, &what, timeout, wanted).await {
+    let timeout = execution.run.cluster.timeouts.tls_bootstrap;
+    match wait_for_node(
+        &execution.api.admin,
+        &host.node_name,
+        &what,
+        timeout,
+        wanted,
+    )
+    .await
+    {
         Ok(node) => Ok(node),
         Err(error) => Err(diagnose::explain(&work.surveyed.session, error).await),
     }

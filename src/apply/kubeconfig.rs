@@ -1,16 +1,20 @@
-//! The admin kubeconfig in the operator state.
+//! Phase `kubeconfig`: the admin kubeconfig in the operator state.
 
-
-use crate::desired::context::Context;
-use crate::run::Run;
+use super::execution::Execution;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Writes it.
-pub(crate) fn write(run: &Run, context: &Context) -> Result<(), Error> {
-    let path = run.state.kubeconfig();
-    run.state
-        .write(&path, context.admin_kubeconfig()?.as_bytes())?;
+/// Writes it, if the plan says so.
+///
+/// # Errors
+/// What the file system says.
+pub(super) fn write(execution: &Execution<'_>) -> Result<(), Error> {
+    if !execution.plan.kubeconfig {
+        return Ok(());
+    }
+    let (run, path) = (execution.run, execution.run.state.kubeconfig());
+    let text = execution.plan.context.admin_kubeconfig()?;
+    run.state.write(&path, text.as_bytes())?;
     run.tracker
         .part(Phase::Kubeconfig)
         .changed(path.display().to_string(), "written");

@@ -1,14 +1,102 @@
-//! Carrying out a plan.
+//! Carries out a plan: the phases of `apply`, a file each.
+//!
+//! | phase | file |
+//! |---|---|
+//! | preflight | `plan/preflight.rs`: a plan is made only of hosts that passed |
+//! | certs | [`certs`], before the rest, for a plan is about their content |
+//! | hosts | [`hosts`]; for workers' load balancers (phase load-balancer) as well |
+//! | control-plane | [`control_plane`], with [`etcd`] and [`virtual_address`] |
+//! | kubeconfig | [`kubeconfig`] |
+//! | upload-config | [`upload_config`] |
+//! | upload-certs | [`upload_certs`] |
+//! | bootstrap-token | [`bootstrap_token`] |
+//! | addons | [`addons`] |
+//! | join | [`join`] |
+//! | network | [`network`] |
+//! | nodes | [`nodes`] |
+//!
+//! [`carry_out`] is the order in which they run.
 
+mod addons;
+mod bootstrap_token;
 pub mod certs;
+mod control_plane;
 mod endpoint;
 mod etcd;
-pub mod execute;
+mod execution;
+mod hosts;
 mod join;
 mod kubeconfig;
+mod network;
 mod nodes;
 mod objects;
 pub mod references;
 mod rollout;
 mod upload_certs;
+mod upload_config;
 mod virtual_address;
+mod workers;
+
+use tokio::sync::watch;
+
+use self::execution::Execution;
+use self::objects::Changes;
+use crate::cluster::survey::Aside;
+use crate::plan::model::Plan;
+use crate::run::Run;
+use crate::run::error::Error;
+
+/// Carries out `plan`. Workers that fail are set aside and come back.
+///
+/// # Errors
+/// The first control plane that fails, or the API's first refusal: nothing can
+/// go on then.
+pub async fn apply(run: &Run, plan: &Plan) -> Result<Vec<Aside>, Error> {
+    carry_out(&Execution::new(run, plan)?).await
+}
+
+/// Every host goes its own way, and waits for others only where the cluster needs it to:
+/// workers are prepared while the control planes come up, and join once the API answers.
+async fn carry_out(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
+    execution.announce_parts();
+    let (api_is_ready, wait_for_api) = watch::channel(false);
+    let cluster = async {
+        control_plane::bring_up(execution).await?;
+        kubeconfig::write(execution)?;
+        if execution.needs_api() {
+            let changes = Changes::determine(execution).await?;
+            upload_config::apply(execution, &changes).await?;
+            upload_certs::apply(execution, &changes).await?;
+            bootstrap_token::apply(execution, &changes).await?;
+            addons::apply(execution, &changes).await?;
+            network::apply_manifest(execution, &changes).await?;
+            endpoint::check(execution).await?;
+        }
+        let token = bootstrap_token::create_for_run(execution).await?;
+        // Nobody waiting is fine: a cluster may have no workers.
+        let _ = api_is_ready.send(true);
+        Ok::<_, Error>(token)
+    };
+    let workers = workers::bring_up(execution, wait_for_api);
+    tokio::pin!(cluster);
+    tokio::pin!(workers);
+    // The cluster's failure ends the run at once: workers could only wait for an API
+    // that won't come.
+    let (token, finished) = tokio::select! {
+        token = &mut cluster => (token?, None),
+        finished = &mut workers => (cluster.await?, Some(finished)),
+    };
+    let rest = async {
+        match finished {
+            Some(aside) => (aside, control_plane::finish_nodes(execution).await),
+            None => futures::join!(workers, control_plane::finish_nodes(execution)),
+        }
+    };
+    // A slow host may take longer than the token lives.
+    let (aside, control_planes) = tokio::select! {
+        done = rest => done,
+        never = token.keep_alive(execution) => match never {},
+    };
+    control_planes?;
+    Ok(aside)
+}

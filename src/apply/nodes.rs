@@ -1,20 +1,76 @@
-//! Phase `nodes`: labels and taints of nodes that have registered.
+//! Phase `nodes`: labels and taints of nodes that have registered, and the wait until each is Ready.
 
 use k8s_openapi::api::core::v1::{Node, Taint as NodeTaint};
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
+use super::execution::Execution;
+use super::network;
 use crate::cluster::api::ClusterApi;
+use crate::cluster::{converge, diagnose};
 use crate::desired::node::{effect, is_unwanted, metadata, missing_taints, unwanted_taints};
-use crate::inventory::Host;
-use crate::kubernetes::api::ApiError;
+use crate::inventory::{CniType, Host};
+use crate::kubernetes::api::{ApiError, node_ready, node_ready_since, wait_for_node};
+use crate::plan::model::Work;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
+/// What a node gets once it has registered: its pod network, its labels and
+/// taints; then waits until it is Ready.
+///
+/// # Errors
+/// A Node that doesn't register or isn't Ready in time, with what its host says about it.
+pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
+    // A node that joined long ago is as unknown as a new one while the API
+    // is down.
+    if work.is_new() && !work.waits_for_node {
+        return Ok(());
+    }
+    if work.registers_again {
+        converge::restart_kubelet(&work.surveyed).await?;
+    }
+    if work.is_new() {
+        network::set_up(execution, work).await?;
+    }
+    if !execution.plan.affects(Phase::Nodes, work) {
+        return Ok(());
+    }
+    let part = execution.run.tracker.part(Phase::Nodes);
+    let changed = label_and_taint(execution.run, &execution.api, work.host()).await?;
+    // Without a network no node ever gets Ready.
+    if execution.plan.context.cluster.networking.cni != CniType::None {
+        part.doing(work.name(), "waiting until it is Ready");
+        wait_ready(execution, work).await?;
+    }
+    part.done(work.name(), changed);
+    Ok(())
+}
+
+async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
+    let name = &work.host().node_name;
+    let what = format!("readiness of node {name}");
+    let timeout = execution.run.cluster.timeouts.node_ready;
+    // A kubelet that was restarted has yet to speak for itself: until its first report, the
+    // Node shows the word of the one before.
+    let since = match !work.is_new() && work.restarts_kubelet() {
+        true => Some(converge::kubelet_started(&work.surveyed).await?),
+        false => None,
+    };
+    let ready = |node: &Node| match since {
+        Some(start) => node_ready_since(node, start),
+        None => node_ready(node),
+    };
+    let waited = wait_for_node(&execution.api.admin, name, &what, timeout, ready).await;
+    match waited {
+        Ok(_) => Ok(()),
+        Err(error) => Err(diagnose::explain(&work.surveyed.session, error).await),
+    }
+}
+
 /// Labels and taints the Node as the inventory says. Returns how many things
 /// were written.
-pub(crate) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result<usize, Error> {
+async fn label_and_taint(run: &Run, api: &ClusterApi, host: &Host) -> Result<usize, Error> {
     let nodes: Api<Node> = Api::all(api.admin.clone());
     let read = nodes.get(&host.node_name).await;
     let node = read.map_err(ApiError::request(format!("read node {}", host.node_name)))?;
@@ -22,7 +78,7 @@ pub(crate) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result
     // Before the labels: with them goes the note of the taints that were ours.
     if !missing_taints(host, &node).is_empty() || !unwanted_taints(host, &node).is_empty() {
         run.journalled(Some(&host.name), Phase::Nodes, "taints", async {
-            Ok(taint(&api.admin, host, node).await?)
+            Ok(put_taints(&api.admin, host, node).await?)
         })
         .await?;
         written += 1;
@@ -48,7 +104,7 @@ pub(crate) async fn converge(run: &Run, api: &ClusterApi, host: &Host) -> Result
 const TAINT_ATTEMPTS: usize = 10;
 
 /// Adds taints to whatever the Node has by then, and takes away what is no longer wanted.
-async fn taint(client: &kube::Client, host: &Host, mut node: Node) -> Result<(), ApiError> {
+async fn put_taints(client: &kube::Client, host: &Host, mut node: Node) -> Result<(), ApiError> {
     let nodes: Api<Node> = Api::all(client.clone());
     for _ in 1..TAINT_ATTEMPTS {
         match write_taints(client, host, &node).await {

@@ -1,87 +1,89 @@
-//! The API objects of a cluster, phase by phase.
+//! API objects, applied phase by phase.
 
 use serde_json::Value;
 
-use crate::apply::upload_certs;
-use crate::cluster::api::ClusterApi;
+use super::execution::Execution;
 use crate::kubernetes::api::ObjectChange;
-use crate::plan::model::Plan;
-use crate::run::Run;
+use crate::plan::objects::compare;
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// Phases that are nothing but objects, in order.
-const PHASES: [Phase; 5] = [
-    Phase::UploadConfig,
-    Phase::UploadCerts,
-    Phase::BootstrapToken,
-    Phase::Addons,
-    Phase::Network,
-];
+/// Which objects change, by phase.
+pub(super) struct Changes(Vec<(Phase, ObjectChange)>);
 
-/// Applies what the plan says, phase by phase. What the plan could not know, because there was
-/// no API yet, is compared now.
-pub(crate) async fn apply(run: &Run, plan: &Plan, api: &ClusterApi) -> Result<(), Error> {
-    if api.ensure_admin(&plan.context.cluster_admins()?).await? {
-        run.events().emit(Event::Changed {
-            phase: Phase::ControlPlane.name(),
-            what: "ClusterRoleBinding kubeadm:cluster-admins".into(),
-            how: "created".into(),
-        });
-    }
-    let compared;
-    let changes = match &plan.object_changes {
-        Some(changes) => changes,
-        None => {
-            compared = crate::plan::objects::compare(api, &plan.objects).await?;
-            &compared
+impl Changes {
+    /// What the plan says; what it could not know, because there was no API yet, is
+    /// compared now. Sees to it first that the admin may do all this.
+    ///
+    /// # Errors
+    /// The API's refusal.
+    pub(super) async fn determine(execution: &Execution<'_>) -> Result<Self, Error> {
+        let (run, plan, api) = (execution.run, execution.plan, &execution.api);
+        if api.ensure_admin(&plan.context.cluster_admins()?).await? {
+            run.events().emit(Event::Changed {
+                phase: Phase::ControlPlane.name(),
+                what: "ClusterRoleBinding kubeadm:cluster-admins".into(),
+                how: "created".into(),
+            });
         }
-    };
-    for phase in PHASES {
-        let changes: Vec<&ObjectChange> = changes
+        Ok(Changes(match &plan.object_changes {
+            Some(changes) => changes.clone(),
+            None => compare(api, &plan.objects).await?,
+        }))
+    }
+
+    /// Applies what changes in a phase, if anything does.
+    ///
+    /// # Errors
+    /// The API's refusal.
+    pub(super) async fn apply_phase(
+        &self,
+        execution: &Execution<'_>,
+        phase: Phase,
+    ) -> Result<(), Error> {
+        if self.of_phase(phase).next().is_none() {
+            return Ok(());
+        }
+        let part = execution.run.tracker.part(phase);
+        self.apply_in(execution, &part).await
+    }
+
+    /// The same within a part of a phase that has more to do.
+    ///
+    /// # Errors
+    /// The API's refusal.
+    pub(super) async fn apply_in(
+        &self,
+        execution: &Execution<'_>,
+        part: &Part,
+    ) -> Result<(), Error> {
+        let changes: Vec<&ObjectChange> = self.of_phase(part.phase()).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let objects: Vec<Value> = execution
+            .plan
+            .objects
             .iter()
-            .filter(|(owner, _)| *owner == phase)
-            .map(|(_, change)| change)
+            .map(|(_, object)| object)
+            .filter(|object| changes.iter().any(|change| change.id.names(object)))
+            .cloned()
             .collect();
-        let uploads = phase == Phase::UploadCerts && plan.certificate_key.is_some();
-        if changes.is_empty() && !uploads {
-            continue;
+        let what = format!("{} objects", objects.len());
+        let applied = async { Ok(execution.api.applier().apply_all(&objects).await?) };
+        let run = execution.run;
+        run.journalled(None, part.phase(), &what, applied).await?;
+        for change in changes {
+            let how = if change.created { "created" } else { "updated" };
+            part.changed(change.id.to_string(), how);
         }
-        let part = run.tracker.part(phase);
-        if !changes.is_empty() {
-            apply_changes(run, plan, api, &part, changes).await?;
-        }
-        if uploads {
-            upload_certs::upload(run, plan, api, &part).await?;
-        }
+        Ok(())
     }
-    Ok(())
-}
 
-async fn apply_changes(
-    run: &Run,
-    plan: &Plan,
-    api: &ClusterApi,
-    part: &Part,
-    changes: Vec<&ObjectChange>,
-) -> Result<(), Error> {
-    let objects: Vec<Value> = plan
-        .objects
-        .iter()
-        .map(|(_, object)| object)
-        .filter(|object| changes.iter().any(|change| change.id.names(object)))
-        .cloned()
-        .collect();
-    let what = format!("{} objects", objects.len());
-    run.journalled(None, part.phase(), &what, async {
-        Ok(api.applier().apply_all(&objects).await?)
-    })
-    .await?;
-    for change in changes {
-        let how = if change.created { "created" } else { "updated" };
-        part.changed(change.id.to_string(), how);
+    fn of_phase(&self, phase: Phase) -> impl Iterator<Item = &ObjectChange> {
+        let changes = self.0.iter().filter(move |(owner, _)| *owner == phase);
+        changes.map(|(_, change)| change)
     }
-    Ok(())
 }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::inventory::{Cluster, Host};
 use crate::plan::draft::Draft;
-use crate::run::Options;
-use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::selection::Selection;
 use crate::run::tracker::Tracker;
+use crate::run::{Options, Run};
 
 /// Puts in step with `hosts`, which are those of the cluster now, whatever names its
 /// control planes: the load balancers on workers, objects of the API, the admin
@@ -57,7 +56,7 @@ pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<bool, Error> {
     let mut aside = std::mem::take(&mut draft.aside);
     let plan = draft.plan(&run).await?;
     if !plan.is_empty() {
-        aside.extend(super::execute::execute(&run, &plan).await?);
+        aside.extend(super::apply(&run, &plan).await?);
     }
     for one in &aside {
         // The whole of it was told when it happened.

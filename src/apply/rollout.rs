@@ -11,7 +11,7 @@ use crate::run::Run;
 use crate::run::error::Error;
 
 /// Turns that workers take.
-pub(crate) struct Rollout {
+pub(super) struct Rollout {
     turns: Semaphore,
     /// How many are down and not yet put right. They need no turn, and nobody gets one
     /// before them.
@@ -22,7 +22,7 @@ pub(crate) struct Rollout {
 
 impl Rollout {
     /// As many turns at once as `rollout.maxUnavailable` says, of all workers.
-    pub(crate) fn over(run: &Run, plan: &Plan) -> Self {
+    pub(super) fn over(run: &Run, plan: &Plan) -> Self {
         let workers = run.cluster.hosts.iter();
         let workers = workers.filter(|host| !host.is_control_plane()).count();
         let turns = run.cluster.rollout.max_unavailable.of(workers);
@@ -40,7 +40,7 @@ impl Rollout {
     ///
     /// # Errors
     /// [`Error::RolloutStopped`] once a node that had its turn has failed.
-    pub(crate) async fn turn(&self, work: &Work) -> Result<Option<SemaphorePermit<'_>>, Error> {
+    pub(super) async fn turn(&self, work: &Work) -> Result<Option<SemaphorePermit<'_>>, Error> {
         if work.mends() || !work.disturbs() {
             return Ok(None);
         }
@@ -58,7 +58,7 @@ impl Rollout {
     }
 
     /// Says that a worker has failed. If it was disturbed, nobody else is.
-    pub(crate) fn failed(&self, work: &Work) {
+    pub(super) fn failed(&self, work: &Work) {
         if !work.disturbs() && !work.mends() {
             return;
         }
@@ -70,7 +70,7 @@ impl Rollout {
     }
 
     /// Says that a worker is as it should be.
-    pub(crate) fn done(&self, work: &Work) {
+    pub(super) fn done(&self, work: &Work) {
         if work.mends() {
             self.down.send_modify(|down| *down = down.saturating_sub(1));
         }

@@ -1,37 +1,42 @@
-//! `--upload-certs`: the shared certificates and keys, encrypted, in the cluster
+//! Phase `upload-certs`: the shared certificates and keys, encrypted, in the cluster
 //! for two hours, for `kubeadm join --control-plane`.
 
 use std::path::PathBuf;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
+use pki::ExternalEtcdFiles;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::cluster::api::ClusterApi;
+use super::execution::Execution;
+use super::objects::Changes;
 use crate::desired::context::Context;
 use crate::inventory::{Cluster, Etcd};
 use crate::kubernetes::api::ApiError;
-use crate::kubernetes::upload_certs::{self, CertificateKey};
-use crate::kubernetes::{Token, TokenSecret};
-use crate::plan::model::Plan;
-use crate::run::Run;
+use crate::kubernetes::upload_certs::CertificateKey;
+use crate::kubernetes::{Token, TokenSecret, upload_certs};
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use pki::ExternalEtcdFiles;
 
-/// Uploads, if the plan says so. What an earlier run uploaded is replaced.
-pub(crate) async fn upload(
-    run: &Run,
-    plan: &Plan,
-    api: &ClusterApi,
-    part: &Part,
-) -> Result<(), Error> {
-    let Some(key) = &plan.certificate_key else {
-        return Ok(());
+/// Applies the RBAC objects, and uploads if the plan says so. What an earlier run uploaded
+/// is replaced.
+///
+/// # Errors
+/// The API's refusal; files of an external etcd that can't be read.
+pub(super) async fn apply(execution: &Execution<'_>, changes: &Changes) -> Result<(), Error> {
+    let Some(key) = &execution.plan.certificate_key else {
+        return changes.apply_phase(execution, Phase::UploadCerts).await;
     };
-    let data = sealed(&run.cluster, &plan.context, key)?;
+    let part = execution.run.tracker.part(Phase::UploadCerts);
+    changes.apply_in(execution, &part).await?;
+    upload(execution, key, &part).await
+}
+
+async fn upload(execution: &Execution<'_>, key: &CertificateKey, part: &Part) -> Result<(), Error> {
+    let (run, api) = (execution.run, &execution.api);
+    let data = sealed(&run.cluster, &execution.plan.context, key)?;
     let owner = TokenSecret::for_uploaded_certs(Token::generate()?, jiff::Timestamp::now());
     run.journalled(
         None,

@@ -7,7 +7,7 @@ use crate::run::Run;
 use crate::run::tracker::Part;
 
 /// Gives the address to another control plane, if `work`'s has it.
-pub(crate) async fn before_restart(run: &Run, plan: &Plan, work: &Work, part: &Part) {
+pub(super) async fn before_restart(run: &Run, plan: &Plan, work: &Work, part: &Part) {
     if run.cluster.virtual_address().is_none() {
         return;
     }

@@ -1,22 +1,21 @@
 //! `add-node`: brings hosts into a cluster that runs.
 
-use crate::apply::certs::make_certificates;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use text::count;
 
 use super::Global;
 use super::apply::conclude;
 use super::load::load;
 use super::prompt::confirm;
 use super::session::{Access, Part, Session, no_host};
-use crate::inventory::edit::{self, EditError, HostEntry};
-use crate::inventory::{Cluster, Host, Role};
+use crate::apply::certs::make_certificates;
+use crate::inventory::edit::{EditError, HostEntry};
+use crate::inventory::{Cluster, Host, Role, edit};
 use crate::plan::draft::Draft;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::Phase;
-use text::count;
 
 /// Bring hosts into the cluster, and touch no other
 #[derive(Debug, Args)]
@@ -135,7 +134,7 @@ impl AddNode {
             make_certificates(run, &mut draft)?;
             plan = draft.plan(run).await?;
         }
-        aside.extend(crate::apply::execute::execute(run, &plan).await?);
+        aside.extend(crate::apply::apply(run, &plan).await?);
         let mut control_planes = run.cluster.control_planes();
         let in_step = match control_planes.any(|host| self.names.contains(&host.name)) {
             true => crate::apply::references::in_step(run, run.cluster.hosts.clone()).await?,

@@ -1,23 +1,21 @@
 //! `apply`: makes hosts and cluster what the inventory says.
 
-use crate::apply::certs::make_certificates;
 use std::path::PathBuf;
 
 use clap::Args;
-
+use text::count;
 use zeroize::Zeroizing;
 
 use super::Global;
 use super::prompt::confirm;
 use super::session::{Access, Part, Session};
+use crate::apply::certs::make_certificates;
 use crate::cluster::survey::Aside;
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::plan::document::PlanDocument;
 use crate::plan::draft::Draft;
 use crate::report::Printer;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
-use text::count;
+use crate::run::error::{Error, ExitStatus};
 
 /// Bring the cluster up, or put right what differs from the inventory
 #[derive(Debug, Args)]
@@ -147,7 +145,7 @@ impl Apply {
                 make_certificates(run, &mut draft)?;
                 plan = draft.plan(run).await?;
             }
-            aside.extend(crate::apply::execute::execute(run, &plan).await?);
+            aside.extend(crate::apply::apply(run, &plan).await?);
         }
         printer.out(&session.summary.render());
         if let Some(key) = &plan.certificate_key {

@@ -2,6 +2,9 @@
 
 use clap::{Args, Subcommand};
 use futures::StreamExt;
+use ssh::{Connector, HostKey, HostKeys, Trust, append_known_host, scan_host_keys, trust};
+use text::count;
+use text::glob::matches;
 
 use super::Global;
 use super::load::load;
@@ -10,12 +13,8 @@ use super::session::check_patterns;
 use crate::inventory::Host;
 use crate::report::table;
 use crate::run::connections::ssh_target;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::run::state::State;
-use ssh::{Connector, HostKey, HostKeys, Trust, append_known_host, scan_host_keys, trust};
-use text::count;
-use text::glob::matches;
 
 /// Look at hosts' SSH keys and trust them
 #[derive(Debug, Args)]

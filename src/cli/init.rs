@@ -1,15 +1,15 @@
 //! `init`: a commented starter inventory.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::Global;
 use crate::inventory;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 
 /// Write a commented inventory to start from
 #[derive(Debug, Args)]

@@ -5,14 +5,13 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use files::write_private;
 
 use super::Global;
 use super::load::load;
 use crate::kubernetes;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::run::state::State;
-use files::write_private;
 
 /// Print the admin kubeconfig, or merge it into ~/.kube/config
 #[derive(Debug, Args)]

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::inventory::{self, Cluster};
+use crate::inventory;
+use crate::inventory::Cluster;
 use crate::report::Printer;
 use crate::run::error::Error;
 

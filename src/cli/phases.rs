@@ -5,8 +5,7 @@ use serde_json::json;
 
 use super::{Global, OutputFormat};
 use crate::report::table;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::PHASES;
 
 /// List the phases of `apply` in order

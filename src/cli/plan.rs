@@ -8,8 +8,7 @@ use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::plan::draft::Draft;
 use crate::plan::file::write_plan;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 
 /// Show what `apply` would do; change nothing
 #[derive(Debug, Args)]

@@ -9,8 +9,7 @@ use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::host::preflight::{Finding, Severity};
 use crate::report::table;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 
 /// Check every host and say what to do about each finding; change nothing
 #[derive(Debug, Args)]

@@ -1,13 +1,14 @@
 //! Questions to the operator. Only on a terminal: elsewhere nobody answers.
 
-use std::io::{self, IsTerminal, stdin};
+use std::io;
+use std::io::{IsTerminal, stdin};
 use std::path::Path;
 
 use dialoguer::{Confirm, Input, Password};
+use ssh::{Prompt, Secret};
 use zeroize::Zeroizing;
 
 use crate::run::error::Error;
-use ssh::{Prompt, Secret};
 
 /// Asks on the terminal.
 #[derive(Debug)]

@@ -4,17 +4,15 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
+use text::count;
 
 use super::load::load;
 use super::prompt::confirm;
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::inventory::{Cluster, edit};
-use crate::remove::node::Removal;
-use crate::remove::node::RemoveOptions;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
-use text::count;
+use crate::remove::node::{Removal, RemoveOptions};
+use crate::run::error::{Error, ExitStatus};
 
 /// Take hosts out of the cluster: drain, leave etcd, delete the Node, clean the host
 #[derive(Debug, Args)]

@@ -1,23 +1,23 @@
 //! `render`: every file and object that `apply` would make, into a directory.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
+use text::count;
 
 use super::Global;
 use super::load::load;
 use crate::desired::render::Rendered;
 use crate::host::{Content, Facts, Resource};
 use crate::kubernetes;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::Phase;
-use text::count;
 
 /// Write every file and API object that `apply` would make, without touching a host
 #[derive(Debug, Args)]

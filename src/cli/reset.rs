@@ -2,18 +2,15 @@
 
 use clap::Args;
 use serde_json::json;
+use text::count;
 
 use super::prompt::confirm_by_name;
 use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::inventory::Etcd;
-use crate::remove::reset::Outcome;
-use crate::remove::reset::ResetHost;
-use crate::remove::reset::ResetOptions;
+use crate::remove::reset::{Outcome, ResetHost, ResetOptions};
 use crate::report::table;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
-use text::count;
+use crate::run::error::{Error, ExitStatus};
 
 /// Take Kubernetes off hosts, and put back what stood there before
 #[derive(Debug, Args)]

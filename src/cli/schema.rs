@@ -4,8 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::inventory;
 use crate::report::Printer;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 
 /// Print the JSON Schema of the inventory, or of plans
 #[derive(Debug, Args)]

@@ -4,26 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
+use ssh::{Connector, Finished, Observer};
+use text::glob::matches;
 
-use super::{Global, load::load, prompt::Terminal};
-use crate::inventory;
+use super::Global;
+use super::load::load;
+use super::prompt::Terminal;
 use crate::plan::document::PlanOptions;
-use crate::report;
 use crate::report::Summary;
-use crate::run::Options;
-use crate::run::Run;
 use crate::run::error::Error;
-use crate::run::events::Event;
-use crate::run::events::Events;
-use crate::run::events::Sink;
+use crate::run::events::{Event, Events, Sink};
 use crate::run::journal::Journal;
 use crate::run::phase::Phase;
 use crate::run::selection::Selection;
-use crate::run::state::Lock;
-use crate::run::state::State;
+use crate::run::state::{Lock, State};
 use crate::run::tracker::Tracker;
-use ssh::{Connector, Finished, Observer};
-use text::glob::matches;
+use crate::run::{Options, Run};
+use crate::{inventory, report};
 
 /// Which part of a run is wanted.
 #[derive(Debug, Clone, Default, Args)]

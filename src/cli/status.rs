@@ -11,8 +11,7 @@ use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::report;
 use crate::report::Printer;
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
+use crate::run::error::{Error, ExitStatus};
 use crate::status::{ClusterStatus, Watch};
 
 /// Show how the cluster fares, on one screen; change nothing

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-
-use super::{Global, load::load};
-use crate::run::error::Error;
-use crate::run::error::ExitStatus;
 use text::count;
+
+use super::Global;
+use super::load::load;
+use crate::run::error::{Error, ExitStatus};
 
 /// Check the inventory, and report every fault at once; connect to no host
 #[derive(Debug, Args)]

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::survey::Surveyed;
 use super::tunnel::Tunnel;
-use crate::kubernetes::api::{self, ApiError, Applier, Health, Identity, failed_checks};
-use crate::kubernetes::endpoint;
+use crate::kubernetes::api::{ApiError, Applier, Health, Identity, failed_checks};
+use crate::kubernetes::{api, endpoint};
 use crate::run::Run;
 use crate::run::error::Error;
 

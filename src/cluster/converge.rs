@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use crate::host::{self, HostError, HostPlan, Observed, Progress, Resource};
-use crate::run::error::Error;
-use crate::run::tracker::Part;
 use ssh::{Line, RunOptions, Script, Stream};
 use text::terminal::excerpt;
 
-use crate::cluster::survey::Surveyed;
+use super::survey::Surveyed;
+use crate::host;
+use crate::host::{HostError, HostPlan, Observed, Progress, Resource};
 use crate::run::Run;
+use crate::run::error::Error;
+use crate::run::tracker::Part;
 
 /// Time for one observation: it hashes what stands there.
 const OBSERVE_TIMEOUT: Duration = Duration::from_secs(300);

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use ssh::{RunOptions, Script, Session};
+
 use crate::kubernetes::api::ApiError;
 use crate::run::error::Error;
-use ssh::{RunOptions, Script, Session};
 
 /// Words in the evidence, and what they most likely mean. The first one that
 /// is found wins, so causes stand before their consequences.

@@ -8,7 +8,8 @@ use text::terminal::escape;
 use super::tunnel::Tunnel;
 use crate::host::preflight::{Finding, Severity};
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
-use crate::kubernetes::api::{self, failed_checks};
+use crate::kubernetes::api;
+use crate::kubernetes::api::failed_checks;
 
 /// Time for one connection, handshake included.
 pub(crate) const TRY: Duration = Duration::from_secs(5);

@@ -7,16 +7,16 @@ use std::path::PathBuf;
 
 use futures::StreamExt;
 use futures::future::join_all;
+use ssh::Session;
 use zeroize::Zeroizing;
 
-use crate::cluster::etcd::within;
-use crate::cluster::tunnel::Tunnel;
+use super::etcd::within;
+use super::tunnel::Tunnel;
 use crate::host::preflight::{Finding, Subject, check_external_etcd};
 use crate::inventory::{Etcd, ExternalEtcd};
 use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
 use crate::run::Run;
 use crate::run::error::Error;
-use ssh::Session;
 
 /// Who the API server trusts and is, PEM.
 struct Credentials {

@@ -3,14 +3,15 @@
 use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
+use ssh::{RunOptions, Session};
 
-use crate::host::{self, Gathered};
+use crate::host;
+use crate::host::Gathered;
 use crate::inventory::Host;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use ssh::{RunOptions, Session};
 
 /// Time for the facts of one host. The script does nothing that waits, so a
 /// host that takes longer is a host in trouble.

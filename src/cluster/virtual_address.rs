@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, PostParams};
+use ssh::{RunOptions, Script, Session};
+use text::terminal::escape;
 
 use crate::inventory::Host;
 use crate::kubernetes::api::ApiError;
@@ -16,8 +18,6 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use ssh::{RunOptions, Script, Session};
-use text::terminal::escape;
 
 /// What the kube-vips of a cluster take turns at, as templates/manifests/kube-vip.yaml.j2
 /// names it.

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::artifacts::{self, File, OnlineRequest, Set};
+use super::target::Target;
+use crate::artifacts::{File, OnlineRequest, Set};
 use crate::host::{Content, FileResource, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
-use crate::kubernetes::{self, Images};
-use crate::run::error::Error;
-
-use crate::desired::target::Target;
+use crate::kubernetes::Images;
 use crate::run::Run;
+use crate::run::error::Error;
+use crate::{artifacts, kubernetes};
 
 /// Where the CNI plugins of the artifacts go, and where containerd looks by
 /// default.

@@ -1,12 +1,12 @@
 //! Certificates and keys, made on this machine and kept in the operator state.
 
+use pki::{Algorithm, EtcdSans, NodeRequest, Request, Validity};
+
 use crate::artifacts::catalogue::has_legacy_kubelet_client;
 use crate::host::Facts;
 use crate::inventory::{Cluster, EncryptionAlgorithm, Etcd, Host};
 use crate::kubernetes;
 use crate::run::error::Error;
-use pki::{Algorithm, EtcdSans, NodeRequest, Request, Validity};
-
 
 /// What the certificates of the control planes have to say.
 ///

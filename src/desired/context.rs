@@ -1,29 +1,28 @@
 //! What each host and the API should hold: a pure function of the inventory,
 //! the PKI and what the hosts told.
 
-use crate::desired::manifest::read_manifest;
-use crate::desired::target::Target;
-use crate::desired::target::owns;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use pki::Pki;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::artifacts;
+use super::etcd_members::Membership;
+use super::manifest::read_manifest;
+use super::target::{Target, owns};
 use crate::artifacts::Set;
-use crate::host::{self, Content, Facts, FileResource, Resource};
+use crate::cluster::survey::Surveyed;
+use crate::host::{Content, Facts, FileResource, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::{
-    self, ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
+    ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
     Patches, Templates, Token, TokenSecret,
 };
 use crate::run::error::Error;
-use pki::Pki;
-
-use crate::cluster::survey::Surveyed;
-use crate::desired::artifacts;
-use crate::desired::etcd_members::Membership;
 use crate::run::phase::Phase;
+use crate::{host, kubernetes};
 
 /// What everything is rendered from.
 #[derive(Clone)]

@@ -1,9 +1,9 @@
 //! Who forms etcd with whom: what each control plane's etcd manifest lists.
 
-use crate::desired::target::facts_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::target::facts_of;
 use crate::cluster::survey::Surveyed;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Etcd, Host};

@@ -6,18 +6,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use pki::Store;
 use serde_json::Value;
 
-use crate::artifacts::{self, Set};
-use crate::desired::certificates;
-use crate::desired::{context::Context, target::Target};
+use super::certificates;
+use super::context::Context;
+use super::target::Target;
+use crate::artifacts;
+use crate::artifacts::Set;
 use crate::host::{Address, Facts, Resource};
 use crate::inventory::{ArtifactSource, Cluster, Host};
 use crate::kubernetes::{Endpoints, Patches, Templates, Token, endpoint};
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::state::State;
-use pki::Store;
 
 /// What rendering gives.
 pub struct Rendered {

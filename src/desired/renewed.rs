@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use pki::Pki;
 
 use crate::host::{Content, FileResource, Observed, Resource};
 use crate::run::phase::Phase;
-use pki::Pki;
 
 /// The resources without those in whose place something newer stands.
 pub(crate) fn left_alone(

@@ -1,24 +1,25 @@
 //! From what hosts and API told to what has to be done. Writes nothing.
 
+use std::io;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Node;
 
+use super::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
 use crate::cluster::api::ClusterApi;
 use crate::cluster::converge;
 use crate::cluster::survey::{Aside, Surveyed};
-use crate::desired::node;
-use crate::desired::renewed;
-use crate::desired::{context::Context, target::Target};
-use crate::host::{self, Observed, Resource};
+use crate::desired::context::Context;
+use crate::desired::target::Target;
+use crate::desired::{node, renewed};
+use crate::host;
+use crate::host::{Observed, Resource};
 use crate::kubernetes::api::Health;
 use crate::kubernetes::upload_certs::CertificateKey;
-use crate::plan::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
-use std::io;
 
 /// A host, looked at.
 #[derive(Debug)]
@@ -116,7 +117,7 @@ pub(crate) async fn make(
         );
     }
     let mut objects = context.objects()?;
-    if needs_api(run).is_some() {
+    if run.first_phase_through_api().is_some() {
         objects.insert(0, (Phase::ControlPlane, context.cluster_admins()?));
     }
     if run.uploads_certs() {
@@ -134,7 +135,7 @@ pub(crate) async fn make(
         }
         None => None,
     };
-    if let Some(phase) = needs_api(run)
+    if let Some(phase) = run.first_phase_through_api()
         && live.is_none()
         && !run.has(Phase::ControlPlane)
     {
@@ -154,6 +155,7 @@ pub(crate) async fn make(
         None => control_planes.first(),
     };
     Ok(Plan {
+        phases: run.options.selection.clone(),
         certs: context.pki.decisions.clone(),
         context: Arc::clone(context),
         first: first.cloned().ok_or(Error::Interrupted)?,
@@ -165,21 +167,6 @@ pub(crate) async fn make(
         certificate_key: certificate_key(run)?,
         kubeconfig,
     })
-}
-
-/// The first phase of a run that can't do without the API.
-pub(crate) fn needs_api(run: &Run) -> Option<Phase> {
-    [
-        Phase::UploadConfig,
-        Phase::UploadCerts,
-        Phase::BootstrapToken,
-        Phase::Addons,
-        Phase::Join,
-        Phase::Network,
-        Phase::Nodes,
-    ]
-    .into_iter()
-    .find(|phase| run.has(*phase))
 }
 
 async fn work_on(

@@ -8,15 +8,15 @@
 //! carried out (keys, certificates, the run's bootstrap token) is rendered from
 //! placeholders, and marked as undecided.
 
+use pki::Decision;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::model::EtcdStep;
 use crate::host::{Action, Detail, Kind};
 use crate::inventory::spec::ApiVersion;
-use crate::plan::model::EtcdStep;
-use pki::Decision;
 
 /// Names the schema for editors; nothing fetches it.
 const ID: &str = "https://clusterctl.rs/schemas/v1alpha1/plan.schema.json";

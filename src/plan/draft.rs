@@ -1,27 +1,28 @@
 //! Everything that planning reads: hosts connected, facts gathered, preflight
 //! passed, the state of hosts and API known.
 
-use crate::plan::certificates::plan_certificates;
 use std::sync::Arc;
 
+use pki::Pki;
+
+use super::build::Looked;
+use super::certificates::plan_certificates;
+use super::document::PlanDocument;
+use super::model::{Live, Plan};
+use super::{build, preflight};
 use crate::artifacts::Set;
 use crate::cluster::etcd::list_members;
 use crate::cluster::survey::{Aside, Surveyed, survey};
-use crate::desired::artifacts;
-use crate::desired::certificates;
+use crate::desired::context::Context;
 use crate::desired::etcd_members::{Known, Membership};
-use crate::desired::{context::Context, target::facts_of};
+use crate::desired::target::facts_of;
+use crate::desired::{artifacts, certificates};
 use crate::host;
 use crate::kubernetes::api::{Health, node_ready};
 use crate::kubernetes::{Endpoints, Patches, Templates, Token, endpoint};
-use crate::plan::build::{self, Looked};
-use crate::plan::document::PlanDocument;
-use crate::plan::model::{Live, Plan};
-use crate::plan::preflight;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
-use pki::Pki;
 
 /// What a plan is made from.
 pub struct Draft {

@@ -5,28 +5,27 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use pki::{Action, PLACEHOLDER};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use text::diff::unified;
+use text::terminal::sanitize;
 
+use super::document::{
+    InputFile, ObjectAction, PlanDocument, PlanKind, PlanOptions, PlannedChange, PlannedHost,
+    PlannedObject, SetAside,
+};
+use super::model::{Plan, Work};
+use super::stages::list_stages;
 use crate::cluster::survey::Aside;
 use crate::desired::context::Context;
 use crate::host::HostPlan;
 use crate::inventory::Cluster;
 use crate::inventory::spec::ApiVersion;
 use crate::kubernetes::api::{ApiError, ObjectChange, ObjectId, fingerprint};
-use crate::plan::document::{
-    InputFile, ObjectAction, PlanDocument, PlanKind, PlanOptions, PlannedChange, PlannedHost,
-    PlannedObject, SetAside,
-};
-use crate::plan::model::{Plan, Work};
-use crate::plan::stages;
 use crate::run::Run;
 use crate::run::error::Error;
-use crate::run::phase::PHASES;
-use crate::run::phase::Phase;
-use pki::{Action, PLACEHOLDER};
-use text::diff::unified;
-use text::terminal::sanitize;
+use crate::run::phase::{PHASES, Phase};
 
 /// Stands in documents where the token of a run will.
 const TOKEN: &str = "placeh.oldermadebyapply";
@@ -63,9 +62,9 @@ pub(crate) fn document(run: &Run, plan: &Plan, aside: &[Aside]) -> Result<PlanDo
         hosts: plan.work.iter().map(host).collect(),
         api_answers: plan.object_changes.is_some(),
         objects: objects(plan)?,
-        join_token: plan.work.iter().any(|work| work.join.is_some()),
+        join_token: plan.needs_join_token(),
         kubeconfig: plan.kubeconfig,
-        order: stages::stages(run, plan),
+        order: list_stages(plan),
         set_aside: aside
             .iter()
             .map(|one| SetAside {

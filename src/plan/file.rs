@@ -9,10 +9,11 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use crate::plan::document::{PlanDocument, PlannedChange, PlannedHost, PlannedObject};
-use crate::run::error::Error;
 use files::write_private;
 use text::terminal::escape;
+
+use super::document::{PlanDocument, PlannedChange, PlannedHost, PlannedObject};
+use crate::run::error::Error;
 
 /// Bytes that a plan may have. That of a thousand bare hosts has a third.
 const MAX_BYTES: u64 = 512 << 20;

@@ -1,5 +1,6 @@
 //! What a run would change: read from hosts and API, compared, written down.
 
+mod affects;
 pub(crate) mod build;
 mod certificates;
 pub mod document;

@@ -4,27 +4,28 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
+use pki::Decision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
-use crate::inventory::{CniType, Host};
-use crate::kubernetes::api::ObjectChange;
-use crate::kubernetes::api::{Health, node_ready};
-use crate::kubernetes::upload_certs::CertificateKey;
-use crate::run::error::Error;
-use pki::{Action, Decision};
-
 use crate::cluster::api::ClusterApi;
 use crate::cluster::survey::Surveyed;
-use crate::desired::{context::Context, target::Target};
-use crate::run::Run;
+use crate::desired::context::Context;
+use crate::desired::target::Target;
+use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
+use crate::inventory::{CniType, Host};
+use crate::kubernetes::api::{Health, ObjectChange, node_ready};
+use crate::kubernetes::upload_certs::CertificateKey;
+use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::selection::Selection;
 
 /// Everything that a run would do.
 #[derive(Debug)]
 pub struct Plan {
+    /// The phases that take part.
+    pub(crate) phases: Selection,
     /// What every host and object is rendered from.
     pub(crate) context: Arc<Context>,
     /// Certificates and keys, each with what would become of it.
@@ -154,11 +155,6 @@ impl Work {
         })
     }
 
-    /// Whether labels, annotations or taints of its Node would change.
-    pub(crate) fn changes_node(&self) -> bool {
-        self.labels.is_some() || !self.taints.is_empty() || !self.removed_taints.is_empty()
-    }
-
     /// Whether a node that is down is put right: its kubelet doesn't run, or the API knows
     /// that something is wrong with it.
     pub(crate) fn mends(&self) -> bool {
@@ -189,28 +185,6 @@ impl Work {
 }
 
 impl Plan {
-    /// Whether nothing would change.
-    pub fn is_empty(&self) -> bool {
-        self.count() == 0
-    }
-
-    /// How many things would change, as far as that is known: the network of a
-    /// node that hasn't registered yet counts as one.
-    pub fn count(&self) -> usize {
-        let certs = self
-            .certs
-            .iter()
-            .filter(|decision| decision.action != Action::Kept)
-            .count();
-        let hosts: usize = self.work.iter().map(|work| work.count()).sum();
-        let objects = match &self.object_changes {
-            Some(changes) => changes.len(),
-            None => self.objects.len(),
-        };
-        let uploads = usize::from(self.certificate_key.is_some());
-        certs + hosts + objects + uploads + usize::from(self.kubeconfig)
-    }
-
     /// The control plane that the run speaks to.
     pub(crate) fn first(&self) -> &Surveyed {
         &self.first
@@ -220,13 +194,6 @@ impl Plan {
     pub(crate) fn is_new_control_plane(&self, host: &Host) -> bool {
         let mut reached = self.control_planes.iter();
         reached.any(|one| one.host.name == host.name && !self.context.owns(one))
-    }
-
-    /// Whether certificates would be made or reissued.
-    pub fn changes_certs(&self) -> bool {
-        self.certs
-            .iter()
-            .any(|decision| decision.action != Action::Kept)
     }
 
     /// Whether `kubeadm join --control-plane` works here: kubeadm refuses it in a
@@ -245,7 +212,6 @@ impl Plan {
     /// plan was made: a container runtime was installed.
     pub(crate) fn prepared_again(
         &self,
-        run: &Run,
         work: &Work,
         facts: &Facts,
     ) -> Result<Vec<Resource>, Error> {
@@ -257,7 +223,7 @@ impl Plan {
         })?;
         Ok(resources
             .into_iter()
-            .filter(|(phase, _)| run.has(*phase))
+            .filter(|(phase, _)| self.phases.has(*phase))
             .filter(|(phase, _)| *phase != Phase::Join || work.join.is_none())
             .map(|(_, resource)| resource)
             .collect())
@@ -267,7 +233,6 @@ impl Plan {
     /// and the end of its bootstrap kubeconfig.
     pub(crate) fn after_registration(
         &self,
-        run: &Run,
         work: &Work,
         pod_cidrs: &[IpNet],
     ) -> Result<Vec<Resource>, Error> {
@@ -279,7 +244,7 @@ impl Plan {
         })?;
         Ok(resources
             .into_iter()
-            .filter(|(phase, _)| run.has(*phase))
+            .filter(|(phase, _)| self.phases.has(*phase))
             .filter(|(phase, resource)| {
                 *phase == Phase::Network || matches!(resource, Resource::Absent { .. })
             })

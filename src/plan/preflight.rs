@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use ssh::{Output, RunOptions};
 
 use crate::cluster::endpoint;
 use crate::cluster::survey::{Aside, Surveyed, survey};
@@ -15,7 +16,6 @@ use crate::host::preflight::{
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
-use ssh::{Output, RunOptions};
 
 /// Time for one host to try every port that it needs; each has two seconds.
 const REACH_TIMEOUT: Duration = Duration::from_secs(120);

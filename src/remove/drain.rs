@@ -7,13 +7,13 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions};
 use serde_json::json;
+use text::terminal::escape;
 use tokio::time::Instant;
 
 use crate::kubernetes::api::ApiError;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::tracker::Part;
-use text::terminal::escape;
 
 /// Who has cordoned a Node: a run that was killed leaves the mark, so that the
 /// next one knows that the cordon isn't an operator's.

@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams};
+use ssh::Session;
 
+use super::reset::{Outcome, ResetHost};
 use crate::cluster::etcd;
 use crate::cluster::tunnel::Tunnel;
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api::{self, ApiError, EtcdClient, Identity};
-use crate::kubernetes::read_embedded;
-use crate::remove::reset::{Outcome, ResetHost};
+use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
+use crate::kubernetes::{api, read_embedded};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use ssh::Session;
 
 /// Time for etcd to let members go, or for the API to delete a Node.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -7,18 +7,18 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
+use ssh::Session;
 
+use super::drain::DrainOptions;
+use super::reset::{Looked, Outcome, ResetOptions};
+use super::{drain, leave, reset};
 use crate::cluster::virtual_address::hand_over;
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{ApiError, Health, wait_healthy};
-use crate::remove::drain::{self, DrainOptions};
-use crate::remove::leave;
-use crate::remove::reset::{self, Looked, Outcome, ResetOptions};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use ssh::Session;
 
 /// Time for an API server to say whether it is well.
 const ANSWER: Duration = Duration::from_secs(10);

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
+use ssh::{Line, RunOptions, Session, Stream};
 
-use crate::host::{self, HostError, Observed, Receipt, Reset};
+use super::leave;
+use crate::host::{HostError, Observed, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes;
-use crate::remove::leave;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use ssh::{Line, RunOptions, Session, Stream};
+use crate::{host, kubernetes};
 
 /// Time for the look at a host: it reads one file.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);

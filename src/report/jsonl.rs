@@ -2,8 +2,7 @@
 
 use std::io::Write;
 
-use crate::run::events::Event;
-use crate::run::events::Sink;
+use crate::run::events::{Event, Sink};
 
 /// Writes each event as a line of JSON.
 #[derive(Debug)]

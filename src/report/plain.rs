@@ -1,8 +1,7 @@
 //! The event stream as plain lines, for logs and CI.
 
 use super::{Printer, human};
-use crate::run::events::Event;
-use crate::run::events::Sink;
+use crate::run::events::{Event, Sink};
 
 /// Writes one line per event that a reader of a log wants.
 #[derive(Debug)]

@@ -1,13 +1,14 @@
 //! A plan as people read it.
 
+use pki::Action;
+use text::count;
+use text::diff::colored;
+
 use crate::host::{Action as HostAction, Detail};
 use crate::plan::document::{
     ObjectAction, PlanDocument, PlannedChange, PlannedHost, PlannedObject,
 };
 use crate::plan::model::EtcdStep;
-use pki::Action;
-use text::count;
-use text::diff::colored;
 
 impl PlanDocument {
     /// Whether nothing would change.

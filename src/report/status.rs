@@ -3,13 +3,13 @@
 use console::Style;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use text::count;
 
 use super::table;
 use crate::status::{
     CertificateStatus, ClusterStatus, ComponentStatus, EtcdStatus, Health, HostStatus, NodeStatus,
     Validity,
 };
-use text::count;
 
 /// How many certificates are shown; those that want attention are all shown.
 const CERTIFICATES: usize = 4;

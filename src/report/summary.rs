@@ -4,11 +4,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{human, table};
-use crate::run::events::Event;
-use crate::run::events::Sink;
-use crate::run::phase::Phase;
 use text::count;
+
+use super::{human, table};
+use crate::run::events::{Event, Sink};
+use crate::run::phase::Phase;
 
 /// Listens to a run and sums it up.
 #[derive(Debug)]

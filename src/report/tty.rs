@@ -9,8 +9,7 @@ use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Printer, plain};
-use crate::run::events::Event;
-use crate::run::events::Sink;
+use crate::run::events::{Event, Sink};
 
 /// Rows that bars may take: beyond that, hosts work unseen.
 const ROWS: usize = 16;

@@ -3,17 +3,18 @@
 use std::io;
 use std::path::PathBuf;
 
+use pki::PkiError;
+use ssh::SshError;
+use text::count;
+
+use super::selection::SelectionError;
+use super::state::StateError;
 use crate::artifacts::ArtifactsError;
 use crate::host::HostError;
 use crate::host::preflight::{Finding, Severity};
 use crate::inventory::InventoryError;
 use crate::kubernetes::KubernetesError;
 use crate::kubernetes::api::ApiError;
-use crate::run::selection::SelectionError;
-use crate::run::state::StateError;
-use pki::PkiError;
-use ssh::SshError;
-use text::count;
 
 /// How the process ends. The numbers are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,14 +1,15 @@
 //! The journal of a run: one JSON object per line, intent before deed.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
 use serde::Serialize;
 
-use crate::run::events::{Event, Sink};
+use super::events::{Event, Sink};
 
 /// Appends to `runs/<id>/journal.jsonl`.
 ///

@@ -47,6 +47,8 @@ pub struct PhaseInfo {
     /// Phases that must have been done before it, in this run or an earlier
     /// one.
     pub needs: &'static [Phase],
+    /// Whether it can't do without the cluster's API.
+    pub through_api: bool,
 }
 
 /// All of them, in order.
@@ -56,54 +58,63 @@ pub const PHASES: &[PhaseInfo] = &[
         name: "preflight",
         title: "connect, gather facts and check every host",
         needs: &[],
+        through_api: false,
     },
     PhaseInfo {
         phase: Phase::Certs,
         name: "certs",
         title: "create the CA, certificates and keys on this machine",
         needs: &[],
+        through_api: false,
     },
     PhaseInfo {
         phase: Phase::Hosts,
         name: "hosts",
         title: "prepare hosts: kernel, containerd, binaries, images, files",
         needs: &[],
+        through_api: false,
     },
     PhaseInfo {
         phase: Phase::ControlPlane,
         name: "control-plane",
         title: "start the control plane and wait until it is healthy",
         needs: &[Phase::Certs, Phase::Hosts],
+        through_api: false,
     },
     PhaseInfo {
         phase: Phase::UploadConfig,
         name: "upload-config",
         title: "store kubeadm-config and kubelet-config in the cluster",
         needs: &[Phase::ControlPlane],
+        through_api: true,
     },
     PhaseInfo {
         phase: Phase::UploadCerts,
         name: "upload-certs",
         title: "store the shared certificates, encrypted (with --upload-certs)",
         needs: &[Phase::ControlPlane],
+        through_api: true,
     },
     PhaseInfo {
         phase: Phase::BootstrapToken,
         name: "bootstrap-token",
         title: "let nodes join: RBAC, cluster-info, your own tokens",
         needs: &[Phase::ControlPlane],
+        through_api: true,
     },
     PhaseInfo {
         phase: Phase::Addons,
         name: "addons",
         title: "install CoreDNS and kube-proxy",
         needs: &[Phase::ControlPlane],
+        through_api: true,
     },
     PhaseInfo {
         phase: Phase::LoadBalancer,
         name: "load-balancer",
         title: "run a load balancer on each worker (loadBalancer: local)",
         needs: &[Phase::Hosts],
+        through_api: false,
     },
     PhaseInfo {
         phase: Phase::Join,
@@ -116,24 +127,28 @@ pub const PHASES: &[PhaseInfo] = &[
             Phase::BootstrapToken,
             Phase::LoadBalancer,
         ],
+        through_api: true,
     },
     PhaseInfo {
         phase: Phase::Network,
         name: "network",
         title: "set up the pod network",
         needs: &[Phase::ControlPlane],
+        through_api: true,
     },
     PhaseInfo {
         phase: Phase::Nodes,
         name: "nodes",
         title: "label and taint nodes, wait until they are Ready",
         needs: &[Phase::ControlPlane],
+        through_api: true,
     },
     PhaseInfo {
         phase: Phase::Kubeconfig,
         name: "kubeconfig",
         title: "write the admin kubeconfig on this machine",
         needs: &[Phase::Certs],
+        through_api: false,
     },
 ];
 
@@ -143,6 +158,7 @@ const RESET: PhaseInfo = PhaseInfo {
     name: "reset",
     title: "remove Kubernetes from the hosts",
     needs: &[],
+    through_api: false,
 };
 
 /// What `remove-node` does first.
@@ -151,6 +167,7 @@ const DRAIN: PhaseInfo = PhaseInfo {
     name: "drain",
     title: "move pods to other nodes",
     needs: &[],
+    through_api: false,
 };
 
 impl Phase {

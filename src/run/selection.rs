@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::run::phase::PHASES;
-use crate::run::phase::Phase;
+use super::phase::{PHASES, Phase};
 
 /// The phases of a run.
 #[derive(Debug, Clone)]

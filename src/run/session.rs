@@ -10,7 +10,7 @@ use super::connections::{Kept, ssh_target};
 use super::error::Error;
 use super::events::Events;
 use super::journal::{Journal, Step};
-use super::phase::Phase;
+use super::phase::{PHASES, Phase};
 use super::selection::Selection;
 use super::state::State;
 use super::tracker::Tracker;
@@ -104,6 +104,14 @@ impl Run {
     /// Whether `phase` takes part.
     pub fn has(&self, phase: Phase) -> bool {
         self.options.selection.has(phase)
+    }
+
+    /// The first phase of this run that can't do without the API.
+    pub(crate) fn first_phase_through_api(&self) -> Option<Phase> {
+        let mut phases = PHASES.iter();
+        phases
+            .find(|info| info.through_api && self.has(info.phase))
+            .map(|info| info.phase)
     }
 
     /// Whether the shared certificates are uploaded.

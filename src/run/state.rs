@@ -1,9 +1,10 @@
 //! The operator state: `.clusterctl/<cluster>/` beside the inventory, 0700.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The operator state's directory.
 #[derive(Debug, Clone)]

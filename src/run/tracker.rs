@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::run::events::Event;
-use crate::run::events::Events;
-use crate::run::phase::Phase;
+use super::events::{Event, Events};
+use super::phase::Phase;
 
 /// Emits a phase's start when the first of its parts begins, and its end when
 /// the last has ended. Cheap to clone.

@@ -6,15 +6,15 @@ use std::time::Duration;
 use http::Request;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
+use ssh::Session;
 use zeroize::Zeroizing;
 
 use crate::cluster::endpoint;
 use crate::cluster::tunnel::Tunnel;
 use crate::inventory::{Endpoint, Host};
-use crate::kubernetes::api::{self, ApiError, Health, Identity};
-use crate::kubernetes::read_embedded;
+use crate::kubernetes::api::{ApiError, Health, Identity};
+use crate::kubernetes::{api, read_embedded};
 use crate::run::Run;
-use ssh::Session;
 
 /// Time for the list of Nodes through one control plane.
 const LIST: Duration = Duration::from_secs(5);

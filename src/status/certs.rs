@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use jiff::Timestamp;
+use pki::{CertificateInfo, inspect, table};
+use text::terminal::escape;
 
 use super::model::{CertificateStatus, Validity};
 use crate::run::Run;
-use pki::{CertificateInfo, inspect, table};
-use text::terminal::escape;
 
 /// A certificate, and where it was found.
 #[derive(Debug, Clone)]

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use pki::Action;
 
 use crate::plan::draft::Draft;
 use crate::run::Run;
 use crate::run::error::Error;
-use pki::Action;
 
 /// Time for a plan. Hosts that hang have been found out before, so this is for
 /// many hosts and slow disks.

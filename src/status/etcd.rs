@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::join_all;
+use ssh::Session;
 
 use super::model::EtcdMemberStatus;
 use crate::cluster::etcd;
 use crate::inventory::Host;
-use crate::kubernetes::api::{self, ApiError, EtcdClient, MemberStatus};
+use crate::kubernetes::api;
+use crate::kubernetes::api::{ApiError, EtcdClient, MemberStatus};
 use crate::run::Run;
 use crate::run::error::Error;
-use ssh::Session;
 
 /// Time for one question to one member.
 const ANSWER: Duration = Duration::from_secs(4);

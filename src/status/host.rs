@@ -5,16 +5,18 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
+use ssh::{RunOptions, Session, SshError};
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
 use crate::cluster::tunnel::Tunnel;
-use crate::host::{self, UnitState, Vitals};
+use crate::host;
+use crate::host::{UnitState, Vitals};
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api::{self, Dial, probe_http, probe_https};
+use crate::kubernetes::api;
+use crate::kubernetes::api::{Dial, probe_http, probe_https};
 use crate::run::Run;
 use crate::run::error::Error;
-use ssh::{RunOptions, Session, SshError};
 
 /// Time for the script; it has nothing to wait for.
 const SCRIPT: Duration = Duration::from_secs(10);

@@ -2,18 +2,19 @@
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
+use text::terminal::escape;
 
-use super::certs::{self, Found, Place};
+use super::certs::{Found, Place};
 use super::drift::Drift;
-use super::etcd::{self, Member};
+use super::etcd::Member;
 use super::host::{Told, component};
 use super::model::{
     ApiStatus, CertificateStatus, ClusterStatus, ComponentStatus, DriftStatus, EndpointStatus,
     EtcdStatus, Health, HostDrift, HostStatus, NodeStatus, Validity,
 };
+use super::{certs, etcd};
 use crate::inventory::{Cluster, Endpoint, Etcd, Host, Role};
 use crate::kubernetes::api;
-use text::terminal::escape;
 
 /// What one round brought.
 #[derive(Debug)]

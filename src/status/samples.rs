@@ -16,7 +16,8 @@ use super::host::{Told, component};
 use super::merge::{Answers, merge};
 use super::model::{ClusterStatus, ComponentStatus, Health};
 use crate::host::Vitals;
-use crate::inventory::{self, Cluster};
+use crate::inventory;
+use crate::inventory::Cluster;
 
 const INVENTORY: &str = "
 apiVersion: clusterctl.rs/v1alpha1

@@ -1,0 +1,85 @@
+//! Phase `control-plane`: control planes are started or changed, each until it is healthy.
+
+use futures::future::try_join_all;
+
+use super::execution::Execution;
+use super::{etcd, hosts, nodes, virtual_address};
+use crate::cluster::api::ClusterApi;
+use crate::cluster::wait;
+use crate::plan::model::{EtcdStep, Work};
+use crate::run::error::Error;
+use crate::run::phase::Phase;
+
+/// Control planes side by side as long as there is no cluster. Those of a
+/// cluster that lives come one at a time, each healthy before the next, and
+/// new ones after them, for each is a change of etcd's membership.
+///
+/// # Errors
+/// The first control plane that fails.
+pub(super) async fn bring_up(execution: &Execution<'_>) -> Result<(), Error> {
+    let plan = execution.plan;
+    let control_planes = plan.work.iter().filter(|one| one.is_control_plane());
+    if !plan.live {
+        let all = control_planes.map(|work| bring_up_one(execution, work));
+        return try_join_all(all).await.map(|_| ());
+    }
+    let (new, mut old): (Vec<_>, Vec<_>) =
+        control_planes.partition(|work| plan.is_new_control_plane(work.host()));
+    // One that is down is repaired before another is taken down.
+    old.sort_by_key(|work| !work.mends());
+    for work in old.into_iter().chain(new) {
+        bring_up_one(execution, work).await?;
+    }
+    Ok(())
+}
+
+/// What nodes of control planes get once they have registered.
+///
+/// # Errors
+/// The first control plane that fails.
+pub(super) async fn finish_nodes(execution: &Execution<'_>) -> Result<(), Error> {
+    let control_planes = execution
+        .plan
+        .work
+        .iter()
+        .filter(|work| work.is_control_plane());
+    let all = control_planes.map(|work| async {
+        let finished = nodes::finish(execution, work).await;
+        finished.map_err(|error| error.on(work.name()))
+    });
+    try_join_all(all).await.map(|_| ())
+}
+
+async fn bring_up_one(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
+    let steps = take_steps(execution, work).await;
+    steps.map_err(|error| error.on(work.name()))
+}
+
+async fn take_steps(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
+    let (run, plan) = (execution.run, execution.plan);
+    let waited_for = plan.affects(Phase::ControlPlane, work);
+    if !waited_for && !plan.affects(Phase::Hosts, work) {
+        return Ok(());
+    }
+    let part = run.tracker.part(Phase::ControlPlane);
+    if plan.live && work.restarts_control_plane() {
+        etcd::wait_for_others(run, plan, work, &part).await?;
+        virtual_address::before_restart(run, plan, work, &part).await;
+    }
+    if work.etcd == Some(EtcdStep::Join) {
+        etcd::admit(run, plan, work, &part).await?;
+    }
+    hosts::prepare(execution, work).await?;
+    if !waited_for {
+        return Ok(());
+    }
+    // An API server can't answer through a member that has no vote.
+    if work.etcd.is_some() {
+        etcd::promote(run, plan, work, &part).await?;
+    }
+    let api = ClusterApi::of(run, &plan.context.pki, &work.surveyed)?;
+    wait::wait_for_api(run, &work.surveyed, &api, &part).await?;
+    wait::wait_for_the_rest(run, &work.surveyed, &part).await?;
+    part.done(work.name(), 0);
+    Ok(())
+}
