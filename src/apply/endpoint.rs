@@ -208,9 +208,11 @@ impl Search {
         match (self.strangers, &self.last) {
             (0, Some(last)) => last.clone(),
             (0, None) => "no response".into(),
-            _ => "the server there presents a certificate that no control plane has: it is another \
+            _ => {
+                "the server there presents a certificate that no control plane has: it is another \
                   machine, or it terminates TLS instead of passing it through"
-                .into(),
+                    .into()
+            }
         }
     }
 
@@ -268,12 +270,12 @@ mod tests {
         }
         search.failed("refused".into());
         assert!(!search.is_done() && search.reached_any());
-        insta::assert_snapshot!(search.warning(&endpoint()).unwrap(), @"k8s.example.com:6443 (controlPlaneEndpoint) did not lead to cp2 within 45 s: is it among the load balancer's servers?");
+        insta::assert_snapshot!(search.warning(&endpoint()).unwrap(), @"k8s.example.com:6443 (controlPlaneEndpoint) did not reach cp2 within 45 s: check the load balancer's list of servers");
         search.saw(b"2", || None);
         assert!(search.is_done());
         assert_eq!(search.warning(&endpoint()), None);
         search.saw(b"4", || None);
-        assert!(search.warning(&endpoint()).unwrap().contains("too many"));
+        assert!(search.warning(&endpoint()).unwrap().contains("not a control plane"));
     }
 
     #[test]
@@ -283,7 +285,7 @@ mod tests {
         assert_eq!(search.reason(), "refused");
         search.saw(b"a certificate of its own", || None);
         assert!(!search.reached_any());
-        assert!(search.reason().contains("ends TLS"));
+        assert!(search.reason().contains("terminates TLS"));
         search.saw(b"renewed", || Some("cp1".into()));
         assert!(search.reached_any(), "the store's is older");
     }

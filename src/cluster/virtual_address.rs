@@ -54,10 +54,7 @@ pub(crate) async fn hand_over(
         if !bequeath(&leases, &host.node_name, heir).await? {
             return Ok(());
         }
-        part.doing(
-            &host.name,
-            format!("moving address {address} to {heir}"),
-        );
+        part.doing(&host.name, format!("moving address {address} to {heir}"));
         run.journalled(
             Some(&host.name),
             Phase::ControlPlane,

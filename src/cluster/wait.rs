@@ -68,11 +68,9 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
         "waiting for the controller manager and the scheduler",
     );
     let waits = futures::future::try_join3(
-        wait_healthy(
-            "kubelet /healthz",
-            timeouts.kubelet_health_check,
-            || look(one, KUBELET_HEALTHZ, "/healthz", false),
-        ),
+        wait_healthy("kubelet /healthz", timeouts.kubelet_health_check, || {
+            look(one, KUBELET_HEALTHZ, "/healthz", false)
+        }),
         wait_healthy("kube-controller-manager /healthz", components, || {
             look(one, CONTROLLER_MANAGER, "/healthz", true)
         }),

@@ -148,9 +148,7 @@ pub(crate) fn resources(
                         "the artifacts contain no {name} for linux-{arch}, which {} needs",
                         target.host.name
                     ),
-                    hint: Some(format!(
-                        "add it as linux-{arch}/{name}, and to SHA256SUMS"
-                    )),
+                    hint: Some(format!("add it as linux-{arch}/{name}, and to SHA256SUMS")),
                 });
             }
             None => {}
@@ -402,7 +400,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error,
-            "the artifacts hold registry.k8s.io/kube-apiserver:v1.35.6, \
+            "the artifacts contain registry.k8s.io/kube-apiserver:v1.35.6, \
              not registry.k8s.io/kube-apiserver:v1.36.2"
         );
         assert!(refuse_other_version(&images, &offered(&[])).is_ok());

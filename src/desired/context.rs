@@ -161,7 +161,9 @@ impl Context {
             .pki
             .leaf(first, "kubeconfig/admin")
             .ok_or_else(|| Error::Usage {
-                message: format!("there is no admin certificate for {first} in the state directory"),
+                message: format!(
+                    "there is no admin certificate for {first} in the state directory"
+                ),
                 hint: Some("run phase certs first".into()),
             })?;
         Ok(Kubeconfig {

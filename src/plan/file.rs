@@ -227,7 +227,9 @@ fn change(then: &[&PlannedChange], now: &[&PlannedChange]) -> &'static str {
 fn object(difference: &Difference<'_, PlannedObject>) -> &'static str {
     match difference {
         Difference::Other(then, now) if then.before != now.before => "has changed since",
-        Difference::Other(then, now) if then.after != now.after => "would be written differently now",
+        Difference::Other(then, now) if then.after != now.after => {
+            "would be written differently now"
+        }
         Difference::Other(..) => "is in a different state now",
         other => other.of_work(),
     }

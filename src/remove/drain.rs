@@ -417,7 +417,9 @@ fn fate(pod: &Pod) -> Fate {
     };
     match controller(pod) {
         None => Fate::Loses("it has no controller"),
-        Some(_) if volumes.is_some_and(scratch) => Fate::Loses("it stores data in an emptyDir volume"),
+        Some(_) if volumes.is_some_and(scratch) => {
+            Fate::Loses("it stores data in an emptyDir volume")
+        }
         Some(_) => Fate::Goes,
     }
 }

@@ -148,7 +148,9 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
             Ok(Ok(true)) => part.changed(format!("Node {name}"), "deleted"),
             Ok(Ok(false)) => {}
             Ok(Err(why)) => run.events().warn(stays(name, &why)),
-            Err(_) => run.events().warn(stays(name, "the API server is not responding")),
+            Err(_) => run
+                .events()
+                .warn(stays(name, "the API server is not responding")),
         }
     }
 }

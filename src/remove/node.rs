@@ -234,7 +234,9 @@ async fn ready(client: &kube::Client) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     match tokio::time::timeout(ANSWER, client.request_text(request)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(ApiError::request("check the API server's health")(error).to_string()),
+        Ok(Err(error)) => {
+            Err(ApiError::request("check the API server's health")(error).to_string())
+        }
         Err(_) => Err("the API server is not responding".into()),
     }
 }
@@ -263,9 +265,8 @@ fn refuse_lost_quorum(
             },
             working.join(", ")
         ),
-        hint:
-            "start the others first, or remove those that are gone for good with `--unreachable`"
-                .into(),
+        hint: "start the others first, or remove those that are gone for good with `--unreachable`"
+            .into(),
     })
 }
 
@@ -292,9 +293,10 @@ async fn refuse_if_ready(anchor: &Anchor, leaving: &[&Host]) -> Result<(), Error
                     "node {} is Ready, but `--unreachable` is for hosts that are gone for good",
                     host.node_name
                 ),
-                hint: "omit `--unreachable`; if the host has only just gone, wait a minute until its \
+                hint:
+                    "omit `--unreachable`; if the host has only just gone, wait a minute until its \
                        Node is NotReady"
-                    .into(),
+                        .into(),
             });
         }
     }

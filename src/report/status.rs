@@ -41,7 +41,7 @@ fn header(status: &ClusterStatus, painter: &Painter) -> String {
         status.kubernetes_version
     );
     let api = match (&status.api.through, &status.api.error) {
-        (Some(host), _) => format!("the API server is reachable, through {host}"),
+        (Some(host), _) => format!("the API server is reachable through {host}"),
         (None, why) => painter.bad(&format!(
             "the API server is unreachable: {}",
             why.as_deref().unwrap_or("unknown reason")
@@ -290,7 +290,10 @@ fn certificates(all: &[CertificateStatus], now: Timestamp, painter: &Painter) ->
     }));
     if all.len() > CERTIFICATES && painted.len() <= all.len() {
         let rest = all.len() + 1 - painted.len();
-        painted.push(format!("and {} that expire later", count(rest, "certificate")));
+        painted.push(format!(
+            "and {} that expire later",
+            count(rest, "certificate")
+        ));
     }
     Some(painted.join("\n"))
 }
@@ -336,10 +339,7 @@ fn drift(status: &ClusterStatus, painter: &Painter) -> String {
     let mut text = match (known.is_empty(), unknown.is_empty()) {
         (true, true) => return "drift: none".into(),
         (true, false) => "drift: none found".to_owned(),
-        (false, _) => format!(
-            "drift: {}; see `clusterctl-rs plan`",
-            known.join(", ")
-        ),
+        (false, _) => format!("drift: {}; see `clusterctl-rs plan`", known.join(", ")),
     };
     if !unknown.is_empty() {
         text.push_str(&format!("; unknown: {}", unknown.join(", ")));
