@@ -275,7 +275,12 @@ mod tests {
         assert!(search.is_done());
         assert_eq!(search.warning(&endpoint()), None);
         search.saw(b"4", || None);
-        assert!(search.warning(&endpoint()).unwrap().contains("not a control plane"));
+        assert!(
+            search
+                .warning(&endpoint())
+                .unwrap()
+                .contains("not a control plane")
+        );
     }
 
     #[test]

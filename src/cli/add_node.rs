@@ -62,7 +62,7 @@ impl AddNodeArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(None);
         let edit = self.plan_edit(&path, global)?;
-        let cluster = edit::preview(&path, |text| edit.apply_to(text))?;
+        let cluster = edit::preview_edit(&path, |text| edit.apply_to(text))?;
         // The admin's kubeconfig holds the first control plane's certificate, and
         // names none of the hosts that come: another one may be asked here.
         let part = PartArgs::hosts(self.names.clone()).without(Phase::Kubeconfig);
@@ -127,7 +127,7 @@ impl AddNodeArgs {
         }
         // Before the first change: whatever happens from here on, the same
         // command finds the host in the inventory and goes on.
-        if edit::edit(path, |text| edit.apply_to(text))?.changed() {
+        if edit::edit_file(path, |text| edit.apply_to(text))?.changed() {
             run.events().note(edit.describe(path, &self.names));
         }
         if plan.changes_certs() {
@@ -160,7 +160,7 @@ impl AddNodeArgs {
             .filter(|name| !marked.contains(name))
             .cloned()
             .collect();
-        let all = edit::preview(path, |text| edit::set_removed(text, &marks))?;
+        let all = edit::preview_edit(path, |text| edit::set_removed_hosts(text, &marks))?;
         let edit = Edit {
             marks: (!marked.is_empty()).then_some(marks),
             host: None,
@@ -245,7 +245,7 @@ impl Edit {
     fn apply_to(&self, text: &str) -> Result<String, EditError> {
         let mut text = text.to_owned();
         if let Some(marks) = &self.marks {
-            text = edit::set_removed(&text, marks)?;
+            text = edit::set_removed_hosts(&text, marks)?;
         }
         match &self.host {
             Some(host) => edit::add_host(&text, host),

@@ -50,7 +50,7 @@ pub(super) struct RemoveNodeArgs {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    crate::inventory::duration(text).map_err(|wrong| format!("it {wrong}"))
+    crate::inventory::parse_duration(text).map_err(|wrong| format!("it {wrong}"))
 }
 
 impl RemoveNodeArgs {
@@ -61,7 +61,7 @@ impl RemoveNodeArgs {
         // Those that are marked already are looked at once more: a run may have
         // been cut short, a host may have come back.
         let marks = drop_names(&cluster.removed_hosts, &self.names);
-        let cluster = edit::preview(&path, |text| edit::set_removed(text, &marks))?;
+        let cluster = edit::preview_edit(&path, |text| edit::set_removed_hosts(text, &marks))?;
         let part = PartArgs::hosts(self.names.clone());
         let opened = OpenRun::with(
             global,
@@ -166,6 +166,6 @@ fn mark_removed(path: &std::path::Path, removal: &Removal) -> Result<bool, Error
         .cloned()
         .chain(gone.into_iter().filter(there))
         .collect();
-    let edited = edit::edit(path, |text| edit::set_removed(text, &marks))?;
+    let edited = edit::edit_file(path, |text| edit::set_removed_hosts(text, &marks))?;
     Ok(edited.changed())
 }

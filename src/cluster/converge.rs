@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ssh::{Line, RunOptions, Script, Stream};
+use ssh::{OutputStream, RunOptions, Script, ScriptEvent};
 use text::terminal::excerpt;
 
 use super::survey::Surveyed;
@@ -101,19 +101,24 @@ pub(crate) async fn converge(
         timeout: CONVERGE_TIMEOUT,
         ..RunOptions::default()
     };
-    let mut on_line = |line: Line| {
-        if line.stream == Stream::Stdout
-            && let Some(Progress::Started(at)) = Progress::parse_line(&line.text)
-            && let Some(change) = plan.changes.get(at)
-        {
-            part.doing(name, change.to_string());
+    let mut doing = "sending what has changed".to_owned();
+    let mut on_event = |event| match event {
+        ScriptEvent::Line(line) => {
+            if line.stream == OutputStream::Stdout
+                && let Some(Progress::Started(at)) = Progress::parse_line(&line.text)
+                && let Some(change) = plan.changes.get(at)
+            {
+                doing = change.to_string();
+                part.doing(name, doing.as_str());
+            }
         }
+        ScriptEvent::Sent { bytes, total } => part.sending(name, doing.as_str(), (bytes, total)),
     };
     let what = format!("{} changes", plan.changes.len());
     run.journalled(Some(name), part.phase(), &what, async {
         let output = one
             .session
-            .run_with(&script, &options, &mut on_line)
+            .run_with(&script, &options, &mut on_event)
             .await?;
         Ok(host::converged(plan, &output)?)
     })

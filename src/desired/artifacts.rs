@@ -1,17 +1,19 @@
 //! Binaries and images: where a run gets them, and which host gets which.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::target::Target;
 use crate::artifacts::{File, OnlineRequest, Set};
-use crate::host::{Content, FileResource, Resource};
+use crate::host::{Content, FileResource, ImagePull, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::Images;
 use crate::run::Run;
 use crate::run::error::Error;
-use crate::{artifacts, kubernetes};
+use crate::run::events::Event;
+use crate::{artifacts, host, kubernetes};
 
 /// Where the CNI plugins of the artifacts go, and where containerd looks by
 /// default.
@@ -25,6 +27,9 @@ const BINARIES: [(&str, bool); 4] = [
     ("kubeadm", false),
     ("crictl", false),
 ];
+
+/// How often the progress of a download is shown.
+const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
 /// Opens what the inventory names, for the architectures that hosts have.
 pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<Set, Error> {
@@ -42,12 +47,37 @@ pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<S
         retry_delay: Duration::from_secs(1),
     };
     let events = run.events();
+    // Chunks come by the thousand; a bar needs no more than ten a second.
+    let shown: Mutex<HashMap<String, Instant>> = Mutex::default();
     let progress = |progress: artifacts::Progress| {
-        if progress.total == Some(progress.done) {
+        let complete = progress.total == Some(progress.done);
+        if !complete && !is_due(&shown, &progress.file) {
+            return;
+        }
+        events.emit(Event::Downloading {
+            file: progress.file.clone(),
+            bytes: progress.done,
+            total: progress.total,
+        });
+        if complete {
             events.note(format!("downloaded {}", progress.file));
         }
     };
     Ok(artifacts::fetch(&request, &progress).await?)
+}
+
+/// Whether enough time has passed since `file` was last shown. Notes that it is
+/// shown now if so.
+fn is_due(shown: &Mutex<HashMap<String, Instant>>, file: &str) -> bool {
+    let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let due = shown
+        .get(file)
+        .is_none_or(|last| now.duration_since(*last) >= SHOWN_EVERY);
+    if due {
+        shown.insert(file.to_owned(), now);
+    }
+    due
 }
 
 /// Remembers checksums, so that a second run doesn't read gigabytes again.
@@ -224,20 +254,22 @@ fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resou
         {
             continue;
         }
-        resources.push(Resource::ImageArchive {
+        resources.push(Resource::ImageArchive(host::ImageArchive {
             archive: archive.path.clone(),
             sha256: archive.sha256.clone(),
             size: archive.size,
             references: archive.references.clone(),
-        });
+        }));
     }
     if target.host.image_pull_policy != ImagePullPolicy::Never {
         resources.extend(
             needed
                 .iter()
                 .filter(|reference| set.archive_of(&target.facts.arch, reference).is_none())
-                .map(|reference| Resource::ImagePull {
-                    reference: (*reference).to_owned(),
+                .map(|reference| {
+                    Resource::ImagePull(ImagePull {
+                        reference: (*reference).to_owned(),
+                    })
                 }),
         );
     }
@@ -371,7 +403,7 @@ mod tests {
         };
         let resources = images(&cluster, set, &target).unwrap();
         let references = |resource| match resource {
-            Resource::ImageArchive { references, .. } => references,
+            Resource::ImageArchive(image) => image.references,
             _ => Vec::new(),
         };
         resources.into_iter().flat_map(references).collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
-use ssh::{Line, RunOptions, Session, Stream};
+use ssh::{OutputStream, RunOptions, ScriptEvent, Session};
 
 use super::leave;
 use crate::host::{HostError, Observed, Receipt, Reset};
@@ -207,8 +207,9 @@ pub(crate) async fn clean(
         timeout: RESET_TIMEOUT,
         ..RunOptions::default()
     };
-    let mut on_line = |line: Line| {
-        if line.stream == Stream::Stdout
+    let mut on_event = |event| {
+        if let ScriptEvent::Line(line) = event
+            && line.stream == OutputStream::Stdout
             && let Some(doing) = host::reset_progress(&line.text)
         {
             part.doing(name, doing);
@@ -217,7 +218,7 @@ pub(crate) async fn clean(
     run.journalled(Some(name), Phase::Reset, "reset", async {
         let output = looked
             .session
-            .run_with(&script, &limits, &mut on_line)
+            .run_with(&script, &limits, &mut on_event)
             .await?;
         Ok(Outcome::Clean {
             left: host::cleaned(&output)?.left,

@@ -16,7 +16,7 @@ impl Sink for Plain {
         if matches!(event, Event::HostProgress { .. }) && !self.verbose {
             return;
         }
-        if matches!(event, Event::HostProgress { bytes: Some((sent, total)), .. } if sent < total) {
+        if matches!(event, Event::HostProgress { bytes: Some(_), .. }) {
             return;
         }
         if let Some(line) = line(event, self.verbose) {
@@ -28,7 +28,7 @@ impl Sink for Plain {
 /// The line that an event makes, if it makes one.
 pub(super) fn line(event: &Event, verbose: bool) -> Option<String> {
     Some(match event {
-        Event::HostIdle { .. } => return None,
+        Event::HostIdle { .. } | Event::Downloading { .. } => return None,
         Event::RunStarted {
             verb,
             cluster,

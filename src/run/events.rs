@@ -51,6 +51,15 @@ pub enum Event {
         /// Bytes sent and to be sent, where that is known.
         bytes: Option<(u64, u64)>,
     },
+    /// A file is being downloaded to this machine.
+    Downloading {
+        /// The file.
+        file: String,
+        /// Bytes so far.
+        bytes: u64,
+        /// Bytes in all, if the server says.
+        total: Option<u64>,
+    },
     /// A host has nothing to do for now.
     HostIdle {
         /// The host.

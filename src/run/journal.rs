@@ -99,7 +99,10 @@ impl Journal {
 
 impl Sink for Journal {
     fn take(&self, event: &Event) {
-        if matches!(event, Event::HostProgress { .. } | Event::HostIdle { .. }) {
+        if matches!(
+            event,
+            Event::HostProgress { .. } | Event::HostIdle { .. } | Event::Downloading { .. }
+        ) {
             return;
         }
         if let Err(error) = self.write(None, event, false) {

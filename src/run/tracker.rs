@@ -105,11 +105,20 @@ impl Part {
 
     /// Says what `host` is at.
     pub fn doing(&self, host: &str, doing: impl Into<String>) {
+        self.emit_progress(host, doing.into(), None);
+    }
+
+    /// Says what `host` is at, and how many bytes of how many it was sent.
+    pub fn sending(&self, host: &str, doing: impl Into<String>, bytes: (u64, u64)) {
+        self.emit_progress(host, doing.into(), Some(bytes));
+    }
+
+    fn emit_progress(&self, host: &str, doing: String, bytes: Option<(u64, u64)>) {
         self.tracker.events.emit(Event::HostProgress {
             host: host.to_owned(),
             phase: self.phase.name(),
-            doing: doing.into(),
-            bytes: None,
+            doing,
+            bytes,
         });
     }
 

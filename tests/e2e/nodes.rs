@@ -389,7 +389,11 @@ impl Story {
         fs::write(self.inventory(), self.with(&edited, workers[1], bad)).unwrap();
         let apply = |of: &Self| of.run(&["apply", "--yes"]).exits(4);
         let first = apply(self).says(&["not changed, because updating", "is crash-looping"]);
-        let broken = usize::from(first.stderr.contains(&format!("because updating {}", workers[1])));
+        let broken = usize::from(
+            first
+                .stderr
+                .contains(&format!("because updating {}", workers[1])),
+        );
         let other = 1 - broken;
         self.says("the same again");
         // Right after one more of its ends: seen alive, it would count as running.

@@ -202,10 +202,7 @@ impl Story {
         self.operator
             .run(&["apply", "--yes", "--phases", "jion"])
             .exits(2)
-            .says(&[
-                "unknown phase `jion`",
-                "the phases are preflight, certs",
-            ]);
+            .says(&["unknown phase `jion`", "the phases are preflight, certs"]);
         self.operator
             .run(&["apply", "--yes", "--hosts", "nobody*"])
             .exits(2)

@@ -244,7 +244,10 @@ impl Run {
                 });
             }
             None => {
-                let public = key.public_pem();
+                let public = key.public_pem().map_err(|source| PkiError::Key {
+                    file: public_file.clone(),
+                    source,
+                })?;
                 let content = Zeroizing::new(public.clone());
                 self.writes.push((public_file.clone(), content, 0o600));
                 self.decided(public_file, Action::Created, "missing".into());

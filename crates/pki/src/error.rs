@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::issue::IssueError;
 use super::keys::KeyError;
 
-/// Why there is no PKI.
+/// What is wrong with the PKI on disk, or with making it.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
     /// A file can't be read.

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use der::asn1::{AnyRef, BitStringRef};
+use der::{Decode, Encode, Reader as _};
 use jiff::Timestamp;
 use rand::RngExt;
 use rcgen::string::{Ia5String, PrintableString};
@@ -14,8 +16,7 @@ use rcgen::{
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::der::{self, Reader};
-use super::keys::{PrivateKey, pem};
+use super::keys::{PrivateKey, encode_pem};
 use super::request::{Expected, Sans};
 use super::table::Ca;
 
@@ -170,46 +171,45 @@ impl SigningKey for Unsigned<'_> {
     }
 }
 
+/// The issuer's place among the fields of a TBSCertificate (RFC 5280): version,
+/// serial number, algorithm, issuer, …
+const ISSUER: usize = 3;
+
 /// Puts `issuer` in its place and signs.
 ///
 /// Verifiers compare names byte by byte, but rcgen takes a name apart and
-/// writes it anew: sorted by kind, one value each. A CA of the operator's own
+/// writes it again: sorted by kind, one value each. A CA of the operator's own
 /// may have more than that in its name, so its bytes are copied instead.
 fn sign(unsigned: &[u8], issuer: Option<&[u8]>, key: &PrivateKey) -> Result<String, IssueError> {
-    let (fields, algorithm) =
-        parts(unsigned).ok_or_else(|| IssueError::new("rcgen wrote no certificate"))?;
-    // TBSCertificate (RFC 5280): version, serial, algorithm, issuer, …
-    let fields: Vec<&[u8]> = fields
-        .into_iter()
-        .enumerate()
-        .map(|(index, field)| match issuer {
-            Some(issuer) if index == 3 => issuer,
-            _ => field,
-        })
-        .collect();
-    let tbs = der::element(der::SEQUENCE, &fields);
+    let (mut fields, algorithm) = split(unsigned).map_err(IssueError::new)?;
+    if let (Some(issuer), Some(field)) = (issuer, fields.get_mut(ISSUER)) {
+        *field = AnyRef::from_der(issuer).map_err(IssueError::new)?;
+    }
+    let tbs = fields.to_der().map_err(IssueError::new)?;
     let signature = key.sign(&tbs).map_err(IssueError::new)?;
-    let certificate = der::element(
-        der::SEQUENCE,
-        &[
-            &tbs,
-            algorithm,
-            &der::element(der::BIT_STRING, &[&[0], &signature]),
-        ],
-    );
-    Ok(pem("CERTIFICATE", &certificate).to_string())
+    let certificate = join(&tbs, algorithm, &signature).map_err(IssueError::new)?;
+    let pem = encode_pem("CERTIFICATE", &certificate).map_err(IssueError::new)?;
+    Ok(pem.to_string())
 }
 
 /// The fields of a certificate's signed part, and its signature's algorithm.
-fn parts(certificate: &[u8]) -> Option<(Vec<&[u8]>, &[u8])> {
-    let mut outer = Reader::within(certificate, der::SEQUENCE)?;
-    let mut tbs = Reader::new(outer.expect(der::SEQUENCE)?);
-    let algorithm = outer.next()?.raw;
-    let mut fields = Vec::new();
-    while let Some(field) = tbs.next() {
-        fields.push(field.raw);
-    }
-    Some((fields, algorithm))
+fn split(certificate: &[u8]) -> der::Result<(Vec<AnyRef<'_>>, AnyRef<'_>)> {
+    AnyRef::from_der(certificate)?.sequence(|parts| {
+        let (tbs, algorithm) = (parts.decode()?, parts.decode()?);
+        let _signature: AnyRef<'_> = parts.decode()?;
+        Ok((tbs, algorithm))
+    })
+}
+
+/// The reverse of [`split`], with a signature.
+fn join(tbs: &[u8], algorithm: AnyRef<'_>, signature: &[u8]) -> der::Result<Vec<u8>> {
+    let signature = BitStringRef::from_bytes(signature)?.to_der()?;
+    vec![
+        AnyRef::from_der(tbs)?,
+        algorithm,
+        AnyRef::from_der(&signature)?,
+    ]
+    .to_der()
 }
 
 #[cfg(test)]

@@ -3,19 +3,26 @@
 
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use der::oid::ObjectIdentifier;
+use der::pem::{LineEnding, encode_string};
+use der::{Decode, EncodePem, ErrorKind, Tag};
+use pkcs8::PrivateKeyInfoRef;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair,
-    EcdsaSigningAlgorithm, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    EcdsaSigningAlgorithm, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use rsa::pkcs1::EncodeRsaPrivateKey;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use sec1::{EcParameters, EcPrivateKey};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::der::{self, Reader};
+/// Algorithms of PKCS#8 keys, and the names of curves (RFC 5480).
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 
 /// kubeadm's `encryptionAlgorithm`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,18 +61,18 @@ enum Curve {
 }
 
 impl Curve {
-    fn from_oid(oid: &[u8]) -> Option<Self> {
+    fn from_oid(oid: ObjectIdentifier) -> Option<Self> {
         match oid {
-            der::OID_P256 => Some(Curve::P256),
-            der::OID_P384 => Some(Curve::P384),
+            P256 => Some(Curve::P256),
+            P384 => Some(Curve::P384),
             _ => None,
         }
     }
 
-    fn oid(self) -> &'static [u8] {
+    fn oid(self) -> ObjectIdentifier {
         match self {
-            Curve::P256 => der::OID_P256,
-            Curve::P384 => der::OID_P384,
+            Curve::P256 => P256,
+            Curve::P384 => P384,
         }
     }
 
@@ -85,16 +92,17 @@ impl Curve {
     }
 }
 
-enum Signer {
+/// Both halves of a key, ready to sign.
+enum KeyPair {
     Ec(Curve, EcdsaKeyPair),
     Rsa(RsaKeyPair),
 }
 
 /// A private key. What it holds is wiped when it is dropped, and never shown.
 pub struct PrivateKey {
-    signer: Signer,
+    pair: KeyPair,
     /// SEC1 (with the curve's name) or PKCS#1.
-    der: Zeroizing<Vec<u8>>,
+    pem: Zeroizing<String>,
 }
 
 impl fmt::Debug for PrivateKey {
@@ -163,129 +171,97 @@ impl PrivateKey {
 
     fn from_pkcs1(pkcs1: &[u8]) -> Result<Self, KeyError> {
         let pair = RsaKeyPair::from_der(pkcs1)
-            .map_err(|e| KeyError(format!("is no RSA key of 2048 to 4096 bits ({e})")))?;
+            .map_err(|e| KeyError(format!("is not an RSA key of 2048 to 4096 bits ({e})")))?;
         Ok(PrivateKey {
-            signer: Signer::Rsa(pair),
-            der: Zeroizing::new(pkcs1.to_vec()),
+            pair: KeyPair::Rsa(pair),
+            pem: encode_pem("RSA PRIVATE KEY", pkcs1)?,
         })
     }
 
-    /// PrivateKeyInfo (RFC 5208): version, algorithm, key.
     fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, KeyError> {
-        let parse = || {
-            let mut info = Reader::within(pkcs8, der::SEQUENCE)?;
-            info.expect(der::INTEGER)?;
-            let mut algorithm = Reader::new(info.expect(der::SEQUENCE)?);
-            let oid = algorithm.next()?.raw;
-            let parameters = algorithm.next().map(|element| element.raw);
-            Some((oid, parameters, info.expect(der::OCTET_STRING)?))
-        };
-        match parse() {
-            Some((der::OID_RSA, _, key)) => Self::from_pkcs1(key),
-            Some((der::OID_EC_PUBLIC_KEY, curve, key)) => Self::from_sec1(key, curve),
-            Some(_) => Err(KeyError::new(
-                "is neither an RSA nor an ECDSA key, and kubeadm takes no other",
+        let info =
+            PrivateKeyInfoRef::try_from(pkcs8).map_err(|_| KeyError::new("is not a PKCS#8 key"))?;
+        let key = info.private_key.as_bytes();
+        match info.algorithm.oid {
+            RSA => Self::from_pkcs1(key),
+            EC => Self::from_sec1(key, info.algorithm.parameters_oid().ok()),
+            _ => Err(KeyError::new(
+                "is neither an RSA nor an ECDSA key; kubeadm supports no other",
             )),
-            None => Err(KeyError::new("is no PKCS#8 key")),
         }
     }
 
-    /// ECPrivateKey (RFC 5915): version, scalar, [0] curve, [1] public key. In
-    /// PKCS#8, the curve may stand outside.
-    fn from_sec1<'a>(sec1: &'a [u8], mut curve: Option<&'a [u8]>) -> Result<Self, KeyError> {
-        let malformed = || KeyError::new("is no SEC1 key");
-        let mut key = Reader::within(sec1, der::SEQUENCE).ok_or_else(malformed)?;
-        key.expect(der::INTEGER).ok_or_else(malformed)?;
-        let scalar = key.expect(der::OCTET_STRING).ok_or_else(malformed)?;
-        let mut point = None;
-        while let Some(field) = key.next() {
-            match field.tag {
-                0xa0 => curve = Some(field.value),
-                0xa1 => point = Reader::new(field.value).expect(der::BIT_STRING),
-                _ => return Err(malformed()),
-            }
-        }
-        let curve = curve.and_then(Curve::from_oid).ok_or_else(|| {
-            KeyError::new("names no curve that we know (P-256 and P-384 by name)")
+    /// Reads a SEC1 key. In PKCS#8, the curve is named outside of it.
+    fn from_sec1(sec1: &[u8], outer_curve: Option<ObjectIdentifier>) -> Result<Self, KeyError> {
+        let unknown_curve = || KeyError::new("uses a curve other than P-256 and P-384");
+        let malformed = || KeyError::new("is not a SEC1 key");
+        let key = EcPrivateKey::from_der(sec1).map_err(|error| match error.kind() {
+            // The curve's parameters are spelled out, where its name should be.
+            ErrorKind::TagUnexpected {
+                expected: Some(Tag::ObjectIdentifier),
+                ..
+            } => unknown_curve(),
+            _ => malformed(),
         })?;
-        // A bit string begins with the number of unused bits.
-        let point = point
-            .and_then(|bits| bits.strip_prefix(&[0]))
-            .ok_or_else(|| {
-                KeyError::new(
-                    "lacks its public half (`openssl ec -in old.key -out new.key` adds it)",
-                )
-            })?;
-        if scalar.len() > curve.size() {
-            return Err(malformed());
-        }
-        let mut padded = Zeroizing::new(vec![0; curve.size() - scalar.len()]);
-        padded.reserve_exact(scalar.len());
-        padded.extend_from_slice(scalar);
+        let curve = key
+            .parameters
+            .and_then(EcParameters::named_curve)
+            .or(outer_curve)
+            .and_then(Curve::from_oid)
+            .ok_or_else(unknown_curve)?;
+        let point = key.public_key.ok_or_else(|| {
+            KeyError::new("lacks its public half (`openssl ec -in old.key -out new.key` adds it)")
+        })?;
+        // OpenSSL used to leave out leading zeros, which ring insists on.
+        let missing = curve
+            .size()
+            .checked_sub(key.private_key.len())
+            .ok_or_else(malformed)?;
+        let mut scalar = Zeroizing::new(Vec::with_capacity(curve.size()));
+        scalar.resize(missing, 0);
+        scalar.extend_from_slice(key.private_key);
 
         let pair = EcdsaKeyPair::from_private_key_and_public_key(
             curve.signing(),
-            &padded,
+            &scalar,
             point,
             &SystemRandom::new(),
         )
-        .map_err(|e| KeyError(format!("is no valid ECDSA key ({e})")))?;
-        // Go and OpenSSL want to read the curve's name here.
-        let der = der::element(
-            der::SEQUENCE,
-            &[
-                &[der::INTEGER, 1, 1],
-                &der::element(der::OCTET_STRING, &[&padded]),
-                &der::element(0xa0, &[curve.oid()]),
-                &der::element(0xa1, &[&der::element(der::BIT_STRING, &[&[0], point])]),
-            ],
-        );
+        .map_err(|e| KeyError(format!("is not a valid ECDSA key ({e})")))?;
+        // Go and OpenSSL look for the curve's name inside, whatever PKCS#8 said.
+        let pem = EcPrivateKey {
+            private_key: &scalar,
+            parameters: Some(curve.oid().into()),
+            public_key: Some(point),
+        }
+        .to_pem(LineEnding::LF)
+        .map_err(|e| KeyError(format!("can't be written as PEM ({e})")))?;
         Ok(PrivateKey {
-            signer: Signer::Ec(curve, pair),
-            der,
+            pair: KeyPair::Ec(curve, pair),
+            pem: Zeroizing::new(pem),
         })
     }
 
     /// The key as kubeadm writes it: `EC PRIVATE KEY` or `RSA PRIVATE KEY`.
     pub fn to_pem(&self) -> Zeroizing<String> {
-        pem(
-            match self.signer {
-                Signer::Ec(..) => "EC PRIVATE KEY",
-                Signer::Rsa(_) => "RSA PRIVATE KEY",
-            },
-            &self.der,
-        )
+        self.pem.clone()
     }
 
     /// The public half as `PUBLIC KEY`.
-    pub fn public_pem(&self) -> String {
-        pem("PUBLIC KEY", &self.spki()).to_string()
+    pub fn public_pem(&self) -> Result<String, KeyError> {
+        Ok(encode_pem("PUBLIC KEY", &self.spki())?.to_string())
     }
 
     /// The public half as a DER SubjectPublicKeyInfo.
     pub fn spki(&self) -> Vec<u8> {
-        let algorithm = match &self.signer {
-            Signer::Ec(curve, _) => {
-                der::element(der::SEQUENCE, &[der::OID_EC_PUBLIC_KEY, curve.oid()])
-            }
-            Signer::Rsa(_) => der::element(der::SEQUENCE, &[der::OID_RSA, der::NULL]),
-        };
-        let public = der::element(der::BIT_STRING, &[&[0], self.public_bytes()]);
-        der::element(der::SEQUENCE, &[&algorithm, &public]).to_vec()
-    }
-
-    fn public_bytes(&self) -> &[u8] {
-        match &self.signer {
-            Signer::Ec(_, pair) => pair.public_key().as_ref(),
-            Signer::Rsa(pair) => pair.public_key().as_ref(),
-        }
+        rcgen::PublicKeyData::subject_public_key_info(self)
     }
 
     fn algorithm_name(&self) -> String {
-        match &self.signer {
-            Signer::Ec(Curve::P256, _) => "ECDSA-P256".into(),
-            Signer::Ec(Curve::P384, _) => "ECDSA-P384".into(),
-            Signer::Rsa(pair) => format!("RSA-{}", pair.public().modulus_len() * 8),
+        match &self.pair {
+            KeyPair::Ec(Curve::P256, _) => "ECDSA-P256".into(),
+            KeyPair::Ec(Curve::P384, _) => "ECDSA-P384".into(),
+            KeyPair::Rsa(pair) => format!("RSA-{}", pair.public().modulus_len() * 8),
         }
     }
 
@@ -293,13 +269,13 @@ impl PrivateKey {
     pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let random = SystemRandom::new();
         let failed = |_| KeyError::new("can't sign: the system has no random numbers");
-        match &self.signer {
-            Signer::Ec(_, pair) => Ok(pair
+        match &self.pair {
+            KeyPair::Ec(_, pair) => Ok(pair
                 .sign(&random, message)
                 .map_err(failed)?
                 .as_ref()
                 .to_vec()),
-            Signer::Rsa(pair) => {
+            KeyPair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
                     .map_err(failed)?;
@@ -311,35 +287,26 @@ impl PrivateKey {
 
 impl rcgen::PublicKeyData for PrivateKey {
     fn der_bytes(&self) -> &[u8] {
-        self.public_bytes()
+        match &self.pair {
+            KeyPair::Ec(_, pair) => pair.public_key().as_ref(),
+            KeyPair::Rsa(pair) => pair.public_key().as_ref(),
+        }
     }
 
     fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
-        match self.signer {
-            Signer::Ec(Curve::P256, _) => &rcgen::PKCS_ECDSA_P256_SHA256,
-            Signer::Ec(Curve::P384, _) => &rcgen::PKCS_ECDSA_P384_SHA384,
-            Signer::Rsa(_) => &rcgen::PKCS_RSA_SHA256,
+        match self.pair {
+            KeyPair::Ec(Curve::P256, _) => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyPair::Ec(Curve::P384, _) => &rcgen::PKCS_ECDSA_P384_SHA384,
+            KeyPair::Rsa(_) => &rcgen::PKCS_RSA_SHA256,
         }
     }
 }
 
 /// PEM as Go writes it: lines of 64 characters, each ended by `\n`.
-pub(super) fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
-    let mut body = Zeroizing::new(vec![0; der.len().div_ceil(3) * 4]);
-    // The buffer has exactly the size of the encoding, so this can't fail.
-    let length = STANDARD.encode_slice(der, &mut body).unwrap_or_default();
-    let mut out = Zeroizing::new(String::with_capacity(length + length / 64 + 80));
-    out.push_str("-----BEGIN ");
-    out.push_str(label);
-    out.push_str("-----\n");
-    for line in body[..length].chunks(64) {
-        out.extend(line.iter().map(|byte| char::from(*byte)));
-        out.push('\n');
-    }
-    out.push_str("-----END ");
-    out.push_str(label);
-    out.push_str("-----\n");
-    out
+pub(super) fn encode_pem(label: &str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
+    encode_string(label, LineEnding::LF, der)
+        .map(Zeroizing::new)
+        .map_err(|e| KeyError(format!("can't be written as PEM ({e})")))
 }
 
 #[cfg(test)]
@@ -365,10 +332,11 @@ mod tests {
 
     #[test]
     fn what_is_no_key_says_so() {
+        let pem = |label, der| encode_pem(label, der).unwrap();
         let wrong = |pem: &str| PrivateKey::from_pem(pem).unwrap_err().to_string();
         assert_eq!(wrong("hello"), "holds no private key in PEM form");
-        assert_eq!(wrong(&pem("EC PRIVATE KEY", b"hello")), "is no SEC1 key");
-        assert_eq!(wrong(&pem("PRIVATE KEY", b"hello")), "is no PKCS#8 key");
+        assert_eq!(wrong(&pem("EC PRIVATE KEY", b"hello")), "is not a SEC1 key");
+        assert_eq!(wrong(&pem("PRIVATE KEY", b"hello")), "is not a PKCS#8 key");
         assert!(wrong(&pem("ENCRYPTED PRIVATE KEY", b"x")).contains("passphrase"));
     }
 }

@@ -6,7 +6,6 @@
 //! and writes nothing. This room knows neither the inventory nor the network.
 
 mod check;
-mod der;
 mod disk;
 mod ensure;
 mod error;

@@ -17,9 +17,10 @@ use russh::{AgentAuthError, MethodKind};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::error::SshError;
 use super::handshake::{Client, Shaken};
 use super::prompt::{Secrets, public_half};
-use super::{Identity, SshError, Target};
+use super::target::{IdentityFile, Target};
 use text::terminal::escape;
 
 /// sshd's default MaxAuthTries.
@@ -35,7 +36,7 @@ pub(super) struct Prepared {
 }
 
 /// Asks the agent what it holds, and loads the named keys that it lacks, for
-/// which somebody may have to type a passphrase.
+/// which the operator may have to type a passphrase.
 pub(super) async fn prepare(target: &Target, secrets: &Secrets) -> Prepared {
     let mut prepared = Prepared::default();
     if let Some(socket) = &target.agent {
@@ -48,10 +49,10 @@ pub(super) async fn prepare(target: &Target, secrets: &Secrets) -> Prepared {
             Ok(Ok((agent, held))) => {
                 let empty = held.is_empty();
                 (prepared.agent, prepared.held) = (Some(agent), held);
-                empty.then(|| "the agent holds no key".to_string())
+                empty.then(|| "the agent holds no keys".to_string())
             }
             Ok(Err(error)) => Some(format!("agent at {}: {error}", socket.display())),
-            Err(_) => Some(format!("agent at {}: no answer", socket.display())),
+            Err(_) => Some(format!("agent at {}: it did not answer", socket.display())),
         };
         prepared.tried.extend(problem);
     }
@@ -154,18 +155,18 @@ impl Login<'_> {
             && let Some(agent) = agent.as_deref_mut()
         {
             // One attempt is left for a default key.
-            let room = (MAX_ATTEMPTS - 1).saturating_sub(self.attempts);
+            let left = (MAX_ATTEMPTS - 1).saturating_sub(self.attempts);
             let fresh: Vec<_> = held
                 .iter()
                 .filter(|one| !self.was_offered(&one.public_key()))
                 .collect();
-            if fresh.len() > room {
+            if fresh.len() > left {
                 self.tried.push(format!(
-                    "the agent holds {} keys, of which only {room} were offered (sshd allows {MAX_ATTEMPTS})",
+                    "the agent holds {} keys; only {left} were offered (sshd allows {MAX_ATTEMPTS})",
                     fresh.len()
                 ));
             }
-            for one in fresh.into_iter().take(room) {
+            for one in fresh.into_iter().take(left) {
                 match self.by_agent(agent, one).await? {
                     Answer::Refused => {}
                     answer => return Ok(answer),
@@ -181,7 +182,7 @@ impl Login<'_> {
             }
         }
         if !self.target.identities.iter().any(|one| one.path.exists()) {
-            self.tried.push("there is no key file".into());
+            self.tried.push("no key file exists".into());
         }
         match failure {
             Some(failure) if self.attempts == 0 => Err(failure),
@@ -199,7 +200,7 @@ impl Login<'_> {
     /// Offers a key: as the agent holds it, its certificate, then the file.
     async fn identity(
         &mut self,
-        identity: &Identity,
+        identity: &IdentityFile,
         agent: Option<&mut Agent>,
         held: &[AgentIdentity],
     ) -> Result<Answer, SshError> {
@@ -309,7 +310,7 @@ impl Login<'_> {
             Ok(Ok(result)) => self.answer(&label, Ok(result)),
             Ok(Err(AgentAuthError::Key(error))) => {
                 self.tried
-                    .push(format!("{label}: it did not sign: {error}"));
+                    .push(format!("{label}: the agent failed to sign: {error}"));
                 Ok(Answer::Refused)
             }
             Ok(Err(AgentAuthError::Send(_))) => self.answer(&label, Err(Some(String::new()))),
@@ -346,12 +347,13 @@ impl Login<'_> {
                 // russh reports a broken connection as a failure that leaves
                 // no method.
                 if self.shaken.handle.is_closed() {
-                    self.tried.push(format!("{label}: the host hung up"));
+                    self.tried
+                        .push(format!("{label}: the host closed the connection"));
                     return Ok(Answer::Over);
                 }
                 if partial_success {
                     self.tried.push(format!(
-                        "{label}: accepted, but the host wants more than a key"
+                        "{label}: accepted, but the host requires more than a key"
                     ));
                     return Ok(Answer::Over);
                 }
@@ -361,7 +363,7 @@ impl Login<'_> {
                 }
                 let methods: Vec<String> = remaining_methods.iter().map(String::from).collect();
                 self.tried.push(format!(
-                    "the host takes no keys, only: {}",
+                    "the host does not accept keys, only: {}",
                     methods.join(", ")
                 ));
                 Ok(Answer::Over)

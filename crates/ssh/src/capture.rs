@@ -11,9 +11,9 @@ const MAX_LINE: usize = 8 << 10;
 /// A line of output while the script runs. Untrusted: escape it before it
 /// reaches a terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct OutputLine {
     /// Where the script wrote it.
-    pub stream: Stream,
+    pub stream: OutputStream,
     /// Without its newline; lossy UTF-8. A line of more than 8 KiB comes in
     /// pieces.
     pub text: String,
@@ -21,18 +21,18 @@ pub struct Line {
 
 /// A stream of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub enum OutputStream {
     /// Standard output.
     Stdout,
     /// Standard error.
     Stderr,
 }
 
-impl Stream {
+impl OutputStream {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Stream::Stdout => "standard output",
-            Stream::Stderr => "standard error",
+            OutputStream::Stdout => "standard output",
+            OutputStream::Stderr => "standard error",
         }
     }
 }
@@ -40,12 +40,12 @@ impl Stream {
 /// More came than may be kept.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Flood {
-    pub stream: Stream,
+    pub stream: OutputStream,
     pub limit: usize,
 }
 
 pub(super) struct Capture {
-    stream: Stream,
+    stream: OutputStream,
     marker: Vec<u8>,
     /// Whether the marker has been seen.
     pub(super) started: bool,
@@ -59,7 +59,7 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    pub(super) fn new(stream: Stream, nonce: &str, limit: usize) -> Self {
+    pub(super) fn new(stream: OutputStream, nonce: &str, limit: usize) -> Self {
         Capture {
             stream,
             marker: format!("{nonce}\n").into_bytes(),
@@ -75,7 +75,7 @@ impl Capture {
     pub(super) fn push(
         &mut self,
         data: &[u8],
-        on_line: Option<&mut dyn FnMut(Line)>,
+        on_line: Option<&mut dyn FnMut(OutputLine)>,
     ) -> Result<(), Flood> {
         if self.started {
             return self.keep(data, on_line);
@@ -98,7 +98,11 @@ impl Capture {
         }
     }
 
-    fn keep(&mut self, data: &[u8], on_line: Option<&mut dyn FnMut(Line)>) -> Result<(), Flood> {
+    fn keep(
+        &mut self,
+        data: &[u8],
+        on_line: Option<&mut dyn FnMut(OutputLine)>,
+    ) -> Result<(), Flood> {
         let taken = data.len().min(self.limit - self.kept.len());
         let from = self.kept.len();
         self.kept.extend_from_slice(&data[..taken]);
@@ -115,7 +119,7 @@ impl Capture {
     }
 
     /// Hands out the lines that end at or after `from`.
-    fn split(&mut self, mut from: usize, on_line: &mut dyn FnMut(Line)) {
+    fn split(&mut self, mut from: usize, on_line: &mut dyn FnMut(OutputLine)) {
         loop {
             let end = self.kept[from..]
                 .iter()
@@ -139,16 +143,16 @@ impl Capture {
     }
 
     /// Hands out a last line that has no newline.
-    pub(super) fn finish(&mut self, on_line: &mut dyn FnMut(Line)) {
+    pub(super) fn finish(&mut self, on_line: &mut dyn FnMut(OutputLine)) {
         if self.line < self.kept.len() {
             self.hand_out(self.kept.len(), on_line);
             self.line = self.kept.len();
         }
     }
 
-    fn hand_out(&self, end: usize, on_line: &mut dyn FnMut(Line)) {
+    fn hand_out(&self, end: usize, on_line: &mut dyn FnMut(OutputLine)) {
         let text = String::from_utf8_lossy(&self.kept[self.line..end]).into_owned();
-        on_line(Line {
+        on_line(OutputLine {
             stream: self.stream,
             text,
         });
@@ -161,7 +165,7 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
         .position(|window| window == needle)
 }
 
-/// Whether `needle` stands in `haystack`.
+/// Whether `needle` is in `haystack`.
 pub(super) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     find(haystack, needle).is_some()
 }
@@ -173,9 +177,9 @@ mod tests {
     use super::*;
 
     fn run(chunks: &[&[u8]], limit: usize) -> (Capture, Vec<String>, Result<(), Flood>) {
-        let mut capture = Capture::new(Stream::Stdout, "NONCE", limit);
+        let mut capture = Capture::new(OutputStream::Stdout, "NONCE", limit);
         let mut lines = Vec::new();
-        let mut on_line = |line: Line| lines.push(line.text);
+        let mut on_line = |line: OutputLine| lines.push(line.text);
         let mut result = Ok(());
         for chunk in chunks {
             result = result.and(capture.push(chunk, Some(&mut on_line)));
@@ -199,7 +203,7 @@ mod tests {
         assert_eq!(
             result,
             Err(Flood {
-                stream: Stream::Stdout,
+                stream: OutputStream::Stdout,
                 limit: 8
             })
         );
@@ -208,7 +212,7 @@ mod tests {
         assert_eq!(
             result,
             Err(Flood {
-                stream: Stream::Stdout,
+                stream: OutputStream::Stdout,
                 limit: MAX_NOISE
             })
         );

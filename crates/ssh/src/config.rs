@@ -102,7 +102,7 @@ impl Reader<'_> {
                 "match" => {
                     active = false;
                     self.found.warnings.push(format!(
-                        "{}: Match blocks are not understood; this one is ignored",
+                        "{}: Match blocks are not supported; this one is ignored",
                         place()
                     ));
                 }
@@ -173,7 +173,7 @@ impl Reader<'_> {
             "hostkeyalias" => found.host_key_alias = Some(first.clone()),
             "port" => {
                 let port = first.parse().ok().filter(|port| *port != 0);
-                found.port = Some(port.ok_or_else(|| format!("{first:?} is no port"))?);
+                found.port = Some(port.ok_or_else(|| format!("invalid port {first:?}"))?);
             }
             "user" => found.user = Some(first.clone()),
             "identitiesonly" => found.identities_only = Some(yes_no(first)?),
@@ -240,7 +240,7 @@ fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
             }
         }
         if quote.is_some() {
-            return Err("a quote is not closed".into());
+            return Err("unterminated quote".into());
         }
         words.push(word);
     }
@@ -250,13 +250,13 @@ fn yes_no(word: &str) -> Result<bool, String> {
     match word.to_ascii_lowercase().as_str() {
         "yes" | "true" => Ok(true),
         "no" | "false" => Ok(false),
-        _ => Err(format!("{word:?} is neither yes nor no")),
+        _ => Err(format!("{word:?} is neither `yes` nor `no`")),
     }
 }
 
 /// OpenSSH's time format: seconds, or numbers with units, such as `1m30s`.
 fn time(word: &str) -> Result<Duration, String> {
-    let wrong = || format!("{word:?} is no time");
+    let wrong = || format!("invalid time {word:?}");
     let mut total: u64 = 0;
     let mut digits = String::new();
     for c in word.chars() {
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn includes_apply_where_they_stand() {
+    fn includes_apply_where_they_are_written() {
         let dir = tempfile::tempdir().unwrap();
         let ssh = dir.path().join(".ssh");
         std::fs::create_dir_all(ssh.join("conf.d")).unwrap();

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// An error of this room. Text that came from a host is already safe to print.
+/// What failed on the way to a host or on it. Text that came from a host is
+/// already safe to print.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SshError {
-    /// The settings contradict themselves or `~/.ssh/config`.
+    /// The settings or `~/.ssh/config` make no sense.
     #[error("{host}: {reason}")]
     Settings {
         /// The host they are for.
@@ -45,7 +46,7 @@ pub enum SshError {
         /// The system's or the jump host's words.
         reason: String,
     },
-    /// The other side speaks no SSH, or none that we speak.
+    /// The other side doesn't speak SSH, or has no algorithm in common with us.
     #[error("{host}: no SSH handshake with {address}: {reason}")]
     Handshake {
         /// The host as the operator calls it.
@@ -63,8 +64,8 @@ pub enum SshError {
     },
     /// A known_hosts file has another key for this host.
     #[error(
-        "{}: the host key of {} is not the one in {}:{line} (it presented {presented}): \
-         somebody may be listening in, or the machine was installed anew",
+        "{}: the host key of {} does not match {}:{line} (it presented {presented}): \
+         the machine was reinstalled, or the connection is being intercepted",
         presented.host, presented.name, file.display()
     )]
     HostKeyChanged {
@@ -89,8 +90,8 @@ pub enum SshError {
         line: usize,
     },
     /// A trusted authority signed the host's certificate, but not for this
-    /// host or not for today.
-    #[error("{host}: the host certificate of {name} does not hold: {reason}")]
+    /// host or not at this time.
+    #[error("{host}: the host certificate of {name} is not valid: {reason}")]
     HostCertificate {
         /// The host as the operator calls it.
         host: String,
@@ -120,7 +121,7 @@ pub enum SshError {
         tried: Vec<String>,
     },
     /// Something took too long.
-    #[error("{host}: {what} took longer than {}", seconds(after))]
+    #[error("{host}: {what} timed out after {}", seconds(after))]
     Timeout {
         /// The host as the operator calls it.
         host: String,
@@ -137,7 +138,7 @@ pub enum SshError {
         /// How it broke, as far as known.
         reason: String,
     },
-    /// Root is needed and sudo did not give it.
+    /// The script needs root, and sudo failed.
     #[error("{host}: {user} cannot become root: {reason}")]
     Sudo {
         /// The host as the operator calls it.
@@ -149,7 +150,7 @@ pub enum SshError {
         /// sudo's own words, or ours.
         reason: String,
     },
-    /// The host wrote more than a run may.
+    /// The script wrote more than the options allow.
     #[error("{host}: {script} wrote more than {limit} bytes to {stream}")]
     OutputTooLarge {
         /// The host as the operator calls it.
@@ -237,7 +238,7 @@ pub enum ConnectFailure {
     Refused,
     /// No answer in time.
     TimedOut,
-    /// No way there.
+    /// No route to it.
     Unreachable,
     /// Anything else.
     Other,
@@ -248,11 +249,11 @@ pub enum ConnectFailure {
 pub enum SudoFailure {
     /// It wants a password and we have none.
     PasswordNeeded,
-    /// It did not take the password.
+    /// It rejected the password.
     WrongPassword,
     /// The user may not use it, or not in this way.
     NotAllowed,
-    /// The host has none.
+    /// It is not installed.
     NotInstalled,
     /// Anything else.
     Other,
@@ -272,8 +273,8 @@ impl SshError {
                 file,
                 line,
             } => format!(
-                "if the machine was installed anew, remove line {line} of {0} \
-                 (ssh-keygen -f '{0}' -R '{1}'), then trust the new key; nothing else gets past this",
+                "if the machine was reinstalled, remove line {line} of {0} \
+                 (ssh-keygen -f '{0}' -R '{1}'), then trust the new key; this check can't be skipped",
                 file.display(),
                 presented.name
             ),
@@ -281,7 +282,7 @@ impl SshError {
                 "give the machine a new host key; a revoked one is never accepted".into()
             }
             SshError::HostCertificate { .. } => {
-                "have the authority sign the host's key again, for this name and date".into()
+                "have the certificate authority sign the host's key again, for this name and date".into()
             }
             SshError::Auth { user, .. } => format!(
                 "name the user and the key in the inventory (ssh.user, ssh.privateKey), load the key \
@@ -297,37 +298,37 @@ impl SshError {
             SshError::Connect {
                 kind: ConnectFailure::Refused,
                 ..
-            } => "is sshd running there, and on this port (ssh.port)?".into(),
+            } => "check that sshd is running there and listens on this port (ssh.port)".into(),
             SshError::Connect { .. } => {
-                "is the machine up, and do firewalls let this port through?".into()
+                "check that the machine is up and that no firewall blocks this port".into()
             }
-            SshError::Handshake { .. } => "does sshd listen on this port (ssh.port)?".into(),
+            SshError::Handshake { .. } => "check that sshd listens on this port (ssh.port)".into(),
             SshError::Timeout { what, .. } if what == "authentication" => {
-                "is the agent waiting for a confirmation?".into()
+                "check whether the SSH agent is waiting for a confirmation".into()
             }
             SshError::Sudo { kind, user, .. } => match kind {
                 SudoFailure::PasswordNeeded => {
-                    "run it on a terminal, or set ssh.becomePasswordFile".into()
+                    "run this on a terminal, or set ssh.becomePasswordFile".into()
                 }
                 SudoFailure::WrongPassword => "check ssh.becomePasswordFile".into(),
                 SudoFailure::NotAllowed => {
                     format!(
-                        "let {user} use sudo on the host (without requiretty), or log in as root"
+                        "allow {user} to use sudo on the host (without requiretty), or log in as root"
                     )
                 }
-                SudoFailure::NotInstalled => "install sudo there, or log in as root".into(),
+                SudoFailure::NotInstalled => "install sudo on the host, or log in as root".into(),
                 SudoFailure::Other => return None,
             },
             SshError::Shell { user, .. } => {
-                format!("does `ssh {user}@… true` work? The account needs a shell that runs sh")
+                format!("check that `ssh {user}@… true` works: the account needs a login shell that can run sh")
             }
             SshError::Refused { .. } => {
-                "check MaxSessions and ForceCommand in its sshd_config".into()
+                "check MaxSessions and ForceCommand in the host's sshd_config".into()
             }
             SshError::ForwardRefused {
                 prohibited: true, ..
             } => {
-                "set `AllowTcpForwarding yes` (or `local`) in its sshd_config: the API is reached \
+                "set `AllowTcpForwarding yes` (or `local`) in the host's sshd_config: the API is reached \
                  through the SSH connection"
                     .into()
             }
@@ -342,12 +343,12 @@ impl SshError {
         Some(hint)
     }
 
-    /// Whether the same attempt may work in a while without anybody doing
-    /// anything: a machine that boots, a connection that broke.
+    /// Whether the same attempt may work later without any change: the machine is
+    /// booting, or the connection broke.
     pub fn is_transient(&self) -> bool {
         match self {
             SshError::Connect { .. } | SshError::Lost { .. } | SshError::Timeout { .. } => true,
-            // sshd drops connections unheard when too many knock (MaxStartups).
+            // sshd drops connections when too many are waiting to log in (MaxStartups).
             SshError::Handshake { .. } => true,
             _ => false,
         }

@@ -3,7 +3,7 @@
 //! Its channel belongs to a task of its own, which outlives the caller: when
 //! the caller goes away, the task still sees to it that the command dies on the
 //! host and that the channel is read until its end, since russh stalls the
-//! whole connection for a channel that nobody reads.
+//! whole connection for a channel that is not read.
 
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,10 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::Session;
-use super::capture::{Capture, Flood, Line, Stream, contains};
+use super::capture::{Capture, Flood, OutputLine, OutputStream, contains};
 use super::protocol::{PROMPT, READY};
+use super::script::ScriptEvent;
+use super::session::Session;
 
 /// Time for a command to die after its standard input was closed: the host
 /// waits 2 s between TERM and KILL.
@@ -48,8 +49,6 @@ pub(super) enum End {
 pub(super) struct Running {
     /// What goes to standard input, which stays open until the command ends.
     pub(super) stdin: mpsc::Sender<Bytes>,
-    /// Lines of output, if they were asked for.
-    pub(super) lines: mpsc::UnboundedReceiver<Line>,
     /// Fires when the bootstrap is ready to read the script.
     pub(super) ready: oneshot::Receiver<()>,
     pub(super) ended: oneshot::Receiver<Ended>,
@@ -62,7 +61,8 @@ pub(super) struct Start<'a> {
     pub(super) command_line: String,
     pub(super) nonce: &'a str,
     pub(super) max_output: usize,
-    pub(super) want_lines: bool,
+    /// Who wants the lines of output.
+    pub(super) events: Option<mpsc::UnboundedSender<ScriptEvent>>,
     pub(super) deadline: Instant,
 }
 
@@ -75,16 +75,18 @@ pub(super) fn start(
     start: Start<'_>,
 ) -> Running {
     let (stdin, input) = mpsc::channel(4);
-    let (line_sender, lines) = mpsc::unbounded_channel();
     let (ready_sender, ready) = oneshot::channel();
     let (ended_sender, ended) = oneshot::channel();
     let cancel = CancellationToken::new();
     let owner = Owner {
         channel,
         input,
-        stdout: Capture::new(Stream::Stdout, start.nonce, start.max_output),
-        stderr: Capture::new(Stream::Stderr, start.nonce, start.max_output),
-        lines: start.want_lines.then_some(line_sender),
+        said: Said {
+            stdout: Capture::new(OutputStream::Stdout, start.nonce, start.max_output),
+            stderr: Capture::new(OutputStream::Stderr, start.nonce, start.max_output),
+            status: None,
+            events: start.events,
+        },
         ready: Some(ready_sender),
         ended: ended_sender,
         cancel: cancel.clone(),
@@ -98,7 +100,6 @@ pub(super) fn start(
     });
     Running {
         stdin,
-        lines,
         ready,
         ended,
         _kill: cancel.drop_guard(),
@@ -108,9 +109,7 @@ pub(super) fn start(
 struct Owner {
     channel: Channel<Msg>,
     input: mpsc::Receiver<Bytes>,
-    stdout: Capture,
-    stderr: Capture,
-    lines: Option<mpsc::UnboundedSender<Line>>,
+    said: Said,
     ready: Option<oneshot::Sender<()>>,
     ended: oneshot::Sender<Ended>,
     cancel: CancellationToken,
@@ -118,19 +117,11 @@ struct Owner {
 }
 
 impl Owner {
+    /// Runs the command, reports how it ended, and leaves nothing behind on the
+    /// host. Long, because its steps share the borrowed halves of the channel.
     async fn run(mut self, command_line: Vec<u8>) {
         let begun = Instant::now();
         let (mut read, write) = self.channel.split();
-        let lines = self.lines;
-        let hand_out = |line| {
-            if let Some(lines) = &lines {
-                let _ = lines.send(line);
-            }
-        };
-        let take = |capture: &mut Capture, data: &[u8]| match &lines {
-            Some(_) => capture.push(data, Some(&mut { hand_out })),
-            None => capture.push(data, None),
-        };
         let mut input = self.input;
         // Writing must not wait for reading, nor the reverse. A host that
         // stops reading is no error: its exit status tells what happened.
@@ -146,7 +137,6 @@ impl Owner {
         };
         tokio::pin!(writing);
         let mut written = false;
-        let mut status = None;
         let mut eof_sent = false;
         let mut closed = false;
         // Far away until the exit status has come.
@@ -157,67 +147,100 @@ impl Owner {
                 message = read.wait() => message,
                 () = &mut writing, if !written => { written = true; continue }
                 () = self.cancel.cancelled() => break End::TimedOut,
-                () = sleep_until(give_up.into()) => break match status {
+                () = sleep_until(give_up.into()) => break match self.said.status {
                     Some(status) => End::Exit(status),
                     None => End::TimedOut,
                 },
             };
-            let taken = match message {
-                None => {
-                    closed = true;
-                    break status.map_or(End::Lost, End::Exit);
-                }
-                Some(ChannelMsg::Data { data }) => take(&mut self.stdout, &data),
-                Some(ChannelMsg::ExtendedData { data, ext: 1 }) => take(&mut self.stderr, &data),
-                Some(ChannelMsg::ExitStatus { exit_status }) => {
-                    status = Some(exit_status);
-                    Ok(())
-                }
-                Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                    status = Some(128 + signal_number(&signal_name));
-                    Ok(())
-                }
-                Some(ChannelMsg::Failure) => break End::Refused,
-                // An Eof is no end: the exit status may come after it.
-                Some(_) => Ok(()),
-            };
-            if let Err(flood) = taken {
-                break End::Flood(flood);
+            closed = message.is_none();
+            if let Err(end) = self.said.take(message) {
+                break end;
             }
-            if status.is_some() {
+            if self.said.status.is_some() {
                 give_up = Instant::now() + SILENCE_AFTER_EXIT;
             }
-            if self.ready.is_some() && contains(&self.stdout.noise, READY) {
+            if self.ready.is_some() && contains(&self.said.stdout.noise, READY) {
                 self.ready.take().map(|ready| ready.send(()));
             }
             // Nothing must follow that sudo could take for another password:
             // that may lock the account.
-            if self.ready.is_some() && !eof_sent && password_refused(&self.stderr.noise) {
+            if self.ready.is_some() && !eof_sent && password_refused(&self.said.stderr.noise) {
                 eof_sent = true;
                 let _ = write.eof().await;
             }
         };
-        if lines.is_some() {
-            self.stdout.finish(&mut { hand_out });
-            self.stderr.finish(&mut { hand_out });
-        }
-        let _ = self.ended.send(Ended {
-            end,
-            stdout: self.stdout,
-            stderr: self.stderr,
-            elapsed: begun.elapsed(),
-        });
+        let exited = self.said.status.is_some();
+        let _ = self.ended.send(self.said.finish(end, begun.elapsed()));
         if closed {
             return;
         }
         // The end of its standard input kills whatever still runs there.
         let _ = write.eof().await;
-        if status.is_none() && drain(&mut read).await {
+        if !exited && drain(&mut read).await {
             return;
         }
         let _ = write.close().await;
         drain(&mut read).await;
     }
+}
+
+/// What has come from the host so far.
+struct Said {
+    stdout: Capture,
+    stderr: Capture,
+    status: Option<u32>,
+    events: Option<mpsc::UnboundedSender<ScriptEvent>>,
+}
+
+impl Said {
+    /// Takes a message, or the end of all messages. `Err`: it was the last.
+    fn take(&mut self, message: Option<ChannelMsg>) -> Result<(), End> {
+        match message {
+            None => return Err(self.status.map_or(End::Lost, End::Exit)),
+            Some(ChannelMsg::Data { data }) => return self.keep(OutputStream::Stdout, &data),
+            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
+                return self.keep(OutputStream::Stderr, &data);
+            }
+            Some(ChannelMsg::ExitStatus { exit_status }) => self.status = Some(exit_status),
+            Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                self.status = Some(128 + signal_number(&signal_name));
+            }
+            Some(ChannelMsg::Failure) => return Err(End::Refused),
+            // An Eof is no end: the exit status may come after it.
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, stream: OutputStream, data: &[u8]) -> Result<(), End> {
+        let capture = match stream {
+            OutputStream::Stdout => &mut self.stdout,
+            OutputStream::Stderr => &mut self.stderr,
+        };
+        match &self.events {
+            Some(events) => capture.push(data, Some(&mut |line| send_line(events, line))),
+            None => capture.push(data, None),
+        }
+        .map_err(End::Flood)
+    }
+
+    fn finish(mut self, end: End, elapsed: Duration) -> Ended {
+        if let Some(events) = &self.events {
+            self.stdout.finish(&mut |line| send_line(events, line));
+            self.stderr.finish(&mut |line| send_line(events, line));
+        }
+        Ended {
+            end,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            elapsed,
+        }
+    }
+}
+
+fn send_line(events: &mpsc::UnboundedSender<ScriptEvent>, line: OutputLine) {
+    // A caller that has gone away wants no more lines.
+    let _ = events.send(ScriptEvent::Line(line));
 }
 
 /// Reads a channel to its end; `false` if that takes too long.

@@ -14,11 +14,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::bytes::{Buf as _, Bytes};
 
-use super::Session;
+use super::error::SshError;
 use super::handshake::Gone;
+use super::session::Session;
 
 /// Most bytes that wait for a reader. russh stalls the whole connection for a
-/// channel that nobody reads, so a reader too slow for this loses its channel.
+/// channel that is not read, so a reader too slow for this loses its channel.
 const MAX_WAITING: usize = 64 << 20;
 
 /// A TCP connection through the host: bytes both ways. Dropping it closes the
@@ -31,8 +32,20 @@ pub struct Forward {
     _session: Session,
 }
 
+impl Session {
+    /// A TCP connection from the host to `host:port`, as the host resolves it.
+    ///
+    /// # Errors
+    ///
+    /// [`SshError::ForwardRefused`] if sshd forbids it or can't connect.
+    pub async fn forward(&self, host: &str, port: u16) -> Result<Forward, SshError> {
+        let channel = self.open_forward(host, port).await?;
+        Ok(Forward::new(channel, self.clone()))
+    }
+}
+
 impl Forward {
-    pub(super) fn new(channel: Channel<Msg>, session: Session) -> Self {
+    fn new(channel: Channel<Msg>, session: Session) -> Self {
         let (read, write) = channel.split();
         let writer = Box::pin(write.make_writer());
         let (sender, arrived) = mpsc::unbounded_channel();
@@ -84,7 +97,7 @@ async fn pump(
         }
     }
     let _ = write.close().await;
-    // Until sshd has answered, data may still come that somebody must take.
+    // Until sshd has answered, data may still come, and has to be taken off the channel.
     let _ = timeout(Duration::from_secs(5), async {
         while read.wait().await.is_some() {}
     })

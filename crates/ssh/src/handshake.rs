@@ -7,35 +7,15 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use russh::client::{self, DisconnectReason};
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, Preferred, cipher, compression};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::known_hosts::{KnownHosts, Verdict};
-use super::{PresentedKey, SshError, Target};
+use super::error::{PresentedKey, SshError};
+use super::known_hosts::{HOST_KEY_ALGORITHMS, KnownHosts, Verdict};
+use super::target::Target;
 use text::terminal::escape;
-
-/// Host key algorithms that we take, best first. No SHA-1 signatures, as in
-/// OpenSSH since 8.8.
-pub(super) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
-    Algorithm::Ed25519,
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP256,
-    },
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP384,
-    },
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP521,
-    },
-    Algorithm::Rsa {
-        hash: Some(HashAlg::Sha512),
-    },
-    Algorithm::Rsa {
-        hash: Some(HashAlg::Sha256),
-    },
-];
 
 /// Ciphers by measured speed: AES-GCM is a fifth to a third faster than
 /// ChaCha20 where the processor has AES instructions.
@@ -58,7 +38,7 @@ const KEEPALIVE_COUNT: usize = 3;
 pub(super) enum Policy {
     /// Look it up.
     Verify(Arc<KnownHosts>),
-    /// Note it down and hang up.
+    /// Record it and end the connection.
     Record(Arc<Mutex<Option<PublicKey>>>),
 }
 
@@ -84,7 +64,9 @@ impl Gone {
 
     pub(super) fn reason(&self) -> String {
         let reason = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reason.clone().unwrap_or_else(|| "the host hung up".into())
+        reason
+            .clone()
+            .unwrap_or_else(|| "the host closed the connection".into())
     }
 }
 
@@ -186,11 +168,11 @@ impl client::Handler for Client {
                 format!("the host disconnected: {}", escape(info.message.trim()))
             }
             DisconnectReason::Error(HandlerError::Russh(russh::Error::KeepaliveTimeout)) => {
-                "the host no longer answers".into()
+                "the host stopped responding".into()
             }
             DisconnectReason::Error(HandlerError::Russh(
                 russh::Error::Disconnect | russh::Error::HUP,
-            )) => "the host hung up".into(),
+            )) => "the host closed the connection".into(),
             DisconnectReason::Error(HandlerError::Russh(error)) => error.to_string(),
             DisconnectReason::Error(HandlerError::Verdict(error)) => error.to_string(),
         });
@@ -372,7 +354,7 @@ pub(super) async fn shake_hands(
     }
 }
 
-/// All that we take, those first that the host is known by: it may have keys
+/// All that we accept, those first that the host is known by: it may have keys
 /// of several algorithms, of which we know one.
 fn known_first(known: &[Algorithm]) -> Vec<Algorithm> {
     let is_known = |algorithm: &Algorithm| match algorithm {
@@ -387,13 +369,14 @@ fn known_first(known: &[Algorithm]) -> Vec<Algorithm> {
 fn explain(error: &russh::Error) -> String {
     match error {
         russh::Error::NoCommonAlgo { kind, theirs, .. } => format!(
-            "no {} algorithm in common; it offers {}",
+            "no {} algorithm in common; the host offers {}",
             format!("{kind:?}").to_lowercase(),
             escape(&theirs.join(", "))
         ),
         russh::Error::Version => "it does not speak SSH".into(),
         russh::Error::Disconnect | russh::Error::HUP => {
-            "it hung up (sshd does so when too many connect at once: MaxStartups)".into()
+            "it closed the connection (sshd does so when too many connect at once: MaxStartups)"
+                .into()
         }
         other => escape(&other.to_string()).into_owned(),
     }

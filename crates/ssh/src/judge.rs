@@ -3,19 +3,21 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::error::SshError;
 use super::known_hosts::{KnownHosts, Name, Verdict};
-use super::{HostKey, HostKeys, SshError, Target};
+use super::scan::{HostKey, HostKeys};
+use super::target::Target;
 
 /// What the known_hosts files say of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// It stands there.
+    /// They have this key.
     Known,
-    /// Nothing stands there.
+    /// They have no key for the host.
     Unknown,
-    /// Another key stands there.
+    /// They have another key.
     Changed(PathBuf, usize),
-    /// It is revoked there.
+    /// They revoke it.
     Revoked(PathBuf, usize),
 }
 
@@ -25,11 +27,7 @@ impl fmt::Display for Trust {
             Trust::Known => f.write_str("known"),
             Trust::Unknown => f.write_str("new"),
             Trust::Changed(file, line) => {
-                write!(
-                    f,
-                    "CHANGED: another key stands in {}:{line}",
-                    file.display()
-                )
+                write!(f, "CHANGED: {}:{line} has another key", file.display())
             }
             Trust::Revoked(file, line) => write!(f, "REVOKED in {}:{line}", file.display()),
         }
@@ -41,7 +39,10 @@ impl fmt::Display for Trust {
 /// # Errors
 ///
 /// A file that can't be read.
-pub fn trust(target: &Target, keys: &HostKeys) -> Result<Vec<(HostKey, Trust)>, SshError> {
+pub fn judge_host_keys(
+    target: &Target,
+    keys: &HostKeys,
+) -> Result<Vec<(HostKey, Trust)>, SshError> {
     let known = KnownHosts::load(&target.known_hosts)?;
     let name = || Name {
         host: &keys.name,

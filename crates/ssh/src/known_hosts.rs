@@ -11,12 +11,32 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
-use russh::keys::{Algorithm, Certificate, PublicKey};
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey};
 
-use super::SshError;
-use super::handshake::HOST_KEY_ALGORITHMS;
+use super::error::SshError;
 use text::glob;
 use text::terminal::escape;
+
+/// Host key algorithms that we accept, best first. No SHA-1 signatures, as in
+/// OpenSSH since 8.8.
+pub(super) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP256,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP384,
+    },
+    Algorithm::Ecdsa {
+        curve: EcdsaCurve::NistP521,
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha512),
+    },
+    Algorithm::Rsa {
+        hash: Some(HashAlg::Sha256),
+    },
+];
 
 /// The entries of several files, in their order.
 #[derive(Debug, Clone, Default)]
@@ -46,10 +66,10 @@ enum Marker {
 pub(super) enum Verdict {
     Known,
     Unknown,
-    /// Another key stands there.
+    /// The file has another key.
     Changed(PathBuf, usize),
     Revoked(PathBuf, usize),
-    /// A trusted authority signed it, but it does not hold here and now.
+    /// A trusted authority signed it, but it is not valid for this host or now.
     BadCertificate(String),
 }
 
@@ -58,7 +78,7 @@ pub(super) enum Verdict {
 pub(super) struct Name<'a> {
     /// Host name, address or alias.
     pub host: &'a str,
-    /// The port, unless the name is an alias, which stands for itself.
+    /// The port; `None` if the name is an alias, which is looked up without one.
     pub port: Option<u16>,
 }
 
@@ -275,7 +295,7 @@ fn hash_matches(hashed: &str, name: &str) -> Option<bool> {
     Some(hmac::verify(&key, name.as_bytes(), &hash).is_ok())
 }
 
-/// Why a certificate of a trusted authority does not hold for `host`, by
+/// Why a certificate of a trusted authority is not valid for `host`, by
 /// OpenSSH's rules for host certificates.
 fn certificate_fault(certificate: &Certificate, host: &str, now: SystemTime) -> Option<String> {
     let now = now
@@ -283,15 +303,15 @@ fn certificate_fault(certificate: &Certificate, host: &str, now: SystemTime) -> 
         .map_or(0, |since| since.as_secs());
     let principals = certificate.valid_principals();
     if !certificate.cert_type().is_host() {
-        Some("it is a user's certificate".into())
+        Some("it is a user certificate".into())
     } else if certificate.verify_signature().is_err() {
-        Some("its signature is wrong".into())
+        Some("its signature is invalid".into())
     } else if now < certificate.valid_after() {
         Some("it is not valid yet; is this machine's clock right?".into())
     } else if now >= certificate.valid_before() {
         Some("it has expired".into())
     } else if certificate.critical_options().iter().next().is_some() {
-        Some("it carries critical options, of which hosts have none".into())
+        Some("it has critical options, and there are none for hosts".into())
     } else if !principals.is_empty()
         && !principals
             .iter()
@@ -310,8 +330,8 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
+    use russh::keys::PrivateKey;
     use russh::keys::ssh_key::certificate::{Builder, CertType};
-    use russh::keys::{HashAlg, PrivateKey};
 
     use super::*;
 
@@ -493,7 +513,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revoked_authority_is_none() {
+    fn a_revoked_authority_is_not_trusted() {
         let (authority, host) = (private(), private());
         let mut builder = Builder::new(vec![1; 16], host.public_key(), 1000, 2000).unwrap();
         builder

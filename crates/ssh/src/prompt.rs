@@ -8,7 +8,7 @@ use russh::keys::{self, PrivateKey, PublicKey};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::SshError;
+use super::error::SshError;
 
 /// How often a secret is asked for before giving up, as `ssh` and `sudo` do.
 const ATTEMPTS: u32 = 3;
@@ -19,7 +19,7 @@ pub type Secret = Zeroizing<String>;
 /// Asks the operator. Called on a thread that may block, one call at a time.
 ///
 /// An error (there is no terminal, the operator gave up) is final for that
-/// secret: nobody is asked for it again.
+/// secret: it is not asked for again.
 pub trait Prompt: Send + Sync {
     /// The passphrase of a private key; `again` after a wrong answer.
     fn passphrase(&self, key: &Path, again: bool) -> std::io::Result<Secret>;
@@ -29,20 +29,20 @@ pub trait Prompt: Send + Sync {
     fn sudo_password(&self, user: &str, host: &str, again: bool) -> std::io::Result<Secret>;
 }
 
-/// Answers every question with an error, for want of a terminal.
+/// Answers every question with an error, because there is no terminal.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoPrompt;
 
 impl Prompt for NoPrompt {
     fn passphrase(&self, _: &Path, _: bool) -> std::io::Result<Secret> {
         Err(std::io::Error::other(
-            "it needs a passphrase, and there is no terminal to ask on",
+            "it needs a passphrase, and there is no terminal to ask for it",
         ))
     }
 
     fn sudo_password(&self, _: &str, _: &str, _: bool) -> std::io::Result<Secret> {
         Err(std::io::Error::other(
-            "sudo wants a password, and there is no terminal to ask on",
+            "sudo requires a password, and there is no terminal to ask for it",
         ))
     }
 }
@@ -97,7 +97,7 @@ impl Secrets {
             .await
             .map_err(|error| error.to_string())?;
         let text = Arc::new(Zeroizing::new(
-            String::from_utf8(bytes).map_err(|_| "it is no text".to_string())?,
+            String::from_utf8(bytes).map_err(|_| "it is not a text file".to_string())?,
         ));
         match decode(&text, None).await {
             Ok(key) => return Ok(Arc::new(key)),
@@ -122,9 +122,9 @@ impl Secrets {
         Err(format!("{ATTEMPTS} wrong passphrases"))
     }
 
-    /// The sudo password of `user` if somebody gave it before.
+    /// The sudo password of `user` if it was given before.
     pub(super) fn known_sudo_password(&self, user: &str) -> Option<(u32, Arc<Secret>)> {
-        // Locked: it is being asked for right now, so nobody gave it before.
+        // Locked: it is being asked for right now, so it is not known yet.
         let known = self.sudo.try_lock().ok()?;
         let entry = known.get(user)?;
         Some((entry.asked, entry.current.clone()?))
@@ -186,7 +186,7 @@ pub(super) fn first_line(path: &Path) -> Result<zeroize::Zeroizing<String>, SshE
     match std::str::from_utf8(line) {
         Ok("") => Err(failed(std::io::Error::other("its first line is empty"))),
         Ok(text) => Ok(zeroize::Zeroizing::new(text.to_string())),
-        Err(_) => Err(failed(std::io::Error::other("its first line is no text"))),
+        Err(_) => Err(failed(std::io::Error::other("its first line is not text"))),
     }
 }
 

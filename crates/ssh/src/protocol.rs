@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::Script;
+use super::script::Script;
 
 /// The bootstrap, as one line.
 static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| {
@@ -25,7 +25,7 @@ pub(super) const PROMPT: &str = "--password--";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Become {
     /// As the login user.
-    Nobody,
+    LoginUser,
     /// Root by sudo without a password; sudo fails at once if it wants one.
     Sudo,
     /// Root by sudo, which reads a password from standard input if it wants one.
@@ -38,7 +38,7 @@ pub(super) enum Become {
 pub(super) fn command_line(how: Become) -> String {
     let bootstrap = BOOTSTRAP.as_str();
     let sudo = match how {
-        Become::Nobody => return format!("sh -c '{bootstrap}'"),
+        Become::LoginUser => return format!("sh -c '{bootstrap}'"),
         Become::Sudo => "sudo -n --".to_string(),
         Become::SudoWithPassword => format!("sudo -S -p {PROMPT} --"),
     };
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_constant() {
-        for how in [Become::Nobody, Become::Sudo, Become::SudoWithPassword] {
+        for how in [Become::LoginUser, Become::Sudo, Become::SudoWithPassword] {
             assert_eq!(command_line(how), command_line(how));
         }
         assert!(command_line(Become::Sudo).contains("sudo -n -- sh -c"));

@@ -2,28 +2,26 @@
 
 use std::time::Instant;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::SudoFailure;
-use super::capture::Line;
+use super::error::{SshError, SudoFailure};
 use super::exec::{self, End, Ended, Running, Start, password_refused};
+use super::feed::feed_script;
 use super::prompt::{Secret, first_line};
 use super::protocol::{self, Become};
-use super::{Finished, Input, Output, RunOptions, Script, Session, SshError};
+use super::script::{Output, RunOptions, Script, ScriptEvent};
+use super::session::Session;
+use super::shared::Finished;
 use text::terminal::excerpt;
-
-/// Size of the pieces in which input is sent: smaller ones are slower, larger
-/// ones no faster.
-const CHUNK: usize = 128 << 10;
 
 /// How much of a host's words an error quotes.
 const QUOTE: usize = 2 << 10;
 
 impl Session {
     /// Runs a script and returns what it wrote and how it ended. A status
-    /// other than 0 is no error of this room.
+    /// other than 0 is not an error here.
     ///
     /// When the future is dropped, or the time is over, or the connection
     /// breaks, everything that the script started dies on the host.
@@ -36,7 +34,8 @@ impl Session {
         self.observed(script, options, None).await
     }
 
-    /// As [`Session::run`], and hands out each line of output as it comes.
+    /// As [`Session::run`], and tells what happens meanwhile: each line of
+    /// output as it comes, and how much of the input has been sent.
     ///
     /// # Errors
     ///
@@ -45,16 +44,16 @@ impl Session {
         &self,
         script: &Script,
         options: &RunOptions,
-        on_line: &mut (dyn FnMut(Line) + Send),
+        on_event: &mut (dyn FnMut(ScriptEvent) + Send),
     ) -> Result<Output, SshError> {
-        self.observed(script, options, Some(on_line)).await
+        self.observed(script, options, Some(on_event)).await
     }
 
     async fn observed(
         &self,
         script: &Script,
         options: &RunOptions,
-        mut on_line: Option<&mut (dyn FnMut(Line) + Send)>,
+        mut on_event: Option<&mut (dyn FnMut(ScriptEvent) + Send)>,
     ) -> Result<Output, SshError> {
         let mut password = match self.needs_sudo(options) {
             true => self.password_at_hand()?,
@@ -63,9 +62,9 @@ impl Session {
         loop {
             let begun = Instant::now();
             let result = self
-                .attempt(script, options, password.as_ref(), &mut on_line)
+                .attempt(script, options, password.as_ref(), &mut on_event)
                 .await;
-            self.inner.connector.observe(&Finished {
+            self.inner.shared.notify_observer(&Finished {
                 host: &self.inner.target.name,
                 script: &script.name,
                 outcome: result.as_ref().map(|output| output.status),
@@ -114,11 +113,7 @@ impl Session {
         if !self.sudo_wants_password() {
             return Ok(None);
         }
-        let known = self
-            .inner
-            .connector
-            .secrets()
-            .known_sudo_password(&target.user);
+        let known = self.inner.shared.secrets.known_sudo_password(&target.user);
         Ok(known.map(|(number, secret)| Password {
             number: Some(number),
             secret: Secret::clone(&secret),
@@ -127,7 +122,7 @@ impl Session {
 
     async fn ask_password(&self, rejected: Option<u32>) -> Result<Password, SshError> {
         let target = &self.inner.target;
-        let secrets = self.inner.connector.secrets();
+        let secrets = &self.inner.shared.secrets;
         match secrets
             .sudo_password(&target.user, &target.name, rejected)
             .await
@@ -145,7 +140,7 @@ impl Session {
         script: &Script,
         options: &RunOptions,
         password: Option<&Password>,
-        on_line: &mut Option<&mut (dyn FnMut(Line) + Send)>,
+        on_event: &mut Option<&mut (dyn FnMut(ScriptEvent) + Send)>,
     ) -> Result<Output, SshError> {
         if script.text.contains('\0') {
             return Err(self.input_error(script, "the script contains a NUL byte".into()));
@@ -158,24 +153,25 @@ impl Session {
         };
         let waiting = tokio::time::timeout_at(deadline.into(), self.open_session());
         let (channel, slot) = waiting.await.map_err(|_| timed_out())??;
-        self.inner.connector.count_command();
+        self.inner.shared.count_command();
 
         let how = match (self.needs_sudo(options), password) {
-            (false, _) => Become::Nobody,
+            (false, _) => Become::LoginUser,
             (true, None) => Become::Sudo,
             (true, Some(_)) => Become::SudoWithPassword,
         };
         let nonce = protocol::nonce();
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let sender = on_event.is_some().then_some(sender);
         let start = Start {
             command_line: protocol::command_line(how),
             nonce: &nonce,
             max_output: options.max_output,
-            want_lines: on_line.is_some(),
+            events: sender.clone(),
             deadline,
         };
         let Running {
             stdin,
-            mut lines,
             ready,
             mut ended,
             _kill,
@@ -192,18 +188,19 @@ impl Session {
                     return Ok(());
                 }
             }
-            feed(&stdin, &nonce, script).await
+            feed_script(&stdin, &nonce, script, sender).await
         };
         tokio::pin!(feeding);
         let mut fed = false;
+        let mut hand_on = |event| {
+            if let Some(on_event) = on_event {
+                on_event(event);
+            }
+        };
         let ended = loop {
             tokio::select! {
                 biased;
-                Some(line) = lines.recv() => {
-                    if let Some(on_line) = on_line {
-                        on_line(line);
-                    }
-                }
+                Some(event) = events.recv() => hand_on(event),
                 ended = &mut ended => break ended.map_err(|_| self.lost())?,
                 result = &mut feeding, if !fed => {
                     fed = true;
@@ -213,10 +210,8 @@ impl Session {
                 }
             }
         };
-        if let Some(on_line) = on_line {
-            while let Ok(line) = lines.try_recv() {
-                on_line(line);
-            }
+        while let Ok(event) = events.try_recv() {
+            hand_on(event);
         }
         self.judge(script, options, how, ended)
     }
@@ -274,7 +269,7 @@ impl Session {
         stderr: &[u8],
     ) -> SshError {
         let noise = String::from_utf8_lossy(stderr);
-        if how != Become::Nobody
+        if how != Become::LoginUser
             && let Some((kind, reason)) = sudo_failure(&noise)
         {
             return self.sudo_error(kind, reason);
@@ -285,7 +280,7 @@ impl Session {
             said = excerpt(stdout, QUOTE);
         }
         if said.is_empty() {
-            said = "it said nothing".into();
+            said = "it printed nothing".into();
         }
         SshError::Shell {
             host: self.name(),
@@ -338,14 +333,17 @@ fn sudo_failure(stderr: &str) -> Option<(SudoFailure, String)> {
     };
     let has = |words: &[&str]| words.iter().any(|word| stderr.contains(word));
     if has(&["sudo: not found", "sudo: command not found"]) {
-        Some((SudoFailure::NotInstalled, "the host has no sudo".into()))
+        Some((SudoFailure::NotInstalled, "sudo is not installed".into()))
     } else if refused || has(&["incorrect password", "incorrect authentication"]) {
         Some((
             SudoFailure::WrongPassword,
-            "sudo did not take the password".into(),
+            "sudo rejected the password".into(),
         ))
     } else if has(&["password is required", "authentication is required"]) {
-        Some((SudoFailure::PasswordNeeded, "sudo wants a password".into()))
+        Some((
+            SudoFailure::PasswordNeeded,
+            "sudo requires a password".into(),
+        ))
     } else if has(&[
         "not in the sudoers",
         "is not allowed",
@@ -359,59 +357,6 @@ fn sudo_failure(stderr: &str) -> Option<(SudoFailure, String)> {
     } else {
         None
     }
-}
-
-/// Sends the script and its input. An error is one of this side; that the host
-/// reads no more is none.
-async fn feed(
-    stdin: &tokio::sync::mpsc::Sender<Bytes>,
-    nonce: &str,
-    script: &Script,
-) -> Result<(), String> {
-    let mut total: u64 = 0;
-    for input in &script.input {
-        total += match input {
-            Input::Bytes(bytes) => bytes.len() as u64,
-            Input::File { size, .. } => *size,
-        };
-    }
-    let header = protocol::header(nonce, script, total);
-    if stdin.send(header.into_bytes().into()).await.is_err() {
-        return Ok(());
-    }
-    for input in &script.input {
-        match input {
-            Input::Bytes(bytes) => {
-                for chunk in bytes.chunks(CHUNK) {
-                    let chunk = Zeroizing::new(chunk.to_vec());
-                    if stdin.send(Bytes::from_owner(chunk)).await.is_err() {
-                        return Ok(());
-                    }
-                }
-            }
-            Input::File { path, size } => {
-                let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-                let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
-                let mut left = *size;
-                while left > 0 {
-                    let mut chunk = vec![0; CHUNK.min(usize::try_from(left).unwrap_or(CHUNK))];
-                    let length = file.read(&mut chunk).await.map_err(failed)?;
-                    if length == 0 {
-                        return Err(format!(
-                            "{} is {left} bytes shorter than it was",
-                            path.display()
-                        ));
-                    }
-                    chunk.truncate(length);
-                    left -= length as u64;
-                    if stdin.send(chunk.into()).await.is_err() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,21 +1,23 @@
-//! Which keys does a host present? Asked before anybody trusts it.
+//! Which keys a host presents, before any of them is trusted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::join_all;
 use russh::keys::{Algorithm, PublicKey};
 
-use super::dial::dial;
-use super::handshake::{HOST_KEY_ALGORITHMS, Policy, fingerprint, shake_hands, verdict_error};
-use super::known_hosts::{KnownHosts, Verdict};
-use super::{Connector, SshError, Target};
+use super::connect::dial;
+use super::connector::Connector;
+use super::error::SshError;
+use super::handshake::{Policy, fingerprint, shake_hands, verdict_error};
+use super::known_hosts::{HOST_KEY_ALGORITHMS, KnownHosts, Verdict};
+use super::target::Target;
 
-/// The keys of a host, which nobody has verified yet.
+/// The keys of a host, not verified yet.
 #[derive(Debug, Clone)]
 pub struct HostKeys {
     /// The name under which known_hosts files know it.
     pub name: String,
-    /// Its port; 22 for an alias, which stands for itself.
+    /// Its port; 22 for an alias, which is looked up without one.
     pub port: u16,
     /// At least one, each of another algorithm.
     pub keys: Vec<HostKey>,
@@ -91,8 +93,8 @@ fn judge(
     let mut judged = Vec::new();
     for key in keys {
         let verdict = known.check(name, &key);
-        // A host that has proved itself by one key may have others that
-        // nobody noted down yet, but not other ones of the same algorithm.
+        // A host that has proved itself by one key may have others that are
+        // not in the files yet, but not other ones of the same algorithm.
         let addition = matches!(verdict, Verdict::Changed(..))
             && one_is_known
             && !algorithms.contains(&key.algorithm());
@@ -118,7 +120,7 @@ async fn scan(
 ) -> Result<PublicKey, SshError> {
     let slot = Arc::new(Mutex::new(None));
     let (stream, _through) = dial(target, connector).await?;
-    connector.count_connection();
+    connector.shared.count_connection();
     let policy = Policy::Record(slot.clone());
     // Ends in an error even if all went well: we hang up once we have the key.
     let result = shake_hands(target, stream, policy, Some(&family)).await;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::capture::OutputLine;
+
 /// A POSIX shell script with the bytes that it reads from its standard input.
 ///
-/// Neither stands in any argv or environment: the host's shell is started with
+/// Neither is ever in an argv or environment: the host's shell is started with
 /// a constant command line and is fed both over its standard input.
 #[derive(Debug, Clone, Default)]
 pub struct Script {
@@ -17,6 +19,13 @@ pub struct Script {
     pub text: String,
     /// What the script reads from standard input, in this order.
     pub input: Vec<Input>,
+}
+
+impl Script {
+    /// Bytes of input in all.
+    pub(crate) fn input_len(&self) -> u64 {
+        self.input.iter().map(Input::len).sum()
+    }
 }
 
 /// A piece of a script's standard input.
@@ -31,6 +40,30 @@ pub enum Input {
         path: PathBuf,
         /// How many bytes to send.
         size: u64,
+    },
+}
+
+impl Input {
+    fn len(&self) -> u64 {
+        match self {
+            Input::Bytes(bytes) => bytes.len() as u64,
+            Input::File { size, .. } => *size,
+        }
+    }
+}
+
+/// What happens while a script runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScriptEvent {
+    /// It wrote a line.
+    Line(OutputLine),
+    /// Part of its input is on the way. Comes at most ten times a second, and
+    /// once more when all of it is; not at all if there is no input.
+    Sent {
+        /// How many bytes so far.
+        bytes: u64,
+        /// Of how many.
+        total: u64,
     },
 }
 

@@ -10,10 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::handshake::{Client, Gone, Policy, shake_hands};
-use super::known_hosts::KnownHosts;
-use super::target::endpoint;
-use super::{Connector, Forward, SshError, Target, auth, dial};
+use super::error::SshError;
+use super::handshake::{Client, Gone, Shaken};
+use super::shared::Shared;
+use super::target::{Target, endpoint};
 use text::terminal::escape;
 
 /// Sessions that run at once on one connection; sshd allows 10 (MaxSessions).
@@ -31,7 +31,7 @@ pub struct Session {
 
 pub(super) struct Inner {
     pub(super) target: Target,
-    pub(super) connector: Connector,
+    pub(super) shared: Arc<Shared>,
     handle: russh::client::Handle<Client>,
     pub(super) gone: Gone,
     slots: Arc<Semaphore>,
@@ -56,26 +56,18 @@ impl WeakSession {
 }
 
 impl Session {
-    /// Connects, through jump hosts where the target has any, verifies each
-    /// host's key and logs in.
-    ///
-    /// # Errors
-    ///
-    /// See [`SshError`]; each step has its own, and its own timeout
-    /// ([`Target::connect_timeout`]).
-    pub async fn connect(target: &Target, connector: &Connector) -> Result<Session, SshError> {
-        let known = Arc::new(KnownHosts::load(&target.known_hosts)?);
-        // Whoever has to type a passphrase may take longer than sshd waits.
-        let keys = auth::prepare(target, connector.secrets()).await;
-        let (stream, through) = dial::dial(target, connector).await?;
-        connector.count_connection();
-        let mut shaken = shake_hands(target, stream, Policy::Verify(known), None).await?;
-        let cut_on_drop = shaken.cut.clone().drop_guard();
-        auth::log_in(target, &mut shaken, connector.secrets(), keys).await?;
-        Ok(Session {
+    /// A session over a connection that is logged in. `cut_on_drop` ends it.
+    pub(super) fn new(
+        target: Target,
+        shared: Arc<Shared>,
+        shaken: Shaken,
+        cut_on_drop: DropGuard,
+        through: Option<Session>,
+    ) -> Self {
+        Session {
             inner: Arc::new(Inner {
-                target: target.clone(),
-                connector: connector.clone(),
+                target,
+                shared,
                 handle: shaken.handle,
                 gone: shaken.gone,
                 slots: Arc::new(Semaphore::new(MAX_SESSIONS)),
@@ -85,7 +77,7 @@ impl Session {
                 _cut_on_drop: cut_on_drop,
                 _through: through,
             }),
-        })
+        }
     }
 
     /// What it is connected to.
@@ -116,16 +108,7 @@ impl Session {
         self.inner.cut.cancel();
     }
 
-    /// A TCP connection from the host to `host:port`, as the host resolves it.
-    ///
-    /// # Errors
-    ///
-    /// [`SshError::ForwardRefused`] if sshd forbids it or can't connect.
-    pub async fn forward(&self, host: &str, port: u16) -> Result<Forward, SshError> {
-        let channel = self.open_forward(host, port).await?;
-        Ok(Forward::new(channel, self.clone()))
-    }
-
+    /// A channel to `host:port`, as the host resolves it.
     pub(super) async fn open_forward(
         &self,
         host: &str,
@@ -133,7 +116,7 @@ impl Session {
     ) -> Result<Channel<Msg>, SshError> {
         let to = endpoint(host, port);
         let (inner, host) = (self.inner.clone(), host.to_string());
-        let opening = open(async move {
+        let opening = open_channel(async move {
             // sshd logs the originator; there is none beyond this process.
             inner
                 .handle
@@ -178,7 +161,7 @@ impl Session {
                 .await
                 .map_err(|_| self.lost())?;
             let inner = self.inner.clone();
-            let opening = open(async move { inner.handle.channel_open_session().await });
+            let opening = open_channel(async move { inner.handle.channel_open_session().await });
             match timeout(REPLY_TIMEOUT, opening).await {
                 Ok(Ok(channel)) => return Ok((channel, permit)),
                 Ok(Err(russh::Error::ChannelOpenFailure(failure))) => {
@@ -244,7 +227,7 @@ impl std::fmt::Debug for Session {
 
 /// Opens a channel on a task of its own: should the caller go away meanwhile,
 /// the channel is closed again, else it would keep its place at sshd.
-async fn open(
+async fn open_channel(
     opening: impl Future<Output = Result<Channel<Msg>, russh::Error>> + Send + 'static,
 ) -> Result<Channel<Msg>, russh::Error> {
     let (sender, receiver) = oneshot::channel();

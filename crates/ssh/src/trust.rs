@@ -1,4 +1,4 @@
-//! Noting down a host key that the operator trusts.
+//! Adds a host key that the operator trusts to a known_hosts file.
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use russh::keys::PublicKey;
 
-use super::SshError;
+use super::error::SshError;
 use super::known_hosts::{KnownHosts, Name, Verdict};
 
-/// Appends a host's key to a known_hosts file, unless it stands there already.
+/// Appends a host's key to a known_hosts file, unless it is there already.
 /// Creates the file (0600) and its directory where needed. The host's name is
 /// written in clear; the line goes out in one write under a lock, so that
 /// several processes may append at once.
@@ -17,7 +17,7 @@ use super::known_hosts::{KnownHosts, Name, Verdict};
 /// # Errors
 ///
 /// The file can't be read or written; or another key of the same algorithm
-/// stands there for this host, or this key is revoked there.
+/// is there for this host, or this key is revoked there.
 pub fn append_known_host(
     file: &Path,
     host: &str,
@@ -38,7 +38,7 @@ fn append(file: &Path, host: &str, port: u16, key: &PublicKey) -> std::io::Resul
     };
     let odd = |c: char| c.is_whitespace() || c.is_control() || "*?!,#|@".contains(c);
     if host.is_empty() || host.contains(odd) {
-        return refuse(format!("{host:?} is no host name"));
+        return refuse(format!("{host:?} is not a host name"));
     }
     if let Some(dir) = file.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         std::fs::DirBuilder::new()
@@ -61,11 +61,11 @@ fn append(file: &Path, host: &str, port: u16, key: &PublicKey) -> std::io::Resul
     match known.check(name, key) {
         Verdict::Known => return Ok(()),
         Verdict::Unknown => {}
-        // Keys of other algorithms may stand side by side.
+        // A host may have keys of several algorithms.
         Verdict::Changed(..) if !known.algorithms(name).contains(&key.algorithm()) => {}
         _ => {
             return refuse(format!(
-                "another key of {name} stands there, or this is revoked"
+                "it has another key for {name}, or this key is revoked"
             ));
         }
     }
@@ -144,7 +144,7 @@ mod tests {
         let file = dir.path().join("known_hosts");
         append_known_host(&file, "a", 22, &public()).unwrap();
         let error = append_known_host(&file, "a", 22, &public()).unwrap_err();
-        assert!(error.to_string().contains("another key of a"), "{error}");
+        assert!(error.to_string().contains("another key for a"), "{error}");
         let ecdsa = Algorithm::Ecdsa {
             curve: russh::keys::EcdsaCurve::NistP256,
         };

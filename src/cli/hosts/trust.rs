@@ -2,7 +2,9 @@
 
 use clap::Args;
 use futures::StreamExt;
-use ssh::{Connector, HostKey, HostKeys, Trust, append_known_host, scan_host_keys, trust};
+use ssh::{
+    Connector, HostKey, HostKeys, Trust, append_known_host, judge_host_keys, scan_host_keys,
+};
 use text::count;
 use text::glob::matches;
 
@@ -54,7 +56,7 @@ impl TrustArgs {
                 let scan = async {
                     let target = ssh_target(&state, host)?;
                     let keys = scan_host_keys(&target, &connector).await?;
-                    let judged = trust(&target, &keys)?;
+                    let judged = judge_host_keys(&target, &keys)?;
                     Ok((keys, judged))
                 };
                 (host, scan.await)

@@ -192,12 +192,12 @@ fn the_service_account_key_is_the_operators() {
 
     // Keys of the past may stand beside it.
     let other = pki::PrivateKey::generate(Default::default()).unwrap();
-    let two = other.public_pem() + made.service_account_public();
+    let two = other.public_pem().unwrap() + made.service_account_public();
     fs::write(pki_dir.join("sa.pub"), &two).unwrap();
     let pki = Store::new(dir.path()).ensure(&request()).unwrap();
     assert_eq!(pki.service_account_public(), two);
 
-    fs::write(pki_dir.join("sa.pub"), other.public_pem()).unwrap();
+    fs::write(pki_dir.join("sa.pub"), other.public_pem().unwrap()).unwrap();
     let error = Store::new(dir.path()).ensure(&request()).unwrap_err();
     assert!(matches!(error, PkiError::KeyMismatch { .. }), "{error}");
 

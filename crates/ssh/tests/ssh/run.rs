@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use ssh::{Connector, Input, Line, NoPrompt, RunOptions, Script, Session, SshError, Stream};
+use ssh::{
+    Connector, Input, NoPrompt, OutputLine, OutputStream, RunOptions, Script, ScriptEvent, Session,
+    SshError,
+};
 use zeroize::Zeroizing;
 
 use crate::needs_root;
@@ -145,11 +148,15 @@ async fn lines_come_while_it_runs() {
     let sshd = Sshd::start();
     let session = sshd.connect().await;
     let begun = Instant::now();
-    let mut seen: Vec<(Line, Duration)> = Vec::new();
-    let mut on_line = |line| seen.push((line, begun.elapsed()));
+    let mut seen: Vec<(OutputLine, Duration)> = Vec::new();
+    let mut on_event = |event| {
+        if let ScriptEvent::Line(line) = event {
+            seen.push((line, begun.elapsed()));
+        }
+    };
     let text = "echo one; echo two >&2; sleep 0.6; printf three";
     let output = session
-        .run_with(&script(text), &plain(), &mut on_line)
+        .run_with(&script(text), &plain(), &mut on_event)
         .await
         .unwrap();
     assert_eq!(stdout(&output), "one\nthree");
@@ -158,7 +165,7 @@ async fn lines_come_while_it_runs() {
     assert!(texts.contains(&"two") && texts[2] == "three");
     assert_eq!(
         seen.iter()
-            .filter(|(line, _)| line.stream == Stream::Stderr)
+            .filter(|(line, _)| line.stream == OutputStream::Stderr)
             .count(),
         1
     );
@@ -166,6 +173,56 @@ async fn lines_come_while_it_runs() {
         seen[2].1 - seen[0].1 > Duration::from_millis(400),
         "{seen:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bytes_of_an_upload_are_reported_until_all_are_sent() {
+    let sshd = Sshd::start();
+    let session = sshd.connect().await;
+    let path = sshd.path("payload");
+    let size: u64 = 24 << 20;
+    std::fs::write(&path, vec![7; 24 << 20]).unwrap();
+    let script = Script {
+        name: "payload".into(),
+        // Slow enough for several reports.
+        text: "head -c 8388608 | wc -c; sleep 0.3; head -c 8388608 | wc -c; sleep 0.3; cat | wc -c"
+            .into(),
+        input: vec![Input::File { path, size }, bytes("tail")],
+    };
+    let options = RunOptions {
+        timeout: Duration::from_secs(60),
+        ..plain()
+    };
+    let mut reports = Vec::new();
+    let mut on_event = |event| {
+        if let ScriptEvent::Sent { bytes, total } = event {
+            reports.push((bytes, total, Instant::now()));
+        }
+    };
+    session
+        .run_with(&script, &options, &mut on_event)
+        .await
+        .unwrap();
+    let sent: Vec<u64> = reports.iter().map(|report| report.0).collect();
+    let all = size + 4;
+    assert!(sent.len() > 2, "{sent:?}");
+    assert!(sent.is_sorted_by(|a, b| a < b), "{sent:?}");
+    assert_eq!(sent.last(), Some(&all));
+    assert!(reports.iter().all(|report| report.1 == all), "{reports:?}");
+    let took = reports[reports.len() - 1].2 - reports[0].2;
+    let allowed = took.as_millis() / 100 + 3;
+    assert!(
+        (sent.len() as u128) <= allowed,
+        "{} in {took:?}",
+        sent.len()
+    );
+
+    // No input, no report.
+    let mut on_event = |event| assert!(matches!(event, ScriptEvent::Line(_)), "{event:?}");
+    session
+        .run_with(&crate::sshd::script("echo out"), &plain(), &mut on_event)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
