@@ -43,11 +43,11 @@ while [ $# -gt 0 ]; do
 done
 case $containerd in
   auto | distro) ;;
-  *) die "--containerd is auto or distro, not $containerd" ;;
+  *) die "--containerd must be auto or distro, not $containerd" ;;
 esac
 case $suite in
   bookworm | trixie) ;;
-  *) die "--suite is bookworm or trixie, not $suite" ;;
+  *) die "--suite must be bookworm or trixie, not $suite" ;;
 esac
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }

@@ -333,7 +333,7 @@ fn unpack_into(archive: &Path, unpack: &Unpack, dir: &Path, partial: &Path) -> i
         }
         left = left
             .checked_sub(entry.size())
-            .ok_or_else(|| io::Error::other("it holds more than 1 GiB"))?;
+            .ok_or_else(|| io::Error::other("it contains more than 1 GiB"))?;
         let path = aside.path().join(name);
         let mut file = fs::File::create(&path)?;
         io::copy(&mut entry, &mut file)?;
@@ -342,7 +342,7 @@ fn unpack_into(archive: &Path, unpack: &Unpack, dir: &Path, partial: &Path) -> i
         found.push((name.to_owned(), hash(&path)?.0));
     }
     if found.is_empty() {
-        return Err(io::Error::other("it holds nothing that we know"));
+        return Err(io::Error::other("it contains none of the expected files"));
     }
     match unpack {
         Unpack::One { name, file } => {

@@ -15,7 +15,6 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use crate::{host, kubernetes};
 
 /// Time for the look at a host: it reads one file.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -106,7 +105,7 @@ pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, E
     if options.force {
         for (host, why) in std::mem::take(&mut refused) {
             run.events()
-                .warn(format!("{host} is reset by force: {why}"));
+                .warn(format!("{host}: resetting anyway (--force): {why}"));
         }
     }
 
