@@ -10,7 +10,7 @@ use crate::cluster::survey::Surveyed;
 use crate::inventory::Etcd;
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, wait_healthy};
 use crate::kubernetes::endpoint;
-use crate::kubernetes::static_pods::etcd_peer_url;
+use crate::kubernetes::etcd as members;
 use crate::plan::model::{Plan, Work};
 use crate::run::Run;
 use crate::run::error::Error;
@@ -172,7 +172,7 @@ fn not_yet(why: &str) -> Error {
 
 fn peer_url(one: &Surveyed) -> Result<String, Error> {
     let address = endpoint::advertise_address(&one.host, &one.gathered.facts)?;
-    Ok(etcd_peer_url(address))
+    Ok(members::peer_url(address))
 }
 
 /// A member that has a vote, other than that of `work`.

@@ -14,14 +14,11 @@ use text::terminal::escape;
 
 use crate::inventory::Host;
 use crate::kubernetes::api::ApiError;
+use crate::layout::names::{KUBE_SYSTEM, KUBE_VIP_LEASE};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-
-/// What the kube-vips of a cluster take turns at, as templates/manifests/kube-vip.yaml.j2
-/// names it.
-const LEASE: &str = "plndr-cp-lock";
 
 /// Time for the move. The successor asks for the lease every second or two, and the
 /// holder gives up after its renew deadline, 3 s.
@@ -49,7 +46,7 @@ pub(crate) async fn hand_over(
     let Some(address) = run.cluster.virtual_address() else {
         return;
     };
-    let leases = Api::namespaced(api.clone(), "kube-system");
+    let leases = Api::namespaced(api.clone(), KUBE_SYSTEM);
     let moved = async {
         if !bequeath(&leases, &host.node_name, heir).await? {
             return Ok(());
@@ -87,19 +84,22 @@ pub(crate) fn stays(host: &Host, why: &str) -> String {
 async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool, Error> {
     let mut tries = 0;
     loop {
-        let lease = leases.get_opt(LEASE).await;
-        let lease = lease.map_err(ApiError::request(format!("read lease {LEASE}")))?;
+        let lease = leases.get_opt(KUBE_VIP_LEASE).await;
+        let lease = lease.map_err(ApiError::request(format!("read lease {KUBE_VIP_LEASE}")))?;
         let Some(lease) = lease.and_then(|lease| given(lease, holder, heir, Timestamp::now()))
         else {
             return Ok(false);
         };
         tries += 1;
-        match leases.replace(LEASE, &PostParams::default(), &lease).await {
+        match leases
+            .replace(KUBE_VIP_LEASE, &PostParams::default(), &lease)
+            .await
+        {
             Ok(_) => return Ok(true),
             // Its holder was faster.
             Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
             Err(error) => {
-                let what = format!("give lease {LEASE} to {heir}");
+                let what = format!("give lease {KUBE_VIP_LEASE} to {heir}");
                 return Err(ApiError::request(what)(error).into());
             }
         }

@@ -10,19 +10,16 @@ use crate::artifacts::{File, OnlineRequest, Set};
 use crate::host::{Content, FileResource, ImagePull, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::Images;
+use crate::layout::{components, names, paths};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::{artifacts, host, kubernetes};
 
-/// Where the CNI plugins of the artifacts go, and where containerd looks by
-/// default.
-pub(crate) const CNI_BIN_DIR: &str = "/opt/cni/bin";
-
 /// Binaries and where they go; those that are not required are placed if the
 /// artifacts offer them.
 const BINARIES: [(&str, bool); 4] = [
-    ("kubelet", true),
+    (components::KUBELET, true),
     ("kubectl", false),
     ("kubeadm", false),
     ("crictl", false),
@@ -166,9 +163,9 @@ pub(crate) fn resources(
     for (name, required) in BINARIES {
         match set.binary(arch, name) {
             Some(file) => {
-                let mut resource = executable(file, format!("/usr/bin/{name}"));
-                if name == "kubelet" {
-                    resource = resource.notify("kubelet.service");
+                let mut resource = executable(file, format!("{}/{name}", paths::BIN_DIR));
+                if name == components::KUBELET {
+                    resource = resource.notify(names::KUBELET_UNIT);
                 }
                 resources.push(Resource::File(resource));
             }
@@ -188,7 +185,7 @@ pub(crate) fn resources(
     }
     if let Some(offered) = set.architectures.get(arch) {
         for (name, file) in &offered.cni_plugins {
-            let path = format!("{CNI_BIN_DIR}/{name}");
+            let path = format!("{}/{name}", paths::CNI_BIN_DIR);
             resources.push(Resource::File(executable(file, path)));
         }
     }

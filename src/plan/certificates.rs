@@ -13,6 +13,11 @@ use crate::run::phase::{PHASES, Phase};
 /// CA.
 pub(crate) fn plan_certificates(run: &Run, request: &Request) -> Result<Pki, Error> {
     let pki = Store::new(run.state.dir()).plan(request)?;
+    // A key that others could read, a certificate that expires soon, a name that no
+    // certificate can carry.
+    for warning in &pki.warnings {
+        run.events().warn(warning.as_str());
+    }
     if let Some(missing) = pki
         .decisions
         .iter()

@@ -2,7 +2,6 @@
 //! etcd members, and delete their Nodes.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;
@@ -14,6 +13,7 @@ use crate::cluster::etcd;
 use crate::cluster::tunnel::Tunnel;
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
+use crate::kubernetes::health::api_server_endpoint;
 use crate::kubernetes::{api, read_embedded};
 use crate::run::Run;
 use crate::run::error::Error;
@@ -182,10 +182,8 @@ pub(crate) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (ca, cert, key) = read_embedded(&text)
         .ok_or_else(|| format!("{} holds no client certificate", path.display()))?;
-    let address = host
-        .advertise_address
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let tunnel = Tunnel::new(session, address, run.cluster.bind_port);
+    let at = api_server_endpoint(&run.cluster, host, None);
+    let tunnel = Tunnel::new(session, at.address, at.port);
     api::client(tunnel, &ca, &Identity { cert, key }).map_err(|error| error.to_string())
 }
 

@@ -7,8 +7,10 @@ use futures::StreamExt;
 use ssh::{OutputStream, RunOptions, ScriptEvent, Session};
 
 use super::leave;
+use crate::host;
 use crate::host::{HostError, Observed, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
+use crate::kubernetes::network;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -198,7 +200,7 @@ pub(crate) async fn clean(
             Etcd::Local(local) => Some(&local.data_dir),
             Etcd::External(_) => None,
         },
-        network: kubernetes::cni::NETWORK,
+        networks: &network::CNI_NAMES,
         virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
     })?;

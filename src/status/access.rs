@@ -1,6 +1,5 @@
 //! The API as the operator's kubeconfig opens it, through any control plane.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use http::Request;
@@ -13,6 +12,7 @@ use crate::cluster::endpoint;
 use crate::cluster::tunnel::Tunnel;
 use crate::inventory::{Endpoint, Host};
 use crate::kubernetes::api::{ApiError, Health, Identity};
+use crate::kubernetes::health::api_server_endpoint;
 use crate::kubernetes::{api, read_embedded};
 use crate::run::Run;
 
@@ -46,10 +46,8 @@ impl Access {
         session: &Session,
     ) -> Result<kube::Client, String> {
         let (ca, identity) = self.0.as_ref().map_err(Clone::clone)?;
-        let address = host
-            .advertise_address
-            .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let tunnel = Tunnel::new(session, address, run.cluster.bind_port);
+        let at = api_server_endpoint(&run.cluster, host, None);
+        let tunnel = Tunnel::new(session, at.address, at.port);
         api::client(tunnel, ca, identity).map_err(|error| error.to_string())
     }
 

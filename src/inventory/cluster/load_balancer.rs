@@ -24,10 +24,6 @@ pub enum LoadBalancer {
 }
 
 impl LoadBalancer {
-    /// Where a node's own balancer answers the kubelet's probe, on loopback:
-    /// next to the ports of Kubernetes' own health checks.
-    pub const HEALTH_PORT: u16 = 10247;
-
     /// Whether nodes go through a balancer of their own.
     pub fn is_local(&self) -> bool {
         matches!(self, LoadBalancer::Local { .. })

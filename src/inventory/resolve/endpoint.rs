@@ -3,9 +3,11 @@
 use super::fault::Fault;
 use super::resolver::Resolver;
 use super::syntax;
-use crate::inventory::cluster::{Endpoint, LoadBalancer};
+use crate::inventory::cluster::Endpoint;
+use crate::inventory::listen::secure_port;
 use crate::inventory::spec::{ClusterSpec, defaults};
 use crate::inventory::yaml::FieldPath;
+use crate::layout::ports;
 
 pub(super) fn resolve_bind_port(
     spec: &ClusterSpec,
@@ -17,13 +19,13 @@ pub(super) fn resolve_bind_port(
     let port = port.unwrap_or(defaults::BIND_PORT);
     const TAKEN: [(u16, &str); 8] = [
         (0, "nothing"),
-        (2379, "etcd"),
-        (2380, "etcd"),
-        (LoadBalancer::HEALTH_PORT, "the local load balancer"),
-        (10248, "the kubelet"),
-        (10250, "the kubelet"),
-        (10257, "the controller manager"),
-        (10259, "the scheduler"),
+        (ports::ETCD_CLIENT, "etcd"),
+        (ports::ETCD_PEER, "etcd"),
+        (ports::HAPROXY_HEALTH, "the local load balancer"),
+        (ports::KUBELET_HEALTHZ, "the kubelet"),
+        (ports::KUBELET, "the kubelet"),
+        (ports::CONTROLLER_MANAGER, "the controller manager"),
+        (ports::SCHEDULER, "the scheduler"),
     ];
     match TAKEN.iter().find(|(taken, _)| *taken == port) {
         Some((0, _)) => {
@@ -39,7 +41,9 @@ pub(super) fn resolve_bind_port(
         }
         None => {}
     }
-    port
+    // As an argument it moves the API server all the same, and whoever looks for
+    // it has to follow.
+    secure_port(&spec.api_server.extra_args, port).unwrap_or(port)
 }
 
 pub(super) fn resolve_endpoint(

@@ -8,6 +8,7 @@ use super::syntax;
 use crate::inventory::cluster::UserFile;
 use crate::inventory::spec::{FileSpec, defaults};
 use crate::inventory::yaml::{FieldPath, shorten};
+use crate::layout::paths;
 
 /// The paths on a host that clusterctl-rs manages, and `files` can't use.
 pub(super) struct ManagedPaths<'a> {
@@ -25,35 +26,32 @@ impl ManagedPaths<'_> {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         const FILES: [(&str, &str); 10] = [
-            ("/etc/kubernetes/admin.conf", ""),
-            ("/etc/kubernetes/super-admin.conf", ""),
-            ("/etc/kubernetes/kubelet.conf", ""),
-            ("/etc/kubernetes/bootstrap-kubelet.conf", ""),
-            ("/etc/kubernetes/controller-manager.conf", ""),
-            ("/etc/kubernetes/scheduler.conf", ""),
+            (paths::ADMIN_CONF, ""),
+            (paths::SUPER_ADMIN_CONF, ""),
+            (paths::KUBELET_CONF, ""),
+            (paths::BOOTSTRAP_KUBELET_CONF, ""),
+            (paths::CONTROLLER_MANAGER_CONF, ""),
+            (paths::SCHEDULER_CONF, ""),
+            (paths::KUBELET_CONFIG, "set `kubelet.config` instead"),
+            (paths::KUBELET_INSTANCE_CONFIG, ""),
             (
-                "/var/lib/kubelet/config.yaml",
-                "set `kubelet.config` instead",
-            ),
-            ("/var/lib/kubelet/instance-config.yaml", ""),
-            (
-                "/var/lib/kubelet/kubeadm-flags.env",
+                paths::KUBELET_FLAGS,
                 "set `nodeRegistration.kubeletExtraArgs` instead",
             ),
             (
-                "/etc/containerd/config.toml",
+                paths::CONTAINERD_CONFIG,
                 "set `runtime.containerd.config` instead",
             ),
         ];
         if let Some((path, help)) = FILES.iter().find(|(path, _)| *path == destination) {
-            let ours = self.containerd || !path.starts_with("/etc/containerd");
+            let ours = self.containerd || *path != paths::CONTAINERD_CONFIG;
             return ours.then(|| (*help).to_owned());
         }
         let change = |what: &str| format!("use {what} to change it");
-        if within("/etc/kubernetes/manifests") {
+        if within(paths::MANIFESTS_DIR) {
             return Some(change("`patches` or `extraArgs`"));
         }
-        if within("/etc/kubernetes/haproxy") {
+        if within(paths::HAPROXY_DIR) {
             return Some("override the template `haproxy/haproxy.cfg.j2` instead".to_owned());
         }
         if within(self.certificates_dir) {

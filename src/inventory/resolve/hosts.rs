@@ -17,9 +17,7 @@ use super::unique::check_unique;
 use crate::inventory::cluster::Host;
 use crate::inventory::spec::{ClusterSpec, HostSpec, Role, Taint, TaintEffect};
 use crate::inventory::yaml::{FieldPath, find_closest, shorten};
-
-/// The label, and the key of the taint, of control planes.
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+use crate::layout::names::CONTROL_PLANE;
 
 /// Resolves every host that is not listed as removed. Also returns how
 /// many entries of the file are known, the removed ones included.

@@ -183,7 +183,7 @@ fn resolve_cni(
 ) -> Option<PathBuf> {
     let cni_at = at.key("cni");
     let path_at = cni_at.key("path");
-    if given.kind == CniType::Bridge && pods.iter().any(|pod| pod.network().is_ipv6()) {
+    if !given.kind.supports_ipv6() && pods.iter().any(|pod| pod.network().is_ipv6()) {
         let fault = Fault::error(&at.key("podSubnet"), "the bridge CNI supports IPv4 only");
         let help = "use `cni: {type: none}` and install a network yourself, or \
                     `cni: {type: manifest, path: …}`";

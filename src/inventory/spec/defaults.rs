@@ -1,8 +1,10 @@
 //! What a field is where the file leaves it out. The schema names these values, and
 //! `resolve` takes them: a default is written down here and nowhere else.
 
+use crate::layout::{paths, ports};
+
 /// `spec.certificatesDir`.
-pub(crate) const CERTIFICATES_DIR: &str = "/etc/kubernetes/pki";
+pub(crate) const CERTIFICATES_DIR: &str = paths::CERTIFICATES_DIR;
 /// `spec.imageRepository`.
 pub(crate) const IMAGE_REPOSITORY: &str = "registry.k8s.io";
 /// `spec.certificateValidityPeriod`: one year.
@@ -10,7 +12,7 @@ pub(crate) const CERTIFICATE_VALIDITY: &str = "8760h";
 /// `spec.caCertificateValidityPeriod`: ten years.
 pub(crate) const CA_CERTIFICATE_VALIDITY: &str = "87600h";
 /// `spec.localAPIEndpoint.bindPort`: as kubeadm.
-pub(crate) const BIND_PORT: u16 = 6443;
+pub(crate) const BIND_PORT: u16 = ports::API_SERVER;
 /// `spec.networking.podSubnet`.
 pub(crate) const POD_SUBNET: &str = "10.244.0.0/16";
 /// `spec.networking.serviceSubnet`.
@@ -18,7 +20,7 @@ pub(crate) const SERVICE_SUBNET: &str = "10.96.0.0/12";
 /// `spec.networking.dnsDomain`.
 pub(crate) const DNS_DOMAIN: &str = "cluster.local";
 /// `spec.etcd.local.dataDir`.
-pub(crate) const ETCD_DATA_DIR: &str = "/var/lib/etcd";
+pub(crate) const ETCD_DATA_DIR: &str = paths::ETCD_DATA_DIR;
 /// `nodeRegistration.criSocket`: containerd's socket, where every package puts it.
 pub(crate) const CRI_SOCKET: &str = "unix:///var/run/containerd/containerd.sock";
 /// `bootstrapTokens[].ttl`.

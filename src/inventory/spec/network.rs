@@ -61,3 +61,23 @@ pub enum CniType {
     /// The API objects in the file that `path` names.
     Manifest,
 }
+
+/// What is needed to know of a pod network before anything is rendered; the rest
+/// is in [`crate::kubernetes::network`].
+impl CniType {
+    /// Commands that each node needs for it.
+    pub(crate) fn commands(self) -> &'static [&'static str] {
+        match self {
+            CniType::Bridge => &["ip"],
+            CniType::None | CniType::Manifest => &[],
+        }
+    }
+
+    /// Whether pods can have IPv6 addresses with it, as far as we know.
+    pub(crate) fn supports_ipv6(self) -> bool {
+        match self {
+            CniType::Bridge => false,
+            CniType::None | CniType::Manifest => true,
+        }
+    }
+}
