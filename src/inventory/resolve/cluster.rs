@@ -14,7 +14,6 @@ use super::{
 use crate::inventory::cluster::{Cluster, Host, Version};
 use crate::inventory::spec::{ClusterSpec, Directory, Inventory, defaults};
 use crate::inventory::yaml::FieldPath;
-use crate::layout::paths;
 
 /// Resolves the whole file.
 // Long: one field after the other, and the struct that has them all.

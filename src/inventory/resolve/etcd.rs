@@ -6,7 +6,6 @@ use super::{components, syntax, values};
 use crate::inventory::cluster::{Etcd, ExternalEtcd, LocalEtcd};
 use crate::inventory::spec::{EtcdSpec, ExternalEtcdSpec, LocalEtcdSpec, defaults};
 use crate::inventory::yaml::FieldPath;
-use crate::layout::paths;
 
 /// Resolves `local`, which is the default, or `external`.
 pub(super) fn resolve_etcd(given: EtcdSpec, at: &FieldPath, resolver: &mut Resolver<'_>) -> Etcd {
