@@ -16,6 +16,7 @@ use crate::inventory::spec::{ClusterSpec, Directory, Inventory, defaults};
 use crate::inventory::yaml::FieldPath;
 
 /// Resolves the whole file.
+// Long: one field after the other, and the struct that has them all.
 pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>) -> Cluster {
     let root = FieldPath::root();
     let at = root.key("spec");

@@ -64,21 +64,8 @@ pub(super) fn resolve_hosts(
             let advertise_address = given.or_else(|| parse_advertisable(&address));
             let node_name = node_name.clone().unwrap_or_else(|| name.clone());
             let host = Host {
-                taints: resolve_taints(layer.taints.as_deref(), &roles),
-                name,
-                node_name,
-                address,
-                roles: roles.clone(),
-                labels: layer.labels.clone(),
                 advertise_address,
-                cri_socket: layer.cri_socket(),
-                image_pull_policy: layer.image_pull_policy(),
-                kubelet_extra_args: layer.kubelet_extra_args(),
-                kubelet_config: layer.kubelet_config.clone(),
-                preflight_ignore: layer.preflight_ignore.clone(),
-                sysctls: layer.sysctls.clone(),
-                files: layer.files.clone(),
-                ssh: layer.ssh.clone().into_settings(),
+                ..new_host(name, node_name, address, &roles, &layer)
             };
             expanded.push(ExpandedHost { host, entry });
         }
@@ -88,6 +75,32 @@ pub(super) fn resolve_hosts(
     let expanded = drop_removed_hosts(expanded, spec, at, resolver);
     check_unique(&expanded, &hosts_at, resolver);
     (expanded, entries.len())
+}
+
+fn new_host(
+    name: String,
+    node_name: String,
+    address: String,
+    roles: &[Role],
+    layer: &SettingsLayer,
+) -> Host {
+    Host {
+        taints: resolve_taints(layer.taints.as_deref(), roles),
+        name,
+        node_name,
+        address,
+        roles: roles.to_vec(),
+        labels: layer.labels.clone(),
+        advertise_address: None,
+        cri_socket: layer.cri_socket(),
+        image_pull_policy: layer.image_pull_policy(),
+        kubelet_extra_args: layer.kubelet_extra_args(),
+        kubelet_config: layer.kubelet_config.clone(),
+        preflight_ignore: layer.preflight_ignore.clone(),
+        sysctls: layer.sysctls.clone(),
+        files: layer.files.clone(),
+        ssh: layer.ssh.clone().into_settings(),
+    }
 }
 
 fn find_group_layers<'a>(
