@@ -44,7 +44,7 @@ async fn install_runtime_first(
     let packages: Vec<Resource> = resources
         .into_iter()
         .filter(|resource| {
-            matches!(resource, Resource::Package { name, .. } if packages.contains(&name.as_str()))
+            matches!(resource, Resource::Package(package) if packages.contains(&package.name.as_str()))
         })
         .collect();
     let changes = converge::look(run, one, &packages).await?;

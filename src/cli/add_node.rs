@@ -62,7 +62,7 @@ impl AddNode {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(None);
         let edit = self.edit(&path, global)?;
-        let cluster = edit::preview(&path, |text| edit.make(text))?;
+        let cluster = edit::preview_edit(&path, |text| edit.make(text))?;
         // The admin's kubeconfig holds the first control plane's certificate, and
         // names none of the hosts that come: another one may be asked here.
         let part = Part::hosts(self.names.clone()).without(Phase::Kubeconfig);
@@ -127,7 +127,7 @@ impl AddNode {
         }
         // Before the first change: whatever happens from here on, the same
         // command finds the host in the inventory and goes on.
-        if edit::edit(path, |text| edit.make(text))?.changed() {
+        if edit::edit_file(path, |text| edit.make(text))?.changed() {
             run.events().note(edit.told(path, &self.names));
         }
         if plan.changes_certs() {
@@ -160,7 +160,7 @@ impl AddNode {
             .filter(|name| !marked.contains(name))
             .cloned()
             .collect();
-        let all = edit::preview(path, |text| edit::set_removed(text, &marks))?;
+        let all = edit::preview_edit(path, |text| edit::set_removed_hosts(text, &marks))?;
         let edit = Edit {
             marks: (!marked.is_empty()).then_some(marks),
             host: None,
@@ -245,7 +245,7 @@ impl Edit {
     fn make(&self, text: &str) -> Result<String, EditError> {
         let mut text = text.to_owned();
         if let Some(marks) = &self.marks {
-            text = edit::set_removed(&text, marks)?;
+            text = edit::set_removed_hosts(&text, marks)?;
         }
         match &self.host {
             Some(host) => edit::add_host(&text, host),

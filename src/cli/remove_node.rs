@@ -50,7 +50,7 @@ pub(super) struct RemoveNode {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::inventory::duration(text).map_err(|wrong| format!("it {wrong}"))
+    crate::inventory::parse_duration(text).map_err(|wrong| format!("it {wrong}"))
 }
 
 impl RemoveNode {
@@ -61,7 +61,7 @@ impl RemoveNode {
         // Those that are marked already are looked at once more: a run may have
         // been cut short, a host may have come back.
         let marks = without(&cluster.removed_hosts, &self.names);
-        let cluster = edit::preview(&path, |text| edit::set_removed(text, &marks))?;
+        let cluster = edit::preview_edit(&path, |text| edit::set_removed_hosts(text, &marks))?;
         let part = Part::hosts(self.names.clone());
         let session = Session::with(global, "remove-node", &path, cluster, &part, Access::Write)?;
         if !self.yes {
@@ -159,6 +159,6 @@ fn mark(path: &std::path::Path, removal: &Removal) -> Result<bool, Error> {
         .cloned()
         .chain(gone.into_iter().filter(there))
         .collect();
-    let edited = edit::edit(path, |text| edit::set_removed(text, &marks))?;
+    let edited = edit::edit_file(path, |text| edit::set_removed_hosts(text, &marks))?;
     Ok(edited.changed())
 }

@@ -102,36 +102,7 @@ impl Render {
 
 /// A resource that is no text, as a line.
 fn line(phase: Phase, resource: &Resource) -> String {
-    let what = match resource {
-        Resource::Package { name, provides } => format!("package {name} (for {provides})"),
-        Resource::Directory { path, mode, owner } => {
-            format!("directory {path} {mode:04o} {owner}")
-        }
-        Resource::File(file) => match &file.content {
-            Content::Local { sha256, size, .. } => {
-                format!(
-                    "file {} {:04o} {size} bytes sha256:{sha256}",
-                    file.path, file.mode
-                )
-            }
-            Content::Bytes(_) => format!("file {}", file.path),
-        },
-        Resource::SeedLink { path, target } => format!("link {path} -> {target}"),
-        Resource::Absent { path, .. } => format!("absent {path}"),
-        Resource::Withdrawn { path } => format!("absent {path} (if it is ours)"),
-        Resource::KernelModule { name, .. } => format!("module {name}"),
-        Resource::Sysctl { key, value } => format!("sysctl {key}={value}"),
-        Resource::SwapOff => "no swap".into(),
-        Resource::Unit {
-            name,
-            enabled,
-            active,
-        } => {
-            format!("unit {name} enabled={enabled} active={active}")
-        }
-        Resource::ImageArchive { references, .. } => format!("image {}", references.join(" ")),
-        Resource::ImagePull { reference } => format!("pull {reference}"),
-    };
+    let what = resource.describe();
     format!("{}: {what}\n", phase.name())
 }
 

@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::target::Target;
 use crate::artifacts::{File, OnlineRequest, Set};
-use crate::host::{Content, FileResource, Resource};
+use crate::host::{Content, FileResource, ImagePull, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::Images;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::events::Event;
-use crate::{artifacts, kubernetes};
+use crate::{artifacts, host, kubernetes};
 
 /// Where the CNI plugins of the artifacts go, and where containerd looks by
 /// default.
@@ -256,20 +256,22 @@ fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resou
         {
             continue;
         }
-        resources.push(Resource::ImageArchive {
+        resources.push(Resource::ImageArchive(host::ImageArchive {
             archive: archive.path.clone(),
             sha256: archive.sha256.clone(),
             size: archive.size,
             references: archive.references.clone(),
-        });
+        }));
     }
     if target.host.image_pull_policy != ImagePullPolicy::Never {
         resources.extend(
             needed
                 .iter()
                 .filter(|reference| set.archive_of(&target.facts.arch, reference).is_none())
-                .map(|reference| Resource::ImagePull {
-                    reference: (*reference).to_owned(),
+                .map(|reference| {
+                    Resource::ImagePull(ImagePull {
+                        reference: (*reference).to_owned(),
+                    })
                 }),
         );
     }
@@ -403,7 +405,7 @@ mod tests {
         };
         let resources = images(&cluster, set, &target).unwrap();
         let references = |resource| match resource {
-            Resource::ImageArchive { references, .. } => references,
+            Resource::ImageArchive(image) => image.references,
             _ => Vec::new(),
         };
         resources.into_iter().flat_map(references).collect()

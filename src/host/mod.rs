@@ -3,33 +3,44 @@
 //! All of it is pure: scripts come out, what they said goes in. Nothing here
 //! touches the network.
 
+mod change;
 mod converge;
 mod diff;
 mod error;
 mod facts;
-mod facts_from;
-mod gather;
+mod hash;
 mod observe;
+mod observed;
+mod packages;
+mod paths;
 mod plan;
 pub mod preflight;
 mod prepare;
+mod proc;
 mod receipt;
 mod reset;
 mod resource;
+mod systemd;
 #[cfg(test)]
 mod testing;
 mod vitals;
 mod wire;
 
+pub use change::{Action, Change, Detail, Kind};
 pub use converge::{Progress, converge, converged};
 pub use diff::diff;
 pub use error::HostError;
-pub use facts::{Address, Facts};
-pub use gather::{Gathered, Listener, Runtime, UnitState, gather, parse_gathered};
-pub use observe::{Observed, PathKind, PathState, observe};
-pub use plan::{Action, Change, Detail, HostPlan, Kind};
+pub use facts::{Address, Facts, Gathered, Listener, Runtime, gather, parse_gathered};
+pub use observe::observe;
+pub use observed::{Observed, PathKind, PathState};
+pub use packages::PackageManager;
+pub use plan::HostPlan;
 pub use prepare::{prepare_resources, user_file};
 pub use receipt::{ORIGINALS, RECEIPT, Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
-pub use reset::{Cleaned, Reset, cleaned, look_for_receipt, reset, reset_progress};
-pub use resource::{Content, FileResource, Resource};
+pub use reset::{Cleaned, cleaned, look_for_receipt, reset, reset_progress};
+pub use resource::{
+    Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, Package,
+    Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, Withdrawn,
+};
+pub use systemd::UnitState;
 pub use vitals::{Vitals, parse_vitals, vitals};

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::inventory::{Cluster, CniType, Etcd, Host, UserFile};
 
-use super::gather::MANIFESTS;
-use super::{Content, Facts, FileResource, Resource};
+use super::facts::Facts;
+use super::packages::PackageManager;
+use super::paths::MANIFESTS;
+use super::resource::{
+    Content, Directory, FileResource, KernelModule, Package, Resource, SwapOff, Sysctl, Unit,
+};
 
 /// Kernel features that containers and pod networks need, each with the path
 /// that proves it.
@@ -24,28 +28,31 @@ pub fn prepare_resources(
     facts: &Facts,
     files: Vec<FileResource>,
 ) -> Vec<Resource> {
+    let packages = PackageManager::by_name(&facts.package_manager);
     let mut resources = Vec::new();
     if cluster.networking.cni == CniType::Bridge {
-        resources.push(Resource::Package {
-            name: iproute_package(facts).into(),
+        resources.push(Resource::Package(Package {
+            name: packages.iproute.into(),
             provides: "ip".into(),
-        });
+        }));
     }
     if cluster.containerd.managed {
-        resources.push(Resource::Package {
-            name: containerd_package(facts).into(),
+        resources.push(Resource::Package(Package {
+            name: packages.containerd_package(&facts.os_id).into(),
             provides: "containerd".into(),
-        });
-        resources.push(Resource::Unit {
+        }));
+        resources.push(Resource::Unit(Unit {
             name: "containerd.service".into(),
             enabled: true,
             active: true,
-        });
+        }));
     }
-    let directory = |path: &str| Resource::Directory {
-        path: path.into(),
-        mode: 0o700,
-        owner: "root:root".into(),
+    let directory = |path: &str| {
+        Resource::Directory(Directory {
+            path: path.into(),
+            mode: 0o700,
+            owner: "root:root".into(),
+        })
     };
     resources.push(directory(MANIFESTS));
     if let (Etcd::Local(local), true) = (&cluster.etcd, host.is_control_plane()) {
@@ -53,7 +60,7 @@ pub fn prepare_resources(
     }
     kernel(cluster, host, &mut resources);
     if swap_must_go(host) {
-        resources.push(Resource::SwapOff);
+        resources.push(Resource::SwapOff(SwapOff));
     }
     resources.extend(files.into_iter().map(Resource::File));
     resources
@@ -117,10 +124,10 @@ fn kernel(cluster: &Cluster, host: &Host, resources: &mut Vec<Resource>) {
     let mut text = String::new();
     for (name, effect) in MODULES {
         text += &format!("{name}\n");
-        resources.push(Resource::KernelModule {
+        resources.push(Resource::KernelModule(KernelModule {
             name: name.into(),
             effect: effect.into(),
-        });
+        }));
     }
     resources.push(Resource::File(FileResource::text(
         "/etc/modules-load.d/k8s.conf",
@@ -129,28 +136,12 @@ fn kernel(cluster: &Cluster, host: &Host, resources: &mut Vec<Resource>) {
     let mut text = String::new();
     for (key, value) in sysctls(cluster, host) {
         text += &format!("{key} = {value}\n");
-        resources.push(Resource::Sysctl { key, value });
+        resources.push(Resource::Sysctl(Sysctl { key, value }));
     }
     resources.push(Resource::File(FileResource::text(
         "/etc/sysctl.d/k8s.conf",
         text,
     )));
-}
-
-/// containerd's package. Red Hat's family has none of its own: there it is
-/// Docker's, if the host knows that repository.
-fn containerd_package(facts: &Facts) -> &'static str {
-    match (facts.package_manager.as_str(), facts.os_id.as_str()) {
-        ("apt" | "zypper", _) | (_, "fedora" | "amzn" | "azurelinux" | "mariner") => "containerd",
-        _ => "containerd.io",
-    }
-}
-
-fn iproute_package(facts: &Facts) -> &'static str {
-    match facts.package_manager.as_str() {
-        "dnf" | "yum" => "iproute",
-        _ => "iproute2",
-    }
 }
 
 #[cfg(test)]
@@ -160,15 +151,19 @@ mod tests {
 
     fn described(resources: &[Resource]) -> String {
         let describe = |resource: &Resource| match resource {
-            Resource::Package { name, provides } => format!("package {name} for {provides}"),
-            Resource::Directory { path, mode, .. } => format!("directory {path} {mode:04o}"),
+            Resource::Package(Package { name, provides }) => {
+                format!("package {name} for {provides}")
+            }
+            Resource::Directory(Directory { path, mode, .. }) => {
+                format!("directory {path} {mode:04o}")
+            }
             Resource::File(file) => match &file.content {
                 Content::Bytes(bytes) => {
                     format!("{}: {:?}", file.path, String::from_utf8_lossy(bytes))
                 }
                 Content::Local { .. } => file.path.clone(),
             },
-            other => format!("{other:?}"),
+            other => format!("{:?}", other.as_piece()),
         };
         resources
             .iter()

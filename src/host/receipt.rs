@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::HostError;
+use super::error::HostError;
 
 /// Where the receipt lives.
 pub const RECEIPT: &str = "/var/lib/clusterctl/receipt.json";

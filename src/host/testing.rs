@@ -46,7 +46,7 @@ pub(super) fn cluster() -> Cluster {
             server_cert_sans: Vec::new(),
             peer_cert_sans: Vec::new(),
         }),
-        dns: spec::Dns::default(),
+        dns: spec::DnsSpec::default(),
         pause_image_tag: None,
         proxy_disabled: false,
         kube_proxy_config: Tree::new(),

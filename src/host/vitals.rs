@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::HostError;
-use super::gather::{UnitState, units};
+use super::error::HostError;
+use super::systemd::{UnitState, parse_units};
 use super::wire::{Sections, clean, quote, relative};
 use crate::inventory::{Cluster, Host};
 use ssh::Script;
@@ -82,7 +82,7 @@ pub fn parse_vitals(raw: &[u8]) -> Result<Vitals, HostError> {
         })
         .collect();
     Ok(Vitals {
-        units: units(&sections.text("units")),
+        units: parse_units(&sections.text("units")),
         socket: sections.text("socket").iter().any(|line| line == "socket"),
         virtual_address: sections.text("address").iter().any(|line| line == "held"),
         kubelet_version: version

@@ -4,7 +4,9 @@
 //! the end. Whatever a host sends is untrusted: it is bounded by the runner,
 //! cleaned here, and a missing end marker is an error.
 
-use super::HostError;
+use text::terminal::escape;
+
+use super::error::HostError;
 
 /// Longest piece of free text that is kept, in characters.
 const MAX_TEXT: usize = 1024;
@@ -68,23 +70,11 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// Text of a host, safe to keep and to show: no control characters, not long.
+/// Text of a host as one line that is safe to keep and to show, and not long: what could
+/// steer a terminal is written out.
 pub(super) fn clean(raw: &[u8]) -> String {
-    String::from_utf8_lossy(&raw[..raw.len().min(4 * MAX_TEXT)])
-        .chars()
-        .take(MAX_TEXT)
-        .map(|c| match c {
-            '\t' => ' ',
-            c if is_unsafe(c) => char::REPLACEMENT_CHARACTER,
-            c => c,
-        })
-        .collect()
-}
-
-/// Whether a character could steer a terminal or turn text around.
-pub(super) fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let text = String::from_utf8_lossy(&raw[..raw.len().min(4 * MAX_TEXT)]).replace('\t', " ");
+    escape(&text).chars().take(MAX_TEXT).collect()
 }
 
 /// `word` as the shell reads it back.
@@ -162,8 +152,8 @@ mod tests {
 
     #[test]
     fn text_of_a_host_cannot_steer_a_terminal() {
-        assert_eq!(clean(b"a\x1b[31m\x07b\tc"), "a\u{fffd}[31m\u{fffd}b c");
-        assert_eq!(clean("\u{202e}x".as_bytes()), "\u{fffd}x");
+        assert_eq!(clean(b"a\x1b[31m\x07b\tc"), "a\\u{1b}[31m\\u{7}b c");
+        assert_eq!(clean("\u{202e}x".as_bytes()), "\\u{202e}x");
         assert_eq!(clean(&[b'x'; 9000]).len(), MAX_TEXT);
     }
 

@@ -1,44 +1,27 @@
 //! The inventory: YAML with spans → typed → validated → resolved [`Cluster`].
 //!
-//! [`load`] reads the file once, into a tree that knows where everything
-//! stands ([`tree`]); checks the tree against the schema that is made from the
-//! types in [`spec`]; turns it into these types; and resolves them. Each step
-//! mends what it complains of, so that one run reports every fault.
+//! [`load`] parses the file into a tree that knows where in the file everything is
+//! (`yaml`), checks the tree against the JSON Schema that is generated from the types in
+//! [`spec`], deserializes it into these types, and resolves them (`resolve`). Each step
+//! repairs what it complains about, so that one run reports every mistake.
 
 mod cluster;
-mod context;
 pub mod edit;
-mod finding;
-mod load_balancer;
-mod mended;
-mod range;
-mod read;
+mod error;
+mod load;
 mod resolve;
-mod rollout;
-mod schema;
-mod shape;
-mod source;
 pub mod spec;
 mod starter;
-mod suggest;
-mod syntax;
-pub mod tree;
 mod yaml;
 
 pub use cluster::*;
-pub use finding::{Finding, InventoryError, Report, Severity};
-pub use load_balancer::{LoadBalancer, LoadBalancerSpec, LoadBalancerType};
-pub use read::{load, parse};
-pub use resolve::SUPPORTED_MINORS;
-pub use rollout::{IntOrString, MaxUnavailable, Rollout, RolloutSpec};
-pub use schema::schema;
-pub use source::{Source, Span};
+pub use error::InventoryError;
+pub use load::{load, parse};
+pub use resolve::parse_duration;
+pub use spec::schema;
+pub use spec::{
+    ApiServer, Arg, ArtifactSource, BootstrapToken, CniType, ControlPlaneComponent,
+    EncryptionAlgorithm, ImagePullPolicy, Mirrors, Role, Taint, TaintEffect, Tree,
+};
 pub use starter::starter;
-
-/// A duration as Go writes it, such as `90s`, `4m` or `1h30m`.
-///
-/// # Errors
-/// What is wrong with it, in words that end a sentence.
-pub fn duration(text: &str) -> Result<std::time::Duration, String> {
-    syntax::duration(text)
-}
+pub use yaml::{Diagnostic, Diagnostics, Level};

@@ -6,7 +6,7 @@ use super::context::{ClusterContext, NodeContext};
 use super::templates::Templates;
 use super::versions::Features;
 use super::{KubernetesError, args, tree};
-use crate::host::Facts;
+use crate::host::{Facts, PackageManager};
 use crate::inventory::{Arg, Taint, Tree};
 
 /// The kubelet's unit.
@@ -125,10 +125,7 @@ pub fn certificate_directory(extra: &[Arg]) -> &str {
 
 /// The file that `KUBELET_EXTRA_ARGS` comes from, by the distribution's habit.
 pub(crate) fn environment_file(facts: &Facts) -> &'static str {
-    match facts.package_manager.as_str() {
-        "dnf" | "yum" | "zypper" => "/etc/sysconfig/kubelet",
-        _ => "/etc/default/kubelet",
-    }
+    PackageManager::by_name(&facts.package_manager).kubelet_environment
 }
 
 /// The texts of kubelet.service and its drop-in.

@@ -8,7 +8,7 @@ use super::context::NodeContext;
 use super::node::directory;
 use super::static_pods::MANIFESTS_DIR;
 use super::{KubernetesError, endpoint, tree, yaml};
-use crate::host::{FileResource, Resource};
+use crate::host::{FileResource, Resource, Withdrawn};
 use crate::inventory::{Cluster, Host, LoadBalancer};
 
 /// Where haproxy's configuration is.
@@ -106,6 +106,6 @@ pub fn withdrawn(cluster: &Cluster, host: &Host) -> Vec<Resource> {
     unwanted
         .into_iter()
         .filter(|(wanted, _)| !wanted)
-        .map(|(_, path)| Resource::Withdrawn { path: path.into() })
+        .map(|(_, path)| Resource::Withdrawn(Withdrawn { path: path.into() }))
         .collect()
 }

@@ -6,7 +6,7 @@ use super::context::{ControlPlane, NodeContext};
 use super::kubeconfig::{self, Credentials, Kubeconfig};
 use super::static_pods::{self, Component, MANIFESTS_DIR};
 use super::{KubernetesError, Phase, cni, containerd, kubelet, load_balancer, yaml};
-use crate::host::{Content, FileResource, Resource};
+use crate::host::{Absent, Content, Directory, FileResource, Resource, SeedLink, Unit};
 use crate::inventory::{CniType, Etcd};
 
 /// Where kubeadm keeps its kubeconfigs.
@@ -129,10 +129,10 @@ fn kubeconfigs(
     resources.push(directory(kubelet::DIRECTORY, 0o700));
     resources.push(directory(pki, 0o755));
     resources.push(Resource::File(secret_file(first.clone(), &pem).seed()));
-    resources.push(Resource::SeedLink {
+    resources.push(Resource::SeedLink(SeedLink {
         path: current,
         target: first,
-    });
+    }));
     Ok(resources)
 }
 
@@ -163,11 +163,11 @@ fn kubelet_unit(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError>
             drop_in,
         ),
         // Before it has a configuration, it only fails.
-        Resource::Unit {
+        Resource::Unit(Unit {
             name: kubelet::UNIT.into(),
             enabled: true,
             active: ctx.facts.joined,
-        },
+        }),
     ])
 }
 
@@ -198,11 +198,11 @@ fn kubelet_start(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError
     }
     // A worker's kubelet that has neither token nor certificate only fails.
     let able = ctx.control_plane.is_some() || ctx.bootstrap_token.is_some() || ctx.facts.joined;
-    resources.push(Resource::Unit {
+    resources.push(Resource::Unit(Unit {
         name: kubelet::UNIT.into(),
         enabled: true,
         active: able,
-    });
+    }));
     Ok(resources)
 }
 
@@ -210,10 +210,10 @@ fn kubelet_start(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError
 fn bootstrap_kubeconfig(ctx: &NodeContext<'_>) -> Resource {
     let path = format!("{KUBERNETES_DIR}/bootstrap-kubelet.conf");
     let Some(token) = ctx.bootstrap_token else {
-        return Resource::Absent {
+        return Resource::Absent(Absent {
             path,
             notify: Vec::new(),
-        };
+        });
     };
     let text = Kubeconfig {
         cluster: &ctx.cluster.cluster_name,
@@ -249,11 +249,11 @@ fn pod_network(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> 
     let unit = FileResource::text(cni::UNIT_FILE, cni::unit(ctx)?).notify(cni::UNIT);
     let mut resources = vec![
         Resource::File(unit),
-        Resource::Unit {
+        Resource::Unit(Unit {
             name: cni::UNIT.into(),
             enabled: true,
             active: true,
-        },
+        }),
     ];
     if let Some(conflist) = cni::conflist(ctx)? {
         resources.push(directory("/etc/cni/net.d", 0o755));
@@ -265,20 +265,21 @@ fn pod_network(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> 
 /// Whether this is a directory that the phase has already. (Another phase has
 /// its own, since it may run alone.)
 fn has_directory(resources: &[(Phase, Resource)], phase: Phase, new: &Resource) -> bool {
-    let Resource::Directory { path: wanted, .. } = new else {
+    let Resource::Directory(Directory { path: wanted, .. }) = new else {
         return false;
     };
     resources.iter().any(|(other, resource)| {
-        *other == phase && matches!(resource, Resource::Directory { path, .. } if path == wanted)
+        *other == phase
+            && matches!(resource, Resource::Directory(Directory { path, .. }) if path == wanted)
     })
 }
 
 pub(super) fn directory(path: &str, mode: u32) -> Resource {
-    Resource::Directory {
+    Resource::Directory(Directory {
         path: path.to_owned(),
         mode,
         owner: "root:root".to_owned(),
-    }
+    })
 }
 
 /// A file of root's alone whose content never passes through an unwiped buffer.

@@ -246,7 +246,7 @@ impl Plan {
             .into_iter()
             .filter(|(phase, _)| self.phases.has(*phase))
             .filter(|(phase, resource)| {
-                *phase == Phase::Network || matches!(resource, Resource::Absent { .. })
+                *phase == Phase::Network || matches!(resource, Resource::Absent(_))
             })
             .map(|(_, resource)| resource)
             .collect())

@@ -13,6 +13,7 @@ use crate::artifacts::ArtifactsError;
 use crate::host::HostError;
 use crate::host::preflight::{Finding, Severity};
 use crate::inventory::InventoryError;
+use crate::inventory::edit::FileEditError;
 use crate::kubernetes::KubernetesError;
 use crate::kubernetes::api::ApiError;
 
@@ -220,6 +221,16 @@ pub enum Error {
     /// The run was interrupted.
     #[error("interrupted; run the same command again to go on")]
     Interrupted,
+}
+
+impl From<FileEditError> for Error {
+    fn from(error: FileEditError) -> Self {
+        match error {
+            FileEditError::File { what, path, source } => Error::File { what, path, source },
+            FileEditError::Refused { path, why, by_hand } => Error::Edit { path, why, by_hand },
+            FileEditError::Invalid(error) => Error::Inventory(error),
+        }
+    }
 }
 
 impl Error {

@@ -10,8 +10,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use clusterctl::host::{
-    Action, Content, Detail, FileResource, HostError, HostPlan, Kind, Progress, Receipt, Resource,
-    converge, converged, diff,
+    Absent, Action, Content, Detail, Directory, FileResource, HostError, HostPlan, ImageArchive,
+    ImagePull, KernelModule, Kind, Package, Progress, Receipt, Resource, SeedLink, SwapOff, Sysctl,
+    Unit, converge, converged, diff,
 };
 use sha2::{Digest, Sha256};
 
@@ -38,15 +39,15 @@ pub(crate) fn lines(plan: &HostPlan) -> Vec<String> {
 /// A bit of everything, as a node would have it.
 pub(crate) fn node(root: &Root) -> Vec<Resource> {
     vec![
-        Resource::Package {
+        Resource::Package(Package {
             name: "containerd".into(),
             provides: "containerd-command".into(),
-        },
-        Resource::Directory {
+        }),
+        Resource::Directory(Directory {
             path: "/etc/kubernetes/manifests".into(),
             mode: 0o700,
             owner: root.owner(),
-        },
+        }),
         Resource::File(file(root, "/etc/kubernetes/manifests/etcd.yaml", "pod\n").mode(0o600)),
         Resource::File(file(root, "/etc/kubernetes/pki/ca.key", "key\n").secret()),
         Resource::File(
@@ -60,32 +61,32 @@ pub(crate) fn node(root: &Root) -> Vec<Resource> {
                 .seed()
                 .secret(),
         ),
-        Resource::SeedLink {
+        Resource::SeedLink(SeedLink {
             path: "/var/lib/kubelet/pki/current.pem".into(),
             target: "one two.pem".into(),
-        },
-        Resource::KernelModule {
+        }),
+        Resource::KernelModule(KernelModule {
             name: "br_netfilter".into(),
             effect: "/sys/module/br_netfilter".into(),
-        },
-        Resource::Sysctl {
+        }),
+        Resource::Sysctl(Sysctl {
             key: "net.ipv4.ip_forward".into(),
             value: "1".into(),
-        },
-        Resource::SwapOff,
-        Resource::Unit {
+        }),
+        Resource::SwapOff(SwapOff),
+        Resource::Unit(Unit {
             name: "kubelet.service".into(),
             enabled: true,
             active: true,
-        },
-        Resource::Unit {
+        }),
+        Resource::Unit(Unit {
             name: "containerd.service".into(),
             enabled: true,
             active: true,
-        },
-        Resource::ImagePull {
+        }),
+        Resource::ImagePull(ImagePull {
             reference: "registry.k8s.io/etcd:3.6.8-0".into(),
-        },
+        }),
     ]
 }
 
@@ -277,11 +278,11 @@ fn what_was_there_before_is_kept_once() {
 fn a_failing_step_is_named_with_what_the_host_said() {
     for root in roots() {
         root.write("systemctl-fails", "");
-        let unit = [Resource::Unit {
+        let unit = [Resource::Unit(Unit {
             name: "kubelet".into(),
             enabled: true,
             active: true,
-        }];
+        })];
         let plan = root.plan(&unit);
         let output = root.run(&converge(&plan).unwrap());
         let error = converged(&plan, &output).unwrap_err();
@@ -309,9 +310,11 @@ fn a_failing_step_is_named_with_what_the_host_said() {
 #[test]
 fn a_module_that_is_not_there_fails_by_its_effect() {
     for root in roots() {
-        let module = |name: &str| Resource::KernelModule {
-            name: name.into(),
-            effect: format!("/sys/module/{name}"),
+        let module = |name: &str| {
+            Resource::KernelModule(KernelModule {
+                name: name.into(),
+                effect: format!("/sys/module/{name}"),
+            })
         };
         // Built in: no such module, but a file system of that name.
         assert!(root.plan(&[module("ext4")]).is_empty());
@@ -340,12 +343,12 @@ fn big_files_and_images_are_streamed_and_not_hashed_twice() {
         };
         let image = tempfile::NamedTempFile::new().unwrap();
         fs::write(image.path(), "registry.k8s.io/etcd:1\n").unwrap();
-        let archive = Resource::ImageArchive {
+        let archive = Resource::ImageArchive(ImageArchive {
             archive: image.path().into(),
             sha256: hex(b"registry.k8s.io/etcd:1\n"),
             size: 23,
             references: vec!["registry.k8s.io/etcd:1".into()],
-        };
+        });
         let resources = [Resource::File(kubelet), archive];
         root.converge(&resources);
         assert_eq!(root.log(), "import registry.k8s.io/etcd:1\n");
@@ -414,15 +417,15 @@ fn absent_paths_go_and_links_to_directories_stay() {
         symlink("../../data", root.path("var/lib/data")).unwrap();
         root.write("etc/cni/net.d/87-podman.conflist", "podman\n");
         let resources = [
-            Resource::Absent {
+            Resource::Absent(Absent {
                 path: "/etc/cni/net.d/87-podman.conflist".into(),
                 notify: vec![],
-            },
-            Resource::Directory {
+            }),
+            Resource::Directory(Directory {
                 path: "/var/lib/data/etcd".into(),
                 mode: 0o700,
                 owner: root.owner(),
-            },
+            }),
         ];
         let plan = root.converge(&resources);
         assert_eq!(

@@ -8,8 +8,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use clusterctl::host::{
-    Cleaned, FileResource, HostError, Observed, Receipt, ReceiptUnit, Reset, Resource, cleaned,
-    look_for_receipt, reset, reset_progress,
+    Cleaned, Directory, FileResource, HostError, ImagePull, KernelModule, Observed, Receipt,
+    ReceiptUnit, Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, cleaned, look_for_receipt,
+    reset, reset_progress,
 };
 use ssh::{Output, Script};
 
@@ -154,22 +155,24 @@ fn furnish(root: &Root) {
 }
 
 fn node(root: &Root) -> Vec<Resource> {
-    let unit = |name: &str| Resource::Unit {
-        name: name.into(),
-        enabled: true,
-        active: true,
+    let unit = |name: &str| {
+        Resource::Unit(Unit {
+            name: name.into(),
+            enabled: true,
+            active: true,
+        })
     };
     vec![
-        Resource::Directory {
+        Resource::Directory(Directory {
             path: "/var/lib/etcd".into(),
             mode: 0o700,
             owner: root.owner(),
-        },
-        Resource::Directory {
+        }),
+        Resource::Directory(Directory {
             path: "/etc/cni/net.d".into(),
             mode: 0o755,
             owner: root.owner(),
-        },
+        }),
         Resource::File(
             file(root, "/etc/containerd/config.toml", "ours\n").notify("containerd.service"),
         ),
@@ -177,24 +180,24 @@ fn node(root: &Root) -> Vec<Resource> {
         Resource::File(file(root, "/etc/kubernetes/manifests/etcd.yaml", "pod\n")),
         Resource::File(file(root, "/etc/kubernetes/it's $HOME", "x\n").secret()),
         Resource::File(file(root, "/var/lib/kubelet/config.yaml", "a: 1\n")),
-        Resource::SeedLink {
+        Resource::SeedLink(SeedLink {
             path: "/var/lib/kubelet/pki/current.pem".into(),
             target: "1.pem".into(),
-        },
-        Resource::KernelModule {
+        }),
+        Resource::KernelModule(KernelModule {
             name: "br_netfilter".into(),
             effect: "/sys/module/br_netfilter".into(),
-        },
-        Resource::Sysctl {
+        }),
+        Resource::Sysctl(Sysctl {
             key: "net.ipv4.ip_forward".into(),
             value: "1".into(),
-        },
-        Resource::SwapOff,
+        }),
+        Resource::SwapOff(SwapOff),
         unit("containerd.service"),
         unit("kubelet.service"),
-        Resource::ImagePull {
+        Resource::ImagePull(ImagePull {
             reference: "registry.k8s.io/etcd:3.6.8-0".into(),
-        },
+        }),
     ]
 }
 

@@ -6,9 +6,10 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use clusterctl::Error;
 use clusterctl::inventory::Role;
-use clusterctl::inventory::edit::{EditError, HostEntry, add_host, edit, set_removed};
+use clusterctl::inventory::edit::{
+    EditError, FileEditError, HostEntry, add_host, edit_file, set_removed_hosts,
+};
 use proptest::prelude::*;
 
 fn host(name: &str) -> HostEntry {
@@ -158,11 +159,11 @@ const MARKS: &[(&str, &str, &str)] = &[
 fn a_mark_comes_changes_and_goes_without_a_trace() {
     for (none, one, two) in MARKS {
         let (a, ab) = (names(&["a"]), names(&["a", "b"]));
-        assert_eq!(set_removed(none, &a).as_deref(), Ok(*one));
-        assert_eq!(set_removed(one, &ab).as_deref(), Ok(*two));
-        assert_eq!(set_removed(two, &a).as_deref(), Ok(*one));
-        assert_eq!(set_removed(one, &[]).as_deref(), Ok(*none));
-        assert_eq!(set_removed(none, &[]).as_deref(), Ok(*none));
+        assert_eq!(set_removed_hosts(none, &a).as_deref(), Ok(*one));
+        assert_eq!(set_removed_hosts(one, &ab).as_deref(), Ok(*two));
+        assert_eq!(set_removed_hosts(two, &a).as_deref(), Ok(*one));
+        assert_eq!(set_removed_hosts(one, &[]).as_deref(), Ok(*none));
+        assert_eq!(set_removed_hosts(none, &[]).as_deref(), Ok(*none));
     }
 }
 
@@ -170,18 +171,18 @@ fn a_mark_comes_changes_and_goes_without_a_trace() {
 fn marks_that_somebody_has_laid_out_keep_their_comments() {
     let text = "spec:\n  x: 1\n  removedHosts:\n    - a # since May\n    - b # broken disk\n    # more\n  y: 2\n";
     assert_eq!(
-        set_removed(text, &names(&["b", "c"])).unwrap(),
+        set_removed_hosts(text, &names(&["b", "c"])).unwrap(),
         "spec:\n  x: 1\n  removedHosts:\n    - b # broken disk\n    - c\n    # more\n  y: 2\n"
     );
     let text = "spec:\n  x: 1\n  removedHosts: [\n    a, # since May\n  ]\n";
-    let refused = set_removed(text, &names(&["a", "b"])).unwrap_err();
+    let refused = set_removed_hosts(text, &names(&["a", "b"])).unwrap_err();
     assert_eq!(
         refused.by_hand,
         "directly below `spec:`: removedHosts: [a, b]"
     );
     // At the end of a mapping in braces.
     let text = "spec: {x: 1, removedHosts: [a]}\n";
-    assert_eq!(set_removed(text, &[]).unwrap(), "spec: {x: 1}\n");
+    assert_eq!(set_removed_hosts(text, &[]).unwrap(), "spec: {x: 1}\n");
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn examples_can_be_edited_and_every_line_stays() {
             cluster.hosts.iter().any(|host| host.name == "w99"),
             "{path:?}"
         );
-        let marked = set_removed(&added, &names(&["w99"])).unwrap();
+        let marked = set_removed_hosts(&added, &names(&["w99"])).unwrap();
         let (cluster, _) = parse(&marked).unwrap();
         assert!(
             !cluster.hosts.iter().any(|host| host.name == "w99"),
@@ -217,7 +218,7 @@ fn examples_can_be_edited_and_every_line_stays() {
         for line in text.lines() {
             assert!(left.any(|other| other == line), "{path:?} lost {line:?}");
         }
-        assert_eq!(set_removed(&marked, &[]).unwrap(), added);
+        assert_eq!(set_removed_hosts(&marked, &[]).unwrap(), added);
     }
     assert!(seen > 5);
 }
@@ -240,7 +241,7 @@ fn the_file_keeps_its_mode_and_a_symlink_stays_one() {
     fs::write(&file, format!("\u{feff}{INVENTORY}")).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     symlink("real.yaml", &link).unwrap();
-    let edited = edit(&link, |text| set_removed(text, &names(&["w1"]))).unwrap();
+    let edited = edit_file(&link, |text| set_removed_hosts(text, &names(&["w1"]))).unwrap();
     assert!(edited.changed());
     assert_eq!(edited.cluster.hosts.len(), 1);
     let written = fs::read_to_string(&file).unwrap();
@@ -251,14 +252,14 @@ fn the_file_keeps_its_mode_and_a_symlink_stays_one() {
         0o640
     );
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-    let edited = edit(&link, |text| set_removed(text, &[])).unwrap();
+    let edited = edit_file(&link, |text| set_removed_hosts(text, &[])).unwrap();
     assert!(edited.changed());
     assert_eq!(
         fs::read_to_string(&file).unwrap(),
         format!("\u{feff}{INVENTORY}")
     );
     assert!(
-        !edit(&link, |text| set_removed(text, &[]))
+        !edit_file(&link, |text| set_removed_hosts(text, &[]))
             .unwrap()
             .changed()
     );
@@ -274,9 +275,9 @@ fn an_edit_that_makes_a_faulty_inventory_is_not_written() {
         address: "192.0.2.21".into(),
         ..host("w2")
     };
-    let error = edit(&file, |text| add_host(text, &twice)).unwrap_err();
-    assert!(matches!(error, Error::Inventory(_)), "{error}");
-    let error = edit(&file, |text| set_removed(text, &names(&["cp1"]))).unwrap_err();
+    let error = edit_file(&file, |text| add_host(text, &twice)).unwrap_err();
+    assert!(matches!(error, FileEditError::Invalid(_)), "{error}");
+    let error = edit_file(&file, |text| set_removed_hosts(text, &names(&["cp1"]))).unwrap_err();
     assert!(error.to_string().contains("every control plane"), "{error}");
     assert_eq!(fs::read_to_string(&file).unwrap(), INVENTORY);
 }
@@ -320,17 +321,17 @@ proptest! {
             prop_assert!(left.any(|other| other == line), "lost {:?} in\n{}", line, added);
         }
         let marks: Vec<String> = marks.iter().map(|mark| format!("h{mark}")).collect();
-        let marked = set_removed(&added, &marks).unwrap();
-        prop_assert_eq!(set_removed(&marked, &[]).unwrap(), added);
+        let marked = set_removed_hosts(&added, &marks).unwrap();
+        prop_assert_eq!(set_removed_hosts(&marked, &[]).unwrap(), added);
     }
 
     #[test]
     fn no_text_at_all_makes_an_edit_panic(text in "[-a-z: \\[\\]{},#&*\"'\n|>]{0,80}") {
         let _ = add_host(&text, &host("w9"));
-        let _ = set_removed(&text, &names(&["a"]));
+        let _ = set_removed_hosts(&text, &names(&["a"]));
         let nested = format!("spec:\n  hosts:\n    - {text}\n  removedHosts: [{text}]\n");
         let _ = add_host(&nested, &host("w9"));
-        let _ = set_removed(&nested, &[]);
-        let _ = set_removed(&nested, &names(&["a", "b"]));
+        let _ = set_removed_hosts(&nested, &[]);
+        let _ = set_removed_hosts(&nested, &names(&["a", "b"]));
     }
 }

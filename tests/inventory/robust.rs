@@ -11,20 +11,20 @@ use proptest::prelude::*;
 /// Parses, renders all that was found, and checks that it lies in the file.
 fn survive(text: &str) {
     let lines = text.lines().count().max(1);
-    let findings = match inventory::parse(text, "inventory.yaml", Path::new("/nonexistent")) {
+    let diagnostics = match inventory::parse(text, "inventory.yaml", Path::new("/nonexistent")) {
         Ok((_, warnings)) => warnings,
         Err(InventoryError::Invalid(report)) => {
-            assert!(!report.findings().is_empty());
+            assert!(!report.diagnostics().is_empty());
             let rendered = report.render(false);
             assert!(!rendered.contains('\u{1b}'), "{rendered:?}");
-            report.findings().to_vec()
+            report.diagnostics().to_vec()
         }
         Err(error) => panic!("{error}"),
     };
-    for finding in findings {
-        let (line, _) = finding.position();
+    for diagnostic in diagnostics {
+        let (line, _) = diagnostic.position();
         assert!((1..=lines + 1).contains(&line), "line {line} of {lines}");
-        let _ = finding.render(true);
+        let _ = diagnostic.render(true);
     }
 }
 

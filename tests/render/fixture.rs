@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clusterctl::host::{Address, Content, Facts, FileResource, Resource};
 use clusterctl::inventory::spec::{
-    ApiServer, ControlPlaneComponent, Dns, Mirrors, Taint, TaintEffect,
+    ApiServer, ControlPlaneComponent, DnsSpec, Mirrors, Taint, TaintEffect,
 };
 use clusterctl::inventory::{
     Arg, ArtifactSource, Artifacts, Cluster, CniType, Containerd, EncryptionAlgorithm, Etcd, Host,
@@ -251,7 +251,7 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
             server_cert_sans: Vec::new(),
             peer_cert_sans: Vec::new(),
         }),
-        dns: Dns::default(),
+        dns: DnsSpec::default(),
         pause_image_tag: None,
         proxy_disabled: false,
         kube_proxy_config: Default::default(),

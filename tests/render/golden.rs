@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use clusterctl::host::Resource;
+use clusterctl::host::{Absent, Directory, Resource, SeedLink, Unit};
 use clusterctl::inventory::{CniType, Endpoint, Etcd, ExternalEtcd, Role};
 use clusterctl::kubernetes::{EtcdMember, TokenSecret, to_yaml_documents};
 
@@ -29,18 +29,18 @@ fn host(fixture: &Fixture, name: &str) -> String {
                 }
                 writeln!(all, "=== {} ({notes})\n{}", file.path, text(file)).unwrap();
             }
-            Resource::Directory { path, mode, owner } => {
+            Resource::Directory(Directory { path, mode, owner }) => {
                 writeln!(all, "=== {path}/ ({mode:04o} {owner})").unwrap();
             }
-            Resource::SeedLink { path, target } => {
+            Resource::SeedLink(SeedLink { path, target }) => {
                 writeln!(all, "=== {path} → {target} (seed)").unwrap()
             }
-            Resource::Absent { path, .. } => writeln!(all, "=== {path} (absent)").unwrap(),
-            Resource::Unit {
+            Resource::Absent(Absent { path, .. }) => writeln!(all, "=== {path} (absent)").unwrap(),
+            Resource::Unit(Unit {
                 name,
                 enabled,
                 active,
-            } => {
+            }) => {
                 writeln!(all, "=== {name} (enabled: {enabled}, active: {active})").unwrap();
             }
             other => panic!("rendering makes no {other:?}"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clusterctl::host::Resource;
+use clusterctl::host::{Resource, SeedLink};
 use clusterctl::inventory::{CniType, Endpoint, Etcd, ExternalEtcd, Tree};
 use clusterctl::kubernetes::{Patches, Token, TokenSecret};
 use serde_json::{Value, json};
@@ -433,7 +433,7 @@ fn the_kubelets_first_identity_is_where_it_looks() {
         .unwrap()
         .into_iter()
         .filter_map(|(_, resource)| match resource {
-            Resource::SeedLink { path, target } => Some((path, target)),
+            Resource::SeedLink(SeedLink { path, target }) => Some((path, target)),
             _ => None,
         })
         .collect();

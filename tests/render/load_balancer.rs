@@ -1,7 +1,7 @@
 //! The way to the API servers: haproxy on workers, kube-vip, and who is told
 //! which endpoint.
 
-use clusterctl::host::Resource;
+use clusterctl::host::{Resource, Withdrawn};
 use clusterctl::inventory::{CniType, Endpoint, LoadBalancer, Role};
 use clusterctl::kubernetes::load_balancer::withdrawn;
 
@@ -216,7 +216,7 @@ fn a_balancer_that_is_no_longer_wanted_goes() {
         withdrawn(&fixture.cluster, host)
             .into_iter()
             .map(|resource| match resource {
-                Resource::Withdrawn { path } => path,
+                Resource::Withdrawn(Withdrawn { path }) => path,
                 other => panic!("{other:?}"),
             })
             .collect()

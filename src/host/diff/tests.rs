@@ -1,8 +1,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::host::UnitState;
-use crate::host::observe::PathState;
+use crate::host::change::Detail;
+use crate::host::observed::{PathKind, PathState};
+use crate::host::receipt::ReceiptFile;
+use crate::host::resource::file::WriteFile;
+use crate::host::resource::static_pod::RestartStaticPod;
+use crate::host::resource::sysctl::Set;
+use crate::host::resource::{
+    Content, FileResource, ImageArchive, ImagePull, SwapOff, Sysctl, Unit, Withdrawn,
+};
+use crate::host::systemd::UnitState;
 
 fn observed(answer: &str) -> Observed {
     Observed::parse(format!("@@clusterctl observe 1\n{answer}@@end\n").as_bytes())
@@ -27,11 +35,11 @@ fn with_unit(name: &str, load: &str, active: &str, file: &str) -> Observed {
 }
 
 fn unit(enabled: bool, active: bool) -> Resource {
-    Resource::Unit {
+    Resource::Unit(Unit {
         name: "kubelet".into(),
         enabled,
         active,
-    }
+    })
 }
 
 fn file_of_root(mode: u32) -> PathState {
@@ -93,20 +101,20 @@ fn a_changed_file_restarts_what_runs_once_and_nothing_else() {
 
 #[test]
 fn containerd_comes_before_images_and_the_kubelet_after() {
-    let archive = Resource::ImageArchive {
+    let archive = Resource::ImageArchive(ImageArchive {
         archive: "/x/pause.tar".into(),
         sha256: "00".into(),
         size: 5 << 20,
         references: vec!["registry.k8s.io/pause:3.10".into()],
-    };
-    let containerd = Resource::Unit {
+    });
+    let containerd = Resource::Unit(Unit {
         name: "containerd.service".into(),
         enabled: true,
         active: true,
-    };
-    let pull = Resource::ImagePull {
+    });
+    let pull = Resource::ImagePull(ImagePull {
         reference: "busybox".into(),
-    };
+    });
     let resources = [unit(true, true), pull, archive.clone(), containerd];
     assert_eq!(
         lines(&resources, &Observed::default()),
@@ -124,10 +132,7 @@ fn containerd_comes_before_images_and_the_kubelet_after() {
         "registry.k8s.io/pause:3.10",
         "docker.io/library/busybox:latest",
     ];
-    let mut present = Observed {
-        images: names.map(String::from).into(),
-        ..Observed::default()
-    };
+    let mut present = observed(&format!("@@section images\n{}\n", names.join("\n")));
     assert_eq!(lines(&resources[1..3], &present), [""; 0]);
     let mut receipt = Receipt::new("demo");
     receipt
@@ -139,7 +144,7 @@ fn containerd_comes_before_images_and_the_kubelet_after() {
 
 #[test]
 fn secrets_show_only_hashes_and_text_is_escaped() {
-    let after = sha256(&Content::Bytes(b"new".to_vec().into()));
+    let after = Content::Bytes(b"new".to_vec().into()).sha256();
     let before = "ab".repeat(32);
     let seen = observed(&format!(
         "@@section paths\n8180 0:0 root:root 3 1 2 3 ./k\n8180 0:0 root:root 3 1 2 3 ./t\n\
@@ -190,7 +195,7 @@ fn what_a_kubelet_wrote_is_nothing_to_give_back() {
 
 #[test]
 fn what_makes_a_node_goes_with_it_though_it_was_right_already() {
-    let hash = sha256(&Content::Bytes(b"x".to_vec().into()));
+    let hash = Content::Bytes(b"x".to_vec().into()).sha256();
     let seen = observed(&format!(
         "@@section paths\n\
          8180 0:0 root:root 1 1 2 3 ./etc/kubernetes/pki/ca.key\n\
@@ -228,16 +233,8 @@ fn a_manifest_in_other_words_restarts_nothing() {
     // What else it reads has changed: it is restarted, but not by its manifest.
     let read = FileResource::text("/etc/kubernetes/pki/a", "x").restarts(&["etcd"]);
     let plan = diff(&[ours, Resource::File(read)], &observed, "demo").expect("a plan");
-    let ends = |step: &Step| {
-        matches!(
-            step,
-            Step::StaticPod {
-                manifest: false,
-                ..
-            }
-        )
-    };
-    assert!(plan.steps.iter().any(ends));
+    let mut restarts = plan.work.all::<RestartStaticPod>();
+    assert!(restarts.any(|(_, restart)| !restart.manifest));
 }
 
 #[test]
@@ -256,11 +253,11 @@ fn a_kubelet_configuration_in_other_words_restarts_nothing() {
         let text = format!("kind: KubeletConfiguration\nclusterDomain: {domain}\n");
         let mut file = FileResource::text(path, text);
         file.notify = vec!["kubelet.service".into()];
-        let unit = Resource::Unit {
+        let unit = Resource::Unit(Unit {
             name: "kubelet.service".into(),
             enabled: true,
             active: true,
-        };
+        });
         let lines = lines(&[Resource::File(file), unit], &observed);
         assert!(lines.contains(&format!("update file {path}")), "{lines:?}");
         lines.contains(&"restart unit kubelet.service".to_owned())
@@ -288,26 +285,20 @@ fn a_kubelet_that_fails_over_and_over_does_not_run() {
 
 #[test]
 fn a_sysctl_that_nobody_wants_any_more_is_what_it_was() {
-    let sysctl = |key: &str| Resource::Sysctl {
-        key: key.into(),
-        value: "1".into(),
+    let sysctl = |key: &str| {
+        Resource::Sysctl(Sysctl {
+            key: key.into(),
+            value: "1".into(),
+        })
     };
-    let mut observed = Observed::default();
+    let mut observed = observed("@@section sysctls\n./proc/sys/net/a:0\n./proc/sys/net/b:0\n");
     let wanted = [sysctl("net.a"), sysctl("net.b")];
-    for resource in &wanted {
-        let Resource::Sysctl { key, .. } = resource else {
-            continue;
-        };
-        observed
-            .sysctls
-            .insert(crate::host::observe::sysctl_path(key), "0".into());
-    }
     observed.receipt = Some(diff(&wanted, &observed, "demo").expect("a plan").receipt);
     let less = diff(&wanted[..1], &observed, "demo").expect("a plan");
     let told: Vec<String> = less.changes.iter().map(ToString::to_string).collect();
     assert_eq!(told, ["set sysctl net.a", "set sysctl net.b"]);
-    let back = |step: &Step| matches!(step, Step::Sysctl { path, value } if path.ends_with("net/b") && value == "0");
-    assert!(less.steps.iter().any(back));
+    let mut set = less.work.all::<Set>();
+    assert!(set.any(|(_, set)| set.path.ends_with("net/b") && set.value == "0"));
     assert!(!less.receipt.sysctls.contains_key("net.b"));
     // Where nothing is said of sysctls, none goes.
     let none = diff(&[], &observed, "demo").expect("a plan");
@@ -319,7 +310,7 @@ fn a_file_is_withdrawn_only_if_it_is_ours() {
     let path = "/etc/kubernetes/manifests/haproxy.yaml";
     let mut observed = Observed::default();
     observed.paths.insert(path.into(), file_of_root(0o600));
-    let withdrawn = [Resource::Withdrawn { path: path.into() }];
+    let withdrawn = [Resource::Withdrawn(Withdrawn { path: path.into() })];
     assert_eq!(lines(&withdrawn, &observed), [""; 0]);
     let ours = [Resource::File(FileResource::text(path, "x"))];
     let plan = diff(&ours, &Observed::default(), "demo").expect("a plan");
@@ -332,7 +323,7 @@ fn a_file_is_withdrawn_only_if_it_is_ours() {
 
 #[test]
 fn mode_and_owner_are_put_right_without_sending_the_file() {
-    let hash = sha256(&Content::Bytes(b"x".to_vec().into()));
+    let hash = Content::Bytes(b"x".to_vec().into()).sha256();
     let seen = observed(&format!(
         "@@section paths\n81a4 0:5 root:tty 1 1 2 3 ./k\n@@section hashes\n{hash}  ./k\n"
     ));
@@ -371,7 +362,7 @@ fn mode_and_owner_are_put_right_without_sending_the_file() {
 
 #[test]
 fn a_crash_before_an_original_was_kept_doesnt_lose_it() {
-    let ours = sha256(&Content::Bytes(b"ours".to_vec().into()));
+    let ours = Content::Bytes(b"ours".to_vec().into()).sha256();
     let theirs = "ab".repeat(32);
     let mut seen = observed(&format!(
         "@@section paths\n81a4 0:0 root:root 1 1 2 3 ./k\n@@section hashes\n{theirs}  ./k\n"
@@ -389,7 +380,8 @@ fn a_crash_before_an_original_was_kept_doesnt_lose_it() {
         "demo",
     )
     .expect("a plan");
-    assert!(matches!(plan.steps[0], Step::File { keep: true, .. }));
+    let mut written = plan.work.all::<WriteFile>();
+    assert!(written.any(|(number, written)| number == 0 && written.keep));
 }
 
 #[test]
@@ -407,7 +399,7 @@ proptest! {
     #[test]
     fn no_answer_makes_parser_or_diff_panic(lines in proptest::collection::vec(
         prop_oneof![
-            "(@@section (paths|hashes|stamps|units|sysctls|kernel|commands|images|content \\./a))",
+            "(@@section (paths|hashes|stamps|units|boot|sysctls|swap|filesystems|commands|images|content \\./a))",
             "(8180|41ed|zz) 0:0 root:root [0-9]{1,30} 1 2 3 \\./[a-c]{1,3}",
             "[0-9a-f]{64}  \\./[a-c]",
             "(Id=|\\./proc/swaps:|\\./etc/fstab:|\\./proc/sys/a:)[ -~]{0,40}",
@@ -419,7 +411,7 @@ proptest! {
         let resources = [
             Resource::File(FileResource::text("/a", "x\n")),
             Resource::File(FileResource::text("/a/b", "x\n").secret()),
-            Resource::SwapOff,
+            Resource::SwapOff(SwapOff),
         ];
         prop_assert!(diff(&resources, &seen.unwrap_or_default(), "demo").is_ok());
     }

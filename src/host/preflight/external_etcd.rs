@@ -1,6 +1,8 @@
 //! Whether an etcd that somebody else runs answers, and is new enough.
 
-use super::{Finding, Report, Subject};
+use super::finding::Finding;
+use super::report::Report;
+use super::subject::Subject;
 
 /// kubeadm's name for it.
 const CHECK: &str = "ExternalEtcdVersion";
@@ -31,7 +33,7 @@ pub fn check_external_etcd(
             Ok(_) => {}
         }
     }
-    if report.findings.is_empty() {
+    if report.is_empty() {
         report.pass(CHECK);
     }
     report.finish()

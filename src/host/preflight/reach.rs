@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::node::{ETCD_PORTS, KUBELET_PORT};
-use super::{Finding, Report, Subject};
-use crate::host::HostError;
+use super::finding::Finding;
+use super::ports::{ETCD_PORTS, KUBELET_PORT};
+use super::report::Report;
+use super::subject::Subject;
+use crate::host::error::HostError;
 use crate::host::wire::Sections;
 use crate::inventory::{Cluster, Etcd};
 use ssh::Script;

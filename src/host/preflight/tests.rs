@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::host::facts::{Address, Gathered, Listener, Runtime};
+use crate::host::systemd::UnitState;
 use crate::host::testing::cluster;
-use crate::host::{Address, Listener, Runtime, UnitState};
-use crate::inventory::{Endpoint, LoadBalancer};
+use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 
 /// A host without a fault.
 fn good(name: &str) -> Gathered {
@@ -14,7 +15,7 @@ fn good(name: &str) -> Gathered {
         ),
         present: set("/run/systemd/system"),
         kernel_options: Some(
-            crate::host::gather::KERNEL_OPTIONS
+            crate::host::facts::KERNEL_OPTIONS
                 .iter()
                 .map(|option| (*option).to_owned())
                 .chain(["CGROUP_BPF".into()])
@@ -27,7 +28,7 @@ fn good(name: &str) -> Gathered {
         clock_offset: Some(0),
         ..Gathered::default()
     };
-    for disk in crate::host::gather::DISKS {
+    for disk in crate::host::facts::DISKS {
         gathered.disks.insert(disk.into(), 100 << 30);
     }
     for key in ["net.ipv4.ip_forward", "net.bridge.bridge-nf-call-iptables"] {

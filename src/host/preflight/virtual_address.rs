@@ -3,13 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::{Connection, Finding, Probe, Report, Subject};
+use super::finding::Finding;
+use super::reach::{Connection, Probe};
+use super::report::{HostCheck, Report};
+use super::subject::Subject;
 use crate::inventory::{Cluster, LoadBalancer};
 
-const CHECK: &str = "AddressAvailable";
+const NAME: &str = "AddressAvailable";
+
+pub(super) const CHECK: HostCheck = HostCheck {
+    names: &["NetworkInterface"],
+    run: check_interface,
+};
 
 /// Every control plane needs the interface that the inventory names.
-pub(super) fn interface(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_interface(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let LoadBalancer::KubeVip {
         interface: Some(wanted),
         ..
@@ -71,17 +79,17 @@ pub fn check_virtual_address(
     let taken = format!("{address} (controlPlaneEndpoint), which kube-vip shall hold, is taken");
     match (holder, probes.get(&(address, attempt.port))) {
         (Some((host, interface)), _) => report.error(
-            CHECK,
+            NAME,
             format!("{taken}: {host} has it on {interface}"),
             "take it away there (`ip address delete`), or choose one that nobody has",
         ),
         // A host that kube-vip was killed on has it without showing it among its own.
         (None, Some(Probe::Open | Probe::Refused)) => report.error(
-            CHECK,
+            NAME,
             format!("{taken}: somebody answers there"),
             "choose one that nobody has; `ip neigh` on this host tells who has this one",
         ),
-        (None, _) => report.pass(CHECK),
+        (None, _) => report.pass(NAME),
     }
     report.finish()
 }

@@ -1,9 +1,10 @@
 # Tells what this machine is. Changes nothing.
 #
 # Set before this text: endpoint, cri_socket, paths and directories (relative,
-# one a line), kernel_options (one a line).
+# one a line), kernel_options (one a line), package_managers (commands).
 
 : "${endpoint=}" "${cri_socket=}" "${paths=}" "${directories=}" "${kernel_options=}"
+: "${package_managers=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 nl='
@@ -42,7 +43,7 @@ grep -aHsi '_proxy *=' ./etc/environment
 env | sed -n '/^[A-Za-z]*_[Pp][Rr][Oo][Xx][Yy]=/s/^/env:/p'
 
 echo '@@section commands'
-for name in apt-get dnf yum zypper ip ss iptables nft conntrack losetup mount cp \
+for name in $package_managers ip ss iptables nft conntrack losetup mount cp \
 	swapoff modprobe systemctl containerd ctr crictl kubelet kubeadm kubectl \
 	sha256sum stat base64 xargs timeout getent bash nc curl; do
 	if command -v "$name" >/dev/null 2>&1; then echo "$name"; fi

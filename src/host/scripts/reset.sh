@@ -1,5 +1,5 @@
-# Takes Kubernetes off this machine. What follows this text calls these
-# functions.
+# Takes Kubernetes off this machine. Each kind of resource adds its functions to
+# these; what follows them calls them.
 #
 # Every step is bounded in time, can be made again, and goes on after a failure:
 # a machine in pieces must not keep the rest from being cleaned. What should be
@@ -273,60 +273,7 @@ nft_rules() {
 	}
 }
 
-# Files
-
-# remove PATH...: ours, and where their new content was received.
-remove() {
-	doing 'remove files'
-	for path; do
-		rm -f -- "$path" "${path%/*}/.${path##*/}.clusterctl-new" 2>/dev/null
-		if there "$path"; then stuck "${path#.}"; fi
-	done
-}
-
-# bring_back PATH...: whatever was kept goes back to its place, unless somebody
-# has put there since what is not among ours.
-bring_back() {
-	if [ ! -d "$state/originals" ]; then return; fi
-	doing 'put back what stood here before'
-	ours=$nl$(printf '%s\n' "$@")$nl
-	IFS=$nl
-	set -f
-	# shellcheck disable=SC2044 # a line each, and no newline gets in
-	for copy in $(find "$state/originals" ! -type d ! -name '*.part'); do
-		path=./${copy#"$state/originals/"}
-		case $ours in *"$nl$path$nl"*) ;; *)
-			if there "$path" && ! unchanged "$path" "$copy"; then
-				left "${path#.} (changed since; what stood there before is lost: $(head -c 200 "$copy" | head -n 1))"
-				continue
-			fi
-			;;
-		esac
-		put_back "$path" "$copy"
-	done
-	unset IFS
-	set +f
-}
-
-# unchanged PATH COPY: whether it is as we left it. We remove what we keep and
-# is not among our files, all but fstab, where lines become comments.
-unchanged() {
-	if [ "$1" != ./etc/fstab ]; then return 1; fi
-	[ "$(swapless <"$2")" = "$(cat "$1")" ]
-}
-
-swapless() { sed -E 's/^([^#]+[[:space:]]swap[[:space:]])/#\1/'; }
-
-put_back() {
-	new=${1%/*}/.${1##*/}.clusterctl-new
-	rm -rf -- "$new"
-	if [ ! -d "${1%/*}" ]; then mkdir -p -- "${1%/*}"; fi
-	if [ -d "$1" ] && [ ! -L "$1" ] || ! cp -Pp -- "$2" "$new" || ! mv -f -- "$new" "$1"; then
-		stuck "the original of ${1#.} could not be put back"
-		return
-	fi 2>/dev/null
-	if [ -e ./sys/fs/selinux/enforce ] && has restorecon; then restorecon -F -- "$1" 2>/dev/null; fi
-}
+# Kubernetes' own files
 
 # kubelet_state ours|found: what the kubelet keeps. A directory that was here
 # before us loses only what a kubelet is known to make.
@@ -369,96 +316,6 @@ cni_state() {
 	base=./var/lib/cni
 	rm -rf -- "$base/networks/$1" $base/results/"$1"-* $base/results/cni-loopback-*
 	rmdir $base/networks $base/results $base 2>/dev/null
-}
-
-# attributes_back MODE OWNER PATH: of a directory that was here before us.
-attributes_back() {
-	if [ ! -d "$3" ]; then return; fi
-	{ chown -- "$2" "$3" && chmod -- "$1" "$3"; } 2>/dev/null ||
-		stuck "${3#.} should have mode $1 and belong to $2"
-}
-
-# directories PATH...: ours, the deepest first; one that isn't empty stays.
-directories() {
-	for path; do rmdir -- "$path" 2>/dev/null; done
-}
-
-# The system
-
-# unit_down VERB UNIT: stop, disable or unmask.
-unit_down() {
-	quietly 120 systemctl "$1" "$2"
-	if [ "$1" = stop ] && quietly 20 systemctl is-active -q "$2"; then stuck "$2 still runs"; fi
-}
-
-reload_units() {
-	doing 'put units back'
-	quietly 60 systemctl daemon-reload
-	quietly 20 systemctl reset-failed kubelet.service
-}
-
-# unit_back VERB UNIT: enable, restart, or start without waiting for it, for
-# what it needs may not be back yet.
-unit_back() {
-	case $1 in
-	start) quietly 60 systemctl --no-block start "$2" ;;
-	*) quietly 120 systemctl "$1" "$2" || stuck "$2 doesn't $1" ;;
-	esac
-}
-
-# sysctl_back VALUE PATH
-sysctl_back() {
-	if [ ! -e "$2" ]; then return; fi
-	{ printf '%s\n' "$1" >"$2"; } 2>/dev/null || stuck "the kernel refuses ${2#.} = $1"
-}
-
-# modules NAME...: one in use stays, and does no harm.
-modules() {
-	for module; do quietly 30 modprobe -r "$module"; done
-}
-
-# swap_on DEVICE...: by fstab, which may know its options, or by hand.
-swap_on() {
-	doing 'switch swap on again'
-	quietly 60 swapon -a
-	for device; do
-		if grep -q "^${device}[[:space:]]" ./proc/swaps 2>/dev/null; then continue; fi
-		quietly 60 swapon "$device" || left "swap on $device is off: it can't be switched on again"
-	done
-}
-
-# images SOCKET REFERENCE...: and the names by digest that the CRI gives to
-# them, unless somebody else's name stands for the same image.
-images() {
-	socket=$1
-	shift
-	doing 'remove the images that we brought'
-	list=$(limited 30 ctr -a "$socket" -n k8s.io images ls 2>/dev/null |
-		sed -nE 's/^([^ ]+) +[^ ]+ +(sha256:[0-9a-f]+) .*/\2 \1/p')
-	wanted=" $* "
-	ours=' '
-	foreign=' '
-	while read -r digest name; do
-		case $wanted,$name in
-		*" $name "*) ours="$ours$digest " ;;
-		*,sha256:* | *,*@sha256:*) ;;
-		*) foreign="$foreign$digest " ;;
-		esac
-	done <<EOF
-$list
-EOF
-	set --
-	while read -r digest name; do
-		case $wanted in *" $name "*) set -- "$@" "$name" && continue ;; esac
-		case $name in sha256:* | *@sha256:*) ;; *) continue ;; esac
-		case $foreign in *" $digest "*) continue ;; esac
-		case $ours in *" $digest "*) set -- "$@" "$name" ;; esac
-	done <<EOF
-$list
-EOF
-	if [ $# -gt 0 ]; then
-		quietly 120 ctr -a "$socket" -n k8s.io images rm --sync "$@" || stuck 'images that we brought'
-	fi
 }
 
 # The end

@@ -1,25 +1,52 @@
-//! The file behind the text: read afresh for each edit, written whole or not at
-//! all.
+//! The file behind the text: read again for each edit, written whole or not at all.
 
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::super::cluster::Cluster;
-use super::super::read::{directory_of, parse};
-use super::EditError;
-use crate::Error;
+use super::document::EditError;
+use crate::inventory::cluster::Cluster;
+use crate::inventory::error::InventoryError;
+use crate::inventory::load::{directory_of, parse};
 
 /// A byte order mark is an editor's habit, and stays.
 const BOM: &str = "\u{feff}";
 
 /// An edit that has been made.
 #[derive(Debug)]
-pub struct Edited {
+pub struct EditedFile {
     changed: bool,
     /// What the file means now.
     pub cluster: Cluster,
+}
+
+/// Why an inventory could not be edited.
+#[derive(Debug, thiserror::Error)]
+pub enum FileEditError {
+    /// The file can't be read or written.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        /// What was tried: `read` or `write`.
+        what: &'static str,
+        /// The inventory.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The edit can't be made safely.
+    #[error("{}: {why}", path.display())]
+    Refused {
+        /// The inventory.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+        /// What to write by hand.
+        by_hand: String,
+    },
+    /// The edited text would not be a valid inventory.
+    #[error(transparent)]
+    Invalid(#[from] InventoryError),
 }
 
 /// Edits an inventory: what `change` makes of its text has to be an inventory
@@ -28,44 +55,44 @@ pub struct Edited {
 /// # Errors
 /// A file that can't be read or written; an edit that can't be made, with what
 /// to write by hand; an inventory that would have faults.
-pub fn edit(
+pub fn edit_file(
     path: &Path,
     change: impl FnOnce(&str) -> Result<String, EditError>,
-) -> Result<Edited, Error> {
-    let before = fs::read_to_string(path).map_err(failed("read", path))?;
-    let (after, cluster) = changed(path, &before, change)?;
+) -> Result<EditedFile, FileEditError> {
+    let before = fs::read_to_string(path).map_err(file_error("read", path))?;
+    let (after, cluster) = apply_change(path, &before, change)?;
     if after != before {
-        write(path, &after).map_err(failed("write", path))?;
+        write_whole(path, &after).map_err(file_error("write", path))?;
     }
-    Ok(Edited {
+    Ok(EditedFile {
         changed: after != before,
         cluster,
     })
 }
 
-/// What [`edit`] would make of an inventory; writes nothing.
+/// What [`edit_file`] would make of an inventory; writes nothing.
 ///
 /// # Errors
-/// As [`edit`].
-pub fn preview(
+/// As [`edit_file`].
+pub fn preview_edit(
     path: &Path,
     change: impl FnOnce(&str) -> Result<String, EditError>,
-) -> Result<Cluster, Error> {
-    let before = fs::read_to_string(path).map_err(failed("read", path))?;
-    Ok(changed(path, &before, change)?.1)
+) -> Result<Cluster, FileEditError> {
+    let before = fs::read_to_string(path).map_err(file_error("read", path))?;
+    Ok(apply_change(path, &before, change)?.1)
 }
 
 /// The new text and what it means.
-fn changed(
+fn apply_change(
     path: &Path,
     before: &str,
     change: impl FnOnce(&str) -> Result<String, EditError>,
-) -> Result<(String, Cluster), Error> {
+) -> Result<(String, Cluster), FileEditError> {
     let (mark, text) = match before.strip_prefix(BOM) {
         Some(text) => (BOM, text),
         None => ("", before),
     };
-    let refused = |EditError { why, by_hand }| Error::Edit {
+    let refused = |EditError { why, by_hand }| FileEditError::Refused {
         path: path.to_owned(),
         why,
         by_hand,
@@ -76,21 +103,21 @@ fn changed(
     Ok((format!("{mark}{after}"), cluster))
 }
 
-impl Edited {
+impl EditedFile {
     /// Whether the file was written.
     pub fn changed(&self) -> bool {
         self.changed
     }
 }
 
-fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileEditError {
     let path = path.to_owned();
-    move |source| Error::File { what, path, source }
+    move |source| FileEditError::File { what, path, source }
 }
 
 /// Writes a file anew: beside it, synced, then renamed over it, with the mode
 /// and, where we may, the owner that it has. A symlink stays one.
-fn write(path: &Path, text: &str) -> io::Result<()> {
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let metadata = fs::metadata(&path)?;
     let directory = path.parent().unwrap_or(Path::new("/"));

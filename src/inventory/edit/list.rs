@@ -1,13 +1,17 @@
-//! Lists: an item more, or other items.
+//! Lists: adds an item, or replaces the items.
 
-use super::super::tree::{Node, Value};
-use super::text::{
-    Style, end_of, flow_list, in_flow, indentation, is_quoted, line_end, newline, rest_is_idle,
-};
-use super::{Document, HostEntry, Patch};
+use super::document::{Document, TextPatch};
+use super::host_entry::HostEntry;
+use super::style::{Style, flow_list};
+use super::text::{end_of, in_flow, indentation, is_quoted, line_end, newline, rest_is_idle};
+use crate::inventory::yaml::{Node, Value};
 
 /// Appends a host to the list of hosts.
-pub(super) fn append(document: &Document<'_>, list: &Node, host: &HostEntry) -> Option<Vec<Patch>> {
+pub(super) fn append_host(
+    document: &Document<'_>,
+    list: &Node,
+    host: &HostEntry,
+) -> Option<Vec<TextPatch>> {
     let text = document.text;
     let Value::Sequence(items) = &list.value else {
         return None;
@@ -21,9 +25,9 @@ pub(super) fn append(document: &Document<'_>, list: &Node, host: &HostEntry) -> 
     };
     let end = end_of(text, last);
     if in_flow(text, list) {
-        return in_brackets(text, last, end, host.flow(style));
+        return append_in_brackets(text, last, end, host.flow(style));
     }
-    let dash = Dash::of(text, last)?;
+    let dash = Dash::before(text, last)?;
     let break_ = newline(text, end);
     let item = match in_flow(text, last) {
         true => host.flow(style),
@@ -33,11 +37,11 @@ pub(super) fn append(document: &Document<'_>, list: &Node, host: &HostEntry) -> 
         }
     };
     let line = format!("{}-{}{item}", dash.indent, dash.gap);
-    Some(vec![below(text, end, &line)?])
+    Some(vec![insert_below(text, end, &line)?])
 }
 
 /// A line of its own below the one that `end` stands on.
-fn below(text: &str, end: usize, line: &str) -> Option<Patch> {
+fn insert_below(text: &str, end: usize, line: &str) -> Option<TextPatch> {
     rest_is_idle(text, end).then_some(())?;
     let (at, newline) = (line_end(text, end), newline(text, end));
     let with = match text[..at].ends_with('\n') {
@@ -49,7 +53,7 @@ fn below(text: &str, end: usize, line: &str) -> Option<Patch> {
 }
 
 /// An item more in `[…]`, on a line of its own if the last one has that.
-fn in_brackets(text: &str, last: &Node, end: usize, item: String) -> Option<Vec<Patch>> {
+fn append_in_brackets(text: &str, last: &Node, end: usize, item: String) -> Option<Vec<TextPatch>> {
     let rest = &text[end..];
     let comma = rest.trim_start_matches([' ', '\t']).starts_with(',');
     let after = match comma {
@@ -69,16 +73,20 @@ fn in_brackets(text: &str, last: &Node, end: usize, item: String) -> Option<Vec<
         patches.push((end..end, ",".to_owned()));
     }
     let comma = if comma { "," } else { "" };
-    patches.push(below(text, after, &format!("{indent}{item}{comma}"))?);
+    patches.push(insert_below(
+        text,
+        after,
+        &format!("{indent}{item}{comma}"),
+    )?);
     Some(patches)
 }
 
 /// Makes a list of names another one: lines that stay, stay.
-pub(super) fn replace(
+pub(super) fn replace_names(
     document: &Document<'_>,
     list: &Node,
     names: &[String],
-) -> Option<Vec<Patch>> {
+) -> Option<Vec<TextPatch>> {
     let text = document.text;
     let Value::Sequence(items) = &list.value else {
         return None;
@@ -97,21 +105,21 @@ pub(super) fn replace(
         return Some(vec![(list.span.clone(), flow_list(names, style))]);
     }
     let stays = |item: &&Node| {
-        item.text()
+        item.as_text()
             .is_some_and(|name| names.iter().any(|n| n == name))
     };
     let mut patches = Vec::new();
     for item in items.iter().filter(|item| !stays(item)) {
-        let dash = Dash::of(text, item)?;
+        let dash = Dash::before(text, item)?;
         rest_is_idle(text, item.span.end).then_some(())?;
         patches.push((
             dash.at - dash.indent.len()..line_end(text, item.span.end),
             String::new(),
         ));
     }
-    let there: Vec<&str> = items.iter().filter_map(Node::text).collect();
+    let there: Vec<&str> = items.iter().filter_map(Node::as_text).collect();
     let last = items.last()?;
-    let dash = Dash::of(text, last)?;
+    let dash = Dash::before(text, last)?;
     let lines: Vec<String> = names
         .iter()
         .filter(|name| !there.contains(&name.as_str()))
@@ -119,7 +127,7 @@ pub(super) fn replace(
         .collect();
     if !lines.is_empty() {
         let lines = lines.join(newline(text, last.span.end));
-        patches.push(below(text, last.span.end, &lines)?);
+        patches.push(insert_below(text, last.span.end, &lines)?);
     }
     Some(patches)
 }
@@ -134,7 +142,7 @@ struct Dash<'a> {
 }
 
 impl<'a> Dash<'a> {
-    fn of(text: &'a str, item: &Node) -> Option<Self> {
+    fn before(text: &'a str, item: &Node) -> Option<Self> {
         let before = text[..item.span.start].trim_end();
         let at = before.len().checked_sub(1)?;
         before.ends_with('-').then_some(())?;

@@ -1,16 +1,16 @@
 //! Where the cluster's data lives.
 
-use super::super::cluster::{Etcd, ExternalEtcd, LocalEtcd};
-use super::super::context::{Context, Fault};
-use super::super::spec;
-use super::super::syntax;
-use super::super::tree::Path;
-use super::{component, options};
+use super::fault::Fault;
+use super::resolver::Resolver;
+use super::{components, syntax, values};
+use crate::inventory::cluster::{Etcd, ExternalEtcd, LocalEtcd};
+use crate::inventory::spec::{EtcdSpec, ExternalEtcdSpec, LocalEtcdSpec};
+use crate::inventory::yaml::FieldPath;
 
 /// Resolves `local`, which is the default, or `external`.
-pub(super) fn etcd(given: spec::Etcd, at: &Path, context: &mut Context<'_>) -> Etcd {
+pub(super) fn resolve_etcd(given: EtcdSpec, at: &FieldPath, resolver: &mut Resolver<'_>) -> Etcd {
     if given.local.is_some() && given.external.is_some() {
-        context.report(
+        resolver.report(
             Fault::error(&at.key("external"), "etcd is either local or external")
                 .at_key()
                 .also(&at.key("local"), "not both")
@@ -18,38 +18,38 @@ pub(super) fn etcd(given: spec::Etcd, at: &Path, context: &mut Context<'_>) -> E
         );
     }
     let local = given.local.unwrap_or_default();
-    let local = self::local(local, &at.key("local"), context);
+    let local = resolve_local(local, &at.key("local"), resolver);
     match given.external {
-        Some(external) => Etcd::External(self::external(external, &at.key("external"), context)),
+        Some(external) => Etcd::External(resolve_external(external, &at.key("external"), resolver)),
         None => Etcd::Local(local),
     }
 }
 
 /// The directory of a local etcd's data.
-pub(super) fn data_dir(etcd: &Etcd) -> Option<&str> {
+pub(super) fn local_data_dir(etcd: &Etcd) -> Option<&str> {
     match etcd {
         Etcd::Local(local) => Some(&local.data_dir),
         Etcd::External(_) => None,
     }
 }
 
-fn local(given: spec::LocalEtcd, at: &Path, context: &mut Context<'_>) -> LocalEtcd {
-    let data_dir = options::host_dir(
+fn resolve_local(given: LocalEtcdSpec, at: &FieldPath, resolver: &mut Resolver<'_>) -> LocalEtcd {
+    let data_dir = values::resolve_host_dir(
         given.data_dir.as_deref(),
         "/var/lib/etcd",
         &at.key("dataDir"),
-        context,
+        resolver,
     );
-    options::image(
+    values::check_image(
         given.image_repository.as_deref(),
         given.image_tag.as_deref(),
         at,
-        context,
+        resolver,
     );
-    component::extra_args(&given.extra_args, &at.key("extraArgs"), context);
-    component::extra_envs(&given.extra_envs, &at.key("extraEnvs"), context);
-    component::sans(&given.server_cert_sans, &at.key("serverCertSANs"), context);
-    component::sans(&given.peer_cert_sans, &at.key("peerCertSANs"), context);
+    components::check_extra_args(&given.extra_args, &at.key("extraArgs"), resolver);
+    components::check_extra_envs(&given.extra_envs, &at.key("extraEnvs"), resolver);
+    components::check_sans(&given.server_cert_sans, &at.key("serverCertSANs"), resolver);
+    components::check_sans(&given.peer_cert_sans, &at.key("peerCertSANs"), resolver);
     LocalEtcd {
         data_dir,
         image_repository: given.image_repository,
@@ -61,11 +61,15 @@ fn local(given: spec::LocalEtcd, at: &Path, context: &mut Context<'_>) -> LocalE
     }
 }
 
-fn external(given: spec::ExternalEtcd, at: &Path, context: &mut Context<'_>) -> ExternalEtcd {
+fn resolve_external(
+    given: ExternalEtcdSpec,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) -> ExternalEtcd {
     let endpoints_at = at.key("endpoints");
     if given.endpoints.is_empty() {
         let fault = Fault::error(&endpoints_at, "external etcd without an endpoint");
-        context.report(
+        resolver.report(
             fault
                 .about_whole()
                 .help("write `- https://etcd1.example.com:2379`"),
@@ -74,23 +78,23 @@ fn external(given: spec::ExternalEtcd, at: &Path, context: &mut Context<'_>) -> 
     // The API server would talk to etcd in the clear: refused, for what it
     // says there includes every Secret.
     for (index, endpoint) in given.endpoints.iter().enumerate() {
-        context.valid(
+        resolver.check(
             &endpoints_at.index(index),
-            syntax::url(endpoint, &["https"]),
+            syntax::check_url(endpoint, &["https"]),
         );
     }
     for (index, endpoint) in given.http_endpoints.iter().enumerate() {
         let at = at.key("httpEndpoints").index(index);
-        context.valid(&at, syntax::url(endpoint, &["https", "http"]));
+        resolver.check(&at, syntax::check_url(endpoint, &["https", "http"]));
     }
     let pair = [("certFile", &given.cert_file), ("keyFile", &given.key_file)];
     if let [(given, Some(_)), (missing, None)] | [(missing, None), (given, Some(_))] = pair {
         let message = format!("`{given}` needs `{missing}` beside it");
-        context.report(Fault::error(&at.key(given), message).at_key());
+        resolver.report(Fault::error(&at.key(given), message).at_key());
     }
     let mut file = |file: &Option<String>, field| {
         let file = file.as_ref()?;
-        Some(context.file(&at.key(field), file))
+        Some(resolver.require_file(&at.key(field), file))
     };
     ExternalEtcd {
         ca_file: file(&given.ca_file, "caFile"),

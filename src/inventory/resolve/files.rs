@@ -1,24 +1,24 @@
-//! The operator's own files.
+//! Files of the operator's own.
 
 use std::collections::HashMap;
 
-use super::super::cluster::UserFile;
-use super::super::context::{Context, Fault};
-use super::super::spec::FileSpec;
-use super::super::syntax;
-use super::super::tree::Path;
-use super::super::yaml::shorten;
+use super::fault::Fault;
+use super::resolver::Resolver;
+use super::syntax;
+use crate::inventory::cluster::UserFile;
+use crate::inventory::spec::FileSpec;
+use crate::inventory::yaml::{FieldPath, shorten};
 
 /// What is ours on a host, so that no file of the operator's may stand there.
-pub(super) struct Owned<'a> {
+pub(super) struct ManagedPaths<'a> {
     pub(super) certificates_dir: &'a str,
     pub(super) etcd_data_dir: Option<&'a str>,
     pub(super) containerd: bool,
 }
 
-impl Owned<'_> {
+impl ManagedPaths<'_> {
     /// Why a destination is taken, if it is.
-    fn owner(&self, destination: &str) -> Option<String> {
+    fn conflict_help(&self, destination: &str) -> Option<String> {
         let within = |directory: &str| {
             destination
                 .strip_prefix(directory)
@@ -62,30 +62,30 @@ impl Owned<'_> {
 }
 
 /// Resolves the files of one level (the cluster, a group or a host).
-pub(super) fn files(
+pub(super) fn resolve_files(
     specs: &[FileSpec],
-    owned: &Owned<'_>,
-    at: &Path,
-    context: &mut Context<'_>,
+    managed: &ManagedPaths<'_>,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
 ) -> Vec<UserFile> {
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut files = Vec::new();
     for (index, spec) in specs.iter().enumerate() {
         let here = at.index(index);
-        let source = context.file(&here.key("source"), &spec.source);
-        destination(spec, owned, &here, context);
+        let source = resolver.require_file(&here.key("source"), &spec.source);
+        check_destination(spec, managed, &here, resolver);
         let destination_at = here.key("destination");
         if let Some(first) = seen.insert(&spec.destination, index) {
-            context.report(
+            resolver.report(
                 Fault::error(&destination_at, "two files have one destination")
                     .label("again here")
                     .also(&at.index(first).key("destination"), "first here"),
             );
         }
         let owner = spec.owner.as_deref().unwrap_or("root:root");
-        let owner = context.valid(&here.key("owner"), syntax::owner(owner));
+        let owner = resolver.check(&here.key("owner"), syntax::parse_owner(owner));
         let mode = spec.mode.as_deref().unwrap_or("0644");
-        let mode = context.valid(&here.key("mode"), syntax::mode(mode));
+        let mode = resolver.check(&here.key("mode"), syntax::parse_mode(mode));
         files.push(UserFile {
             source,
             destination: spec.destination.clone(),
@@ -98,24 +98,29 @@ pub(super) fn files(
     files
 }
 
-fn destination(spec: &FileSpec, owned: &Owned<'_>, at: &Path, context: &mut Context<'_>) {
+fn check_destination(
+    spec: &FileSpec,
+    managed: &ManagedPaths<'_>,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) {
     let at = at.key("destination");
-    let valid = syntax::absolute_path(&spec.destination);
-    if context.valid(&at, valid).is_none() {
+    let valid = syntax::check_absolute_path(&spec.destination);
+    if resolver.check(&at, valid).is_none() {
         return;
     }
     if spec.destination.ends_with('/') {
         let message = format!("`{at}` is a directory");
         let name = spec.source.rsplit('/').next().unwrap_or_default();
         let path = shorten(&format!("{}{name}", spec.destination));
-        context.report(Fault::error(&at, message).help(format!("write the file: `{path}`")));
-    } else if let Some(help) = owned.owner(&spec.destination) {
+        resolver.report(Fault::error(&at, message).help(format!("write the file: `{path}`")));
+    } else if let Some(help) = managed.conflict_help(&spec.destination) {
         let message = format!(
             "`{}` is managed by clusterctl-rs",
             shorten(&spec.destination)
         );
         let fault = Fault::error(&at, message);
-        context.report(match help.is_empty() {
+        resolver.report(match help.is_empty() {
             true => fault,
             false => fault.help(help),
         });

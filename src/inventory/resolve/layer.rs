@@ -1,33 +1,34 @@
-//! Settings that the cluster, a group and a host may each give. A host's are
-//! the cluster's, overlaid by those of its groups in turn and its own.
+//! Settings that the cluster, a group and a host may each give. A host has the
+//! cluster's, overlaid by those of its groups in turn, overlaid by its own.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::super::cluster::{ImagePullPolicy, Taint, UserFile};
-use super::super::context::{Context, Fault};
-use super::super::spec::{ClusterSpec, FileSpec, Group, HostSpec, NodeRegistration};
-use super::super::spec::{Preflight, Scalar, Ssh, Tree};
-use super::super::syntax;
-use super::super::tree::Path;
-use super::super::yaml::shorten;
-use super::files::{self, Owned};
+use super::fault::Fault;
+use super::files::{self, ManagedPaths};
+use super::resolver::Resolver;
 use super::ssh::SshLayer;
-use super::{component, options};
+use super::{components, syntax, values};
+use crate::inventory::cluster::UserFile;
+use crate::inventory::spec::{
+    Arg, ClusterSpec, FileSpec, Group, HostSpec, ImagePullPolicy, NodeRegistration, PreflightSpec,
+    Scalar, SshSpec, Taint, Tree,
+};
+use crate::inventory::yaml::{FieldPath, shorten};
 
 /// containerd's socket, where every package puts it.
 const CRI_SOCKET: &str = "unix:///var/run/containerd/containerd.sock";
 
 /// What one level says.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Layer {
+pub(super) struct SettingsLayer {
     pub(super) labels: BTreeMap<String, String>,
     pub(super) ssh: SshLayer,
     pub(super) taints: Option<Vec<Taint>>,
     cri_socket: Option<String>,
     image_pull_policy: Option<ImagePullPolicy>,
-    kubelet_extra_args: Option<Vec<super::super::cluster::Arg>>,
+    kubelet_extra_args: Option<Vec<Arg>>,
     pub(super) kubelet_config: Tree,
     pub(super) preflight_ignore: Vec<String>,
     pub(super) sysctls: BTreeMap<String, String>,
@@ -35,25 +36,25 @@ pub(super) struct Layer {
 }
 
 /// The fields that the cluster, groups and hosts have in common.
-struct Common<'a> {
+struct CommonFields<'a> {
     labels: Option<&'a BTreeMap<String, String>>,
-    ssh: &'a Ssh,
+    ssh: &'a SshSpec,
     registration: &'a NodeRegistration,
     kubelet: &'a Tree,
-    preflight: &'a Preflight,
+    preflight: &'a PreflightSpec,
     sysctls: &'a BTreeMap<String, Scalar>,
     files: &'a [FileSpec],
 }
 
-impl Layer {
+impl SettingsLayer {
     /// The cluster's settings.
-    pub(super) fn of_cluster(
+    pub(super) fn from_cluster(
         spec: &ClusterSpec,
-        owned: &Owned<'_>,
-        at: &Path,
-        context: &mut Context<'_>,
+        managed: &ManagedPaths<'_>,
+        at: &FieldPath,
+        resolver: &mut Resolver<'_>,
     ) -> Self {
-        let common = Common {
+        let common = CommonFields {
             labels: None,
             ssh: &spec.ssh,
             registration: &spec.node_registration,
@@ -62,18 +63,18 @@ impl Layer {
             sysctls: &spec.sysctls,
             files: &spec.files,
         };
-        refuse_node_name(&spec.node_registration, at, context);
-        Layer::new(&common, owned, at, context)
+        refuse_node_name(&spec.node_registration, at, resolver);
+        SettingsLayer::new(&common, managed, at, resolver)
     }
 
     /// A group's settings.
-    pub(super) fn of_group(
+    pub(super) fn from_group(
         group: &Group,
-        owned: &Owned<'_>,
-        at: &Path,
-        context: &mut Context<'_>,
+        managed: &ManagedPaths<'_>,
+        at: &FieldPath,
+        resolver: &mut Resolver<'_>,
     ) -> Self {
-        let common = Common {
+        let common = CommonFields {
             labels: Some(&group.labels),
             ssh: &group.ssh,
             registration: &group.node_registration,
@@ -82,18 +83,18 @@ impl Layer {
             sysctls: &group.sysctls,
             files: &group.files,
         };
-        refuse_node_name(&group.node_registration, at, context);
-        Layer::new(&common, owned, at, context)
+        refuse_node_name(&group.node_registration, at, resolver);
+        SettingsLayer::new(&common, managed, at, resolver)
     }
 
     /// A host's own settings.
-    pub(super) fn of_host(
+    pub(super) fn from_host(
         host: &HostSpec,
-        owned: &Owned<'_>,
-        at: &Path,
-        context: &mut Context<'_>,
+        managed: &ManagedPaths<'_>,
+        at: &FieldPath,
+        resolver: &mut Resolver<'_>,
     ) -> Self {
-        let common = Common {
+        let common = CommonFields {
             labels: Some(&host.labels),
             ssh: &host.ssh,
             registration: &host.node_registration,
@@ -102,12 +103,12 @@ impl Layer {
             sysctls: &host.sysctls,
             files: &host.files,
         };
-        let mut layer = Layer::new(&common, owned, at, context);
+        let mut layer = SettingsLayer::new(&common, managed, at, resolver);
         let taints_at = at.key("taints");
-        check_taints(host.taints.as_deref(), &taints_at, context);
+        check_taints(host.taints.as_deref(), &taints_at, resolver);
         if host.taints.is_some() && layer.taints.is_some() {
             let other = at.key("nodeRegistration").key("taints");
-            context.report(
+            resolver.report(
                 Fault::error(&taints_at, "taints are given twice")
                     .at_key()
                     .also(&other, "`taints` is short for this")
@@ -118,60 +119,65 @@ impl Layer {
         layer
     }
 
-    fn new(common: &Common<'_>, owned: &Owned<'_>, at: &Path, context: &mut Context<'_>) -> Self {
+    fn new(
+        common: &CommonFields<'_>,
+        managed: &ManagedPaths<'_>,
+        at: &FieldPath,
+        resolver: &mut Resolver<'_>,
+    ) -> Self {
         let registration = common.registration;
         let registration_at = at.key("nodeRegistration");
         if let Some(socket) = &registration.cri_socket {
-            context.valid(&registration_at.key("criSocket"), cri_socket(socket));
+            resolver.check(&registration_at.key("criSocket"), check_cri_socket(socket));
         }
         let taints_at = registration_at.key("taints");
-        check_taints(registration.taints.as_deref(), &taints_at, context);
+        check_taints(registration.taints.as_deref(), &taints_at, resolver);
         if let Some(args) = &registration.kubelet_extra_args {
             let at = registration_at.key("kubeletExtraArgs");
-            component::extra_args(args, &at, context);
+            components::check_extra_args(args, &at, resolver);
         }
-        options::kind_of_tree(
+        values::check_tree_kind(
             common.kubelet,
             ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration"),
             &at.key("kubelet").key("config"),
-            context,
+            resolver,
         );
         let ignore_at = registration_at.key("ignorePreflightErrors");
-        let mut preflight_ignore = checks(
+        let mut preflight_ignore = resolve_check_names(
             &common.preflight.ignore,
             &at.key("preflight").key("ignore"),
-            context,
+            resolver,
         );
         let more = registration.ignore_preflight_errors.iter().flatten();
         let more: Vec<String> = more.cloned().collect();
-        preflight_ignore.extend(checks(&more, &ignore_at, context));
+        preflight_ignore.extend(resolve_check_names(&more, &ignore_at, resolver));
         if let Some(labels) = common.labels {
-            check_labels(labels, &at.key("labels"), context);
+            check_labels(labels, &at.key("labels"), resolver);
         }
-        Layer {
+        SettingsLayer {
             labels: common.labels.cloned().unwrap_or_default(),
-            ssh: SshLayer::new(common.ssh, &at.key("ssh"), context),
+            ssh: SshLayer::new(common.ssh, &at.key("ssh"), resolver),
             taints: registration.taints.clone(),
             cri_socket: registration.cri_socket.clone(),
             image_pull_policy: registration.image_pull_policy,
             kubelet_extra_args: registration.kubelet_extra_args.clone(),
             kubelet_config: common.kubelet.clone(),
             preflight_ignore,
-            sysctls: sysctls(common.sysctls, &at.key("sysctls"), context),
-            files: files::files(common.files, owned, &at.key("files"), context),
+            sysctls: resolve_sysctls(common.sysctls, &at.key("sysctls"), resolver),
+            files: files::resolve_files(common.files, managed, &at.key("files"), resolver),
         }
     }
 
     /// This level laid over a more general one.
-    pub(super) fn over(self, base: &Layer) -> Layer {
+    pub(super) fn overlay_on(self, base: &SettingsLayer) -> SettingsLayer {
         let mut merged = base.clone();
         merged.labels.extend(self.labels);
-        merged.ssh = self.ssh.over(&base.ssh);
+        merged.ssh = self.ssh.overlay_on(&base.ssh);
         merged.taints = self.taints.or(merged.taints);
         merged.cri_socket = self.cri_socket.or(merged.cri_socket);
         merged.image_pull_policy = self.image_pull_policy.or(merged.image_pull_policy);
         merged.kubelet_extra_args = self.kubelet_extra_args.or(merged.kubelet_extra_args);
-        merge(&mut merged.kubelet_config, self.kubelet_config);
+        merge_trees(&mut merged.kubelet_config, self.kubelet_config);
         merged.preflight_ignore.extend(self.preflight_ignore);
         merged.preflight_ignore.sort();
         merged.preflight_ignore.dedup();
@@ -197,16 +203,16 @@ impl Layer {
     }
 
     /// More kubelet arguments.
-    pub(super) fn kubelet_extra_args(&self) -> Vec<super::super::cluster::Arg> {
+    pub(super) fn kubelet_extra_args(&self) -> Vec<Arg> {
         self.kubelet_extra_args.clone().unwrap_or_default()
     }
 }
 
 /// Lays one free-form tree over another: mappings merge, all else is replaced.
-pub(super) fn merge(base: &mut Tree, over: Tree) {
+pub(super) fn merge_trees(base: &mut Tree, over: Tree) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
-            (Some(Value::Object(base)), Value::Object(over)) => merge(base, over),
+            (Some(Value::Object(base)), Value::Object(over)) => merge_trees(base, over),
             (_, value) => {
                 base.insert(key, value);
             }
@@ -214,19 +220,19 @@ pub(super) fn merge(base: &mut Tree, over: Tree) {
     }
 }
 
-fn refuse_node_name(given: &NodeRegistration, at: &Path, context: &mut Context<'_>) {
+fn refuse_node_name(given: &NodeRegistration, at: &FieldPath, resolver: &mut Resolver<'_>) {
     if given.name.is_some() {
         let at = at.key("nodeRegistration").key("name");
         let message = "a node's name belongs to its host: no two may share it";
-        context.report(
+        resolver.report(
             Fault::error(&at, message).help("move it to `nodeRegistration.name` of that host"),
         );
     }
 }
 
-fn cri_socket(socket: &str) -> Result<(), String> {
+fn check_cri_socket(socket: &str) -> Result<(), String> {
     match socket.strip_prefix("unix://") {
-        Some(path) => syntax::absolute_path(path),
+        Some(path) => syntax::check_absolute_path(path),
         None if socket.starts_with('/') => {
             Err(format!("lacks its scheme: write `unix://{socket}`"))
         }
@@ -234,17 +240,17 @@ fn cri_socket(socket: &str) -> Result<(), String> {
     }
 }
 
-fn check_taints(taints: Option<&[Taint]>, at: &Path, context: &mut Context<'_>) {
+fn check_taints(taints: Option<&[Taint]>, at: &FieldPath, resolver: &mut Resolver<'_>) {
     let mut seen: HashMap<(&str, String), usize> = HashMap::new();
     for (index, taint) in taints.into_iter().flatten().enumerate() {
         let here = at.index(index);
-        context.valid(&here.key("key"), syntax::qualified_name(&taint.key));
+        resolver.check(&here.key("key"), syntax::check_qualified_name(&taint.key));
         if let Some(value) = &taint.value {
-            context.valid(&here.key("value"), syntax::label_value(value));
+            resolver.check(&here.key("value"), syntax::check_label_value(value));
         }
         let identity = (taint.key.as_str(), format!("{:?}", taint.effect));
         if let Some(first) = seen.insert(identity, index) {
-            context.report(
+            resolver.report(
                 Fault::error(&here.key("key"), "two taints have one key and one effect")
                     .label("again here")
                     .also(&at.index(first).key("key"), "first here"),
@@ -253,24 +259,28 @@ fn check_taints(taints: Option<&[Taint]>, at: &Path, context: &mut Context<'_>) 
     }
 }
 
-fn check_labels(labels: &BTreeMap<String, String>, at: &Path, context: &mut Context<'_>) {
+fn check_labels(labels: &BTreeMap<String, String>, at: &FieldPath, resolver: &mut Resolver<'_>) {
     for (key, value) in labels {
         let at = at.key(key);
-        context.valid_key(&at, key, syntax::qualified_name(key));
-        if let Err(wrong) = syntax::label_value(value) {
-            let message = format!("the value of label `{}` {wrong}", shorten(key));
-            context.report(Fault::error(&at, message));
+        resolver.check_key(&at, key, syntax::check_qualified_name(key));
+        if let Err(problem) = syntax::check_label_value(value) {
+            let message = format!("the value of label `{}` {problem}", shorten(key));
+            resolver.report(Fault::error(&at, message));
         }
     }
 }
 
-fn checks(names: &[String], at: &Path, context: &mut Context<'_>) -> Vec<String> {
+fn resolve_check_names(
+    names: &[String],
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) -> Vec<String> {
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == ',') {
             let at = at.index(index);
             let message = format!("`{at}` is not a check's name, such as `Swap`");
             let fault = Fault::error(&at, message);
-            context.report(match name.contains(',') {
+            resolver.report(match name.contains(',') {
                 true => fault.help("write each name as an item of its own"),
                 false => fault,
             });
@@ -279,14 +289,14 @@ fn checks(names: &[String], at: &Path, context: &mut Context<'_>) -> Vec<String>
     names.iter().map(|name| name.to_lowercase()).collect()
 }
 
-fn sysctls(
+fn resolve_sysctls(
     given: &BTreeMap<String, Scalar>,
-    at: &Path,
-    context: &mut Context<'_>,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
 ) -> BTreeMap<String, String> {
     let settings = given.iter().map(|(key, value)| {
         let at = at.key(key);
-        context.valid_key(&at, key, syntax::sysctl(key));
+        resolver.check_key(&at, key, syntax::check_sysctl_name(key));
         let value = match value {
             // What `true` means to the kernel.
             Scalar::Bool(on) => u8::from(*on).to_string(),
@@ -297,7 +307,7 @@ fn sysctls(
                 "the value of sysctl `{}` is empty or has line breaks",
                 shorten(key)
             );
-            context.report(Fault::error(&at, message));
+            resolver.report(Fault::error(&at, message));
         }
         (key.clone(), value)
     });
@@ -315,7 +325,7 @@ mod tests {
     fn trees_merge_deeply() {
         let tree = |value: Value| value.as_object().unwrap().clone();
         let mut base = tree(json!({"a": {"b": 1, "c": [1, 2]}, "d": 1}));
-        merge(
+        merge_trees(
             &mut base,
             tree(json!({"a": {"c": [3]}, "d": {"e": 2}, "f": null})),
         );

@@ -1,23 +1,23 @@
-//! The way to the API servers.
+//! How nodes reach the API servers.
 
-use super::super::cluster::Endpoint;
-use super::super::context::{Context, Fault};
-use super::super::load_balancer::{LoadBalancer, LoadBalancerSpec, LoadBalancerType};
-use super::super::spec::ClusterSpec;
-use super::super::syntax;
-use super::super::tree::Path;
-use super::host::Expanded;
+use super::expanded_host::ExpandedHost;
+use super::fault::Fault;
+use super::resolver::Resolver;
+use super::syntax;
 use super::unique::advertise_at;
+use crate::inventory::cluster::{Endpoint, LoadBalancer};
+use crate::inventory::spec::{ClusterSpec, LoadBalancerSpec, LoadBalancerType};
+use crate::inventory::yaml::FieldPath;
 
 /// Resolves `spec.loadBalancer`. Without it, the endpoint and the number of
 /// control planes decide.
-pub(super) fn load_balancer(
+pub(super) fn resolve_load_balancer(
     spec: &ClusterSpec,
     endpoint: Option<&Endpoint>,
     bind_port: u16,
-    hosts: &[Expanded],
-    at: &Path,
-    context: &mut Context<'_>,
+    hosts: &[ExpandedHost],
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
 ) -> LoadBalancer {
     let here = at.key("loadBalancer");
     let control_planes = hosts.iter().filter(|one| one.host.is_control_plane());
@@ -29,27 +29,27 @@ pub(super) fn load_balancer(
             (None, false) => LoadBalancer::None,
         };
         if resolved.is_local() {
-            check_bound(spec, "local", at, context);
+            require_loopback(spec, "local", at, resolver);
         }
         return resolved;
     };
-    fields(given, &here, context);
+    check_fields(given, &here, resolver);
     match given.kind {
         LoadBalancerType::External => {
-            needs_endpoint(spec, "external", at, context);
+            require_endpoint(spec, "external", at, resolver);
             LoadBalancer::External
         }
         LoadBalancerType::Local => {
-            check_bound(spec, "local", at, context);
+            require_loopback(spec, "local", at, resolver);
             LoadBalancer::Local {
                 image: given.image.clone(),
             }
         }
         LoadBalancerType::KubeVip => {
-            needs_endpoint(spec, "kube-vip", at, context);
-            check_bound(spec, "kube-vip", at, context);
+            require_endpoint(spec, "kube-vip", at, resolver);
+            require_loopback(spec, "kube-vip", at, resolver);
             if let Some(endpoint) = endpoint {
-                kube_vip(endpoint, bind_port, hosts, at, context);
+                check_kube_vip(endpoint, bind_port, hosts, at, resolver);
             }
             LoadBalancer::KubeVip {
                 image: given.image.clone(),
@@ -60,28 +60,28 @@ pub(super) fn load_balancer(
 }
 
 /// The fields that only some types have.
-fn fields(given: &LoadBalancerSpec, here: &Path, context: &mut Context<'_>) {
+fn check_fields(given: &LoadBalancerSpec, here: &FieldPath, resolver: &mut Resolver<'_>) {
     if let Some(image) = &given.image {
         let image_at = here.key("image");
         if given.kind == LoadBalancerType::External {
             let message = "`image` has no effect with `type: external`";
-            context.report(Fault::error(&image_at, message).help("delete it"));
+            resolver.report(Fault::error(&image_at, message).help("delete it"));
         } else {
-            context.valid(&image_at, syntax::image_reference(image));
+            resolver.check(&image_at, syntax::check_image_reference(image));
         }
     }
     if let Some(interface) = &given.interface {
         let interface_at = here.key("interface");
         if given.kind == LoadBalancerType::KubeVip {
-            context.valid(&interface_at, syntax::interface(interface));
+            resolver.check(&interface_at, syntax::check_interface_name(interface));
         } else {
             let message = "`interface` has no effect without `type: kube-vip`";
-            context.report(Fault::error(&interface_at, message).help("delete it"));
+            resolver.report(Fault::error(&interface_at, message).help("delete it"));
         }
     }
 }
 
-fn needs_endpoint(spec: &ClusterSpec, kind: &str, at: &Path, context: &mut Context<'_>) {
+fn require_endpoint(spec: &ClusterSpec, kind: &str, at: &FieldPath, resolver: &mut Resolver<'_>) {
     if spec.control_plane_endpoint.is_some() {
         return;
     }
@@ -97,7 +97,7 @@ fn needs_endpoint(spec: &ClusterSpec, kind: &str, at: &Path, context: &mut Conte
     };
     let message = format!("`type: {kind}` needs a `controlPlaneEndpoint`");
     let kind_at = at.key("loadBalancer").key("type");
-    context.report(
+    resolver.report(
         Fault::error(&at.key("controlPlaneEndpoint"), message)
             .label("missing here")
             .also(&kind_at, "needed for this")
@@ -105,18 +105,18 @@ fn needs_endpoint(spec: &ClusterSpec, kind: &str, at: &Path, context: &mut Conte
     );
 }
 
-fn kube_vip(
+fn check_kube_vip(
     endpoint: &Endpoint,
     bind_port: u16,
-    hosts: &[Expanded],
-    at: &Path,
-    context: &mut Context<'_>,
+    hosts: &[ExpandedHost],
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
 ) {
     let endpoint_at = at.key("controlPlaneEndpoint");
     let kind_at = at.key("loadBalancer").key("type");
     let Some(address) = endpoint.ip() else {
         let message = format!("`{endpoint_at}` has to be an IP address");
-        context.report(
+        resolver.report(
             Fault::error(&endpoint_at, message)
                 .also(&kind_at, "kube-vip holds it")
                 .help("put a name that leads to it into `apiServer.certSANs`"),
@@ -125,7 +125,7 @@ fn kube_vip(
     };
     if endpoint.port != bind_port {
         let message = format!("`{endpoint_at}` has to have the API servers' port, {bind_port}");
-        context.report(
+        resolver.report(
             Fault::error(&endpoint_at, message)
                 .also(&kind_at, "kube-vip moves an address, it forwards no port")
                 .help(
@@ -140,10 +140,10 @@ fn kube_vip(
     if let Some(holder) = holder {
         let message = format!("{address} is a host's own address");
         let hosts_at = at.key("hosts");
-        context.report(
+        resolver.report(
             Fault::error(&endpoint_at, message)
                 .also(
-                    &advertise_at(holder.entry, &hosts_at, context),
+                    &advertise_at(holder.entry, &hosts_at, resolver),
                     "this one's",
                 )
                 .help("choose an address of the same network that nobody has"),
@@ -153,7 +153,7 @@ fn kube_vip(
 
 /// Pods on control planes reach their own API server under 127.0.0.1, too: haproxy's
 /// clients there, and kube-vip itself.
-fn check_bound(spec: &ClusterSpec, kind: &str, at: &Path, context: &mut Context<'_>) {
+fn require_loopback(spec: &ClusterSpec, kind: &str, at: &FieldPath, resolver: &mut Resolver<'_>) {
     let args = &spec.api_server.extra_args;
     let Some(index) = args.iter().rposition(|arg| arg.name == "bind-address") else {
         return;
@@ -163,7 +163,7 @@ fn check_bound(spec: &ClusterSpec, kind: &str, at: &Path, context: &mut Context<
     }
     let arg_at = at.key("apiServer").key("extraArgs").index(index);
     let message = format!("with `type: {kind}`, API servers have to listen on 127.0.0.1, too");
-    context.report(
+    resolver.report(
         Fault::error(&arg_at.key("value"), message)
             .help("delete this argument, or choose another `loadBalancer.type`"),
     );

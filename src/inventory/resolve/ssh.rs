@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::cluster::SshSettings;
-use super::super::context::{Context, Fault};
-use super::super::spec::Ssh;
-use super::super::syntax;
-use super::super::tree::Path;
-use super::options;
+use super::fault::Fault;
+use super::resolver::Resolver;
+use super::{syntax, values};
+use crate::inventory::cluster::SshSettings;
+use crate::inventory::spec::SshSpec;
+use crate::inventory::yaml::FieldPath;
 
 /// Time to connect and shake hands, unless the file says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,20 +31,20 @@ pub(super) struct SshLayer {
 
 impl SshLayer {
     /// Checks one level.
-    pub(super) fn new(given: &Ssh, at: &Path, context: &mut Context<'_>) -> Self {
+    pub(super) fn new(given: &SshSpec, at: &FieldPath, resolver: &mut Resolver<'_>) -> Self {
         if let Some(user) = &given.user
             && (user.is_empty() || user.contains(|c: char| c.is_whitespace() || c.is_control()))
         {
             let at = at.key("user");
-            context.report(Fault::error(&at, format!("`{at}` is not a user's name")));
+            resolver.report(Fault::error(&at, format!("`{at}` is not a user's name")));
         }
         if given.port == Some(0) {
             let at = at.key("port");
             let message = format!("`{at}` has to be a port from 1 to 65535");
-            context.report(Fault::error(&at, message));
+            resolver.report(Fault::error(&at, message));
         }
         if let Some(jump) = &given.proxy_jump {
-            context.valid(&at.key("proxyJump"), syntax::proxy_jump(jump));
+            resolver.check(&at.key("proxyJump"), syntax::check_proxy_jump(jump));
         }
         let private_key = given.private_key.as_ref();
         let passphrase_file = given.passphrase_file.as_ref();
@@ -52,36 +52,36 @@ impl SshLayer {
         if given.become_root == Some(false) && become_password_file.is_some() {
             let at = at.key("becomePasswordFile");
             let message = "`becomePasswordFile` has no effect with `become: false`";
-            context.report(Fault::warning(&at, message));
+            resolver.report(Fault::warning(&at, message));
         }
         let known_hosts = given.known_hosts.as_ref().map(|files| {
             let at = at.key("knownHosts");
             let files = files.iter().enumerate();
-            let files = files.map(|(index, file)| context.file(&at.index(index), file));
+            let files = files.map(|(index, file)| resolver.require_file(&at.index(index), file));
             files.collect()
         });
         SshLayer {
             user: given.user.clone(),
             port: given.port,
-            private_key: private_key.map(|file| context.file(&at.key("privateKey"), file)),
+            private_key: private_key.map(|file| resolver.require_file(&at.key("privateKey"), file)),
             passphrase_file: passphrase_file
-                .map(|file| context.secret_file(&at.key("passphraseFile"), file)),
+                .map(|file| resolver.require_secret_file(&at.key("passphraseFile"), file)),
             agent: given.agent,
             become_root: given.become_root,
             become_password_file: become_password_file
-                .map(|file| context.secret_file(&at.key("becomePasswordFile"), file)),
+                .map(|file| resolver.require_secret_file(&at.key("becomePasswordFile"), file)),
             proxy_jump: given.proxy_jump.clone(),
             known_hosts,
             connect_timeout: given.connect_timeout.as_deref().map(|timeout| {
                 let at = at.key("connectTimeout");
-                options::positive(Some(timeout), CONNECT_TIMEOUT, &at, context)
+                values::resolve_duration(Some(timeout), CONNECT_TIMEOUT, &at, resolver)
             }),
             use_ssh_config: given.use_ssh_config,
         }
     }
 
     /// This level laid over a more general one.
-    pub(super) fn over(self, base: &SshLayer) -> SshLayer {
+    pub(super) fn overlay_on(self, base: &SshLayer) -> SshLayer {
         // A passphrase belongs to the key that it was given with.
         let passphrase_file = match self.private_key {
             Some(_) => self.passphrase_file,
@@ -107,7 +107,7 @@ impl SshLayer {
     }
 
     /// What is left open by all levels takes its default.
-    pub(super) fn settings(self) -> SshSettings {
+    pub(super) fn into_settings(self) -> SshSettings {
         SshSettings {
             user: self.user,
             port: self.port,

@@ -1,4 +1,4 @@
-//! Addresses, networks, and what gives pods theirs.
+//! Addresses and networks.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub struct LocalApiEndpoint {
 /// Pod and service networks, DNS domain and CNI.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Networking {
+pub struct NetworkingSpec {
     /// CIDR, or two joined by a comma for dual-stack. Default `10.244.0.0/16`.
     pub pod_subnet: Option<String>,
     /// CIDR, or two joined by a comma for dual-stack. Default `10.96.0.0/12`.

@@ -1,0 +1,120 @@
+//! The probe that tells what a machine is.
+
+use crate::host::error::HostError;
+use crate::host::packages::package_manager_commands;
+use crate::host::paths::{KUBELET_DIRECTORY, MANIFESTS, STATIC_PODS};
+use crate::host::wire::{quote, relative};
+use crate::inventory::{Cluster, Etcd, Host};
+use ssh::Script;
+
+/// The directories of CA certificates that kubeadm mounts into control-plane
+/// pods where they exist, beside /etc/ssl/certs (kubeadm v1.36).
+pub(in crate::host) const CA_DIRECTORIES: [&str; 5] = [
+    "/etc/ca-certificates",
+    "/etc/pki/ca-trust",
+    "/etc/pki/tls/certs",
+    "/usr/local/share/ca-certificates",
+    "/usr/share/ca-certificates",
+];
+
+/// Where CNI plugins live: upstream's place, Debian's place.
+pub(in crate::host) const CNI_DIRECTORIES: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
+
+/// Kernel options that kubeadm v1.36 demands (its `SystemVerification`).
+pub(in crate::host) const KERNEL_OPTIONS: [&str; 16] = [
+    "NAMESPACES",
+    "NET_NS",
+    "PID_NS",
+    "IPC_NS",
+    "UTS_NS",
+    "CPUSETS",
+    "MEMCG",
+    "INET",
+    "EXT4_FS",
+    "PROC_FS",
+    "NETFILTER_XT_TARGET_REDIRECT",
+    "NETFILTER_XT_MATCH_COMMENT",
+    "FAIR_GROUP_SCHED",
+    "CGROUPS",
+    "CGROUP_PIDS",
+    "CGROUP_SCHED",
+];
+
+/// Options that only one of the two cgroup versions needs, and an older name
+/// of another.
+const MORE_KERNEL_OPTIONS: [&str; 5] = [
+    "IP_NF_TARGET_REDIRECT",
+    "CGROUP_BPF",
+    "CGROUP_CPUACCT",
+    "CGROUP_DEVICE",
+    "CGROUP_FREEZER",
+];
+
+/// Names in [`Gathered::disks`], in the order in which the script answers.
+pub(in crate::host) const DISKS: [&str; 3] = ["etcd", "kubelet", "containerd"];
+
+/// The probe for one host. It reads only.
+///
+/// # Errors
+///
+/// A path of the inventory that can't be carried.
+pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
+    let endpoint = cluster
+        .control_plane_endpoint
+        .as_ref()
+        .filter(|endpoint| endpoint.ip().is_none())
+        .map_or("", |endpoint| endpoint.host.as_str());
+    let mut paths = Vec::new();
+    for pod in STATIC_PODS {
+        paths.push(relative(&format!("{MANIFESTS}/{pod}.yaml"))?);
+    }
+    paths.push(relative(&format!("{}/ca.crt", cluster.certificates_dir))?);
+    for conf in ["kubelet", "bootstrap-kubelet", "super-admin"] {
+        paths.push(format!("./etc/kubernetes/{conf}.conf"));
+    }
+    for directory in CA_DIRECTORIES {
+        paths.push(relative(directory)?);
+    }
+    for directory in CNI_DIRECTORIES {
+        for plugin in ["bridge", "host-local"] {
+            paths.push(format!(".{directory}/{plugin}"));
+        }
+    }
+    paths.push("./run/systemd/system".into());
+    let directories: Vec<String> = [data_dir(cluster), KUBELET_DIRECTORY, "/var/lib/containerd"]
+        .into_iter()
+        .map(relative)
+        .collect::<Result<_, _>>()?;
+    let options: Vec<String> = KERNEL_OPTIONS
+        .iter()
+        .chain(&MORE_KERNEL_OPTIONS)
+        .flat_map(|option| [format!("CONFIG_{option}=y"), format!("CONFIG_{option}=m")])
+        .collect();
+    let socket = host.cri_socket.trim_start_matches("unix://");
+    relative(socket)?;
+
+    let mut text = String::new();
+    for (name, value) in [
+        ("endpoint", endpoint),
+        ("cri_socket", socket),
+        ("paths", &paths.join("\n")),
+        ("directories", &directories.join("\n")),
+        ("kernel_options", &options.join("\n")),
+        ("package_managers", &package_manager_commands().join(" ")),
+    ] {
+        text += &format!("{name}={}\n", quote(value));
+    }
+    Ok(Script {
+        name: "gather facts".into(),
+        text: text + include_str!("../scripts/gather.sh"),
+        input: Vec::new(),
+    })
+}
+
+/// Where etcd keeps its data on control planes.
+pub(in crate::host) fn data_dir(cluster: &Cluster) -> &str {
+    match &cluster.etcd {
+        Etcd::Local(local) => &local.data_dir,
+        Etcd::External(_) => "/var/lib/etcd",
+    }
+}

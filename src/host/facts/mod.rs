@@ -1,0 +1,18 @@
+//! What a host tells about itself: `ask` makes the probe, `parse` reads its answer, `derive`
+//! makes facts of it.
+
+mod ask;
+mod derive;
+mod gathered;
+mod model;
+mod parse;
+mod small_files;
+#[cfg(test)]
+mod tests;
+
+pub use ask::gather;
+pub use gathered::{Gathered, Listener, Runtime};
+pub use model::{Address, Facts};
+pub use parse::parse_gathered;
+
+pub(super) use ask::{DISKS, KERNEL_OPTIONS, data_dir};

@@ -1,0 +1,168 @@
+//! Reads what a machine tells about itself.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::ask::DISKS;
+use super::derive::{derive_facts, number};
+use super::gathered::{Gathered, Listener, Runtime};
+use super::small_files::Files;
+use crate::host::error::HostError;
+use crate::host::systemd::parse_units;
+use crate::host::wire::Sections;
+
+/// Reads what [`gather`](super::gather)'s script said.
+///
+/// # Errors
+///
+/// An answer that isn't one, or that was cut off.
+pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
+    let sections = Sections::parse(raw, "gather")?;
+    let files = Files::from_sections(&sections);
+    let machine = sections.text("machine");
+    let absolute = |line: String| line.strip_prefix('.').map(str::to_owned).unwrap_or(line);
+    let present: BTreeSet<String> = sections.text("present").into_iter().map(absolute).collect();
+    let slow = sections.text("slow");
+    let said = |who: &str| -> Vec<&str> {
+        slow.iter()
+            .filter_map(|line| line.strip_prefix(who)?.strip_prefix(' '))
+            .collect()
+    };
+    let commands: BTreeSet<String> = sections.text("commands").into_iter().collect();
+    let units = parse_units(&sections.text("units"));
+    let joined = sections.text("joined");
+    let field = |name: &str| {
+        joined
+            .iter()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+            .map(str::to_owned)
+    };
+    let time = |name| {
+        let lines = sections.text(name);
+        lines
+            .first()
+            .and_then(|line| line.parse().ok())
+            .unwrap_or(0)
+    };
+    let resolved = |who: &str| commands.contains("getent").then(|| addresses(&said(who)));
+
+    let facts = derive_facts(
+        &machine, &files, &sections, &present, &commands, &units, &said,
+    );
+    let directories = sections.text("disks");
+    let kernel = sections.text("kernel");
+    Ok(Gathered {
+        uid: number(&machine, 4),
+        filled: sections.text("filled").into_iter().map(absolute).collect(),
+        disks: DISKS
+            .iter()
+            .zip(&directories)
+            .filter_map(|(name, line)| {
+                let (size, free) = line.split_once(' ')?;
+                let bytes = size.parse::<u64>().ok()?.checked_mul(free.parse().ok()?)?;
+                Some(((*name).to_owned(), bytes))
+            })
+            .collect(),
+        listeners: listeners(&sections.text("ports")),
+        kernel_options: (!kernel.is_empty()).then(|| {
+            kernel
+                .iter()
+                .filter_map(|line| line.strip_prefix("CONFIG_")?.split('=').next())
+                .map(str::to_owned)
+                .collect()
+        }),
+        cgroup_controllers: controllers(&files),
+        cgroup_freezer: present.contains("freezer"),
+        sysctls: files.sysctls(),
+        resolv_conf: files.nameservers("/etc/resolv.conf"),
+        hostname_addresses: resolved("hostname"),
+        endpoint_addresses: resolved("endpoint"),
+        runtime: runtime(&present, &said("cri"), &said("crictl")),
+        selinux_enforcing: files.first("/sys/fs/selinux/enforce") == Some("1"),
+        kubelet_ca: certificate_authority(sections.raw("joined")),
+        receipt_cluster: field("cluster"),
+        clock: (time("started"), time("ended")),
+        clock_offset: None,
+        facts,
+        commands,
+        present,
+        units,
+    })
+}
+
+/// Longest `certificate-authority-data` that is kept, in bytes: a bundle of a
+/// dozen RSA-4096 certificates.
+pub(super) const MAX_CA: usize = 64 << 10;
+
+/// A certificate is longer than the text that is kept of other lines.
+pub(super) fn certificate_authority(lines: &[&[u8]]) -> Option<String> {
+    let data = lines.iter().find_map(|line| line.strip_prefix(b"ca "))?;
+    let text = std::str::from_utf8(data).ok()?.trim();
+    let base64 = |c: u8| c.is_ascii_alphanumeric() || b"+/=".contains(&c);
+    (text.len() <= MAX_CA && text.bytes().all(base64)).then(|| text.to_owned())
+}
+
+/// First words of `getent ahosts` that are addresses, without duplicates.
+fn addresses(lines: &[&str]) -> Vec<IpAddr> {
+    let found: BTreeSet<IpAddr> = lines
+        .iter()
+        .filter_map(|line| line.split_whitespace().next()?.parse().ok())
+        .collect();
+    found.into_iter().collect()
+}
+
+/// Lines of `ss -ltnp`, or of /proc/net/tcp and tcp6.
+pub(super) fn listeners(lines: &[String]) -> Vec<Listener> {
+    let mut listeners: Vec<Listener> = lines
+        .iter()
+        .filter_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if words.first() == Some(&"LISTEN") {
+                let (_, port) = words.get(3)?.rsplit_once(':')?;
+                let users = line.split_once("users:").map_or("", |(_, users)| users);
+                let names = users.split("(\"").skip(1);
+                let names = names.filter_map(|user| user.split('"').next());
+                Some(Listener {
+                    port: port.parse().ok()?,
+                    processes: names.map(str::to_owned).collect(),
+                })
+            } else {
+                let (_, port) = words.get(1)?.rsplit_once(':')?;
+                Some(Listener {
+                    port: u16::from_str_radix(port, 16).ok()?,
+                    processes: Vec::new(),
+                })
+            }
+        })
+        .collect();
+    listeners.sort_by_key(|listener| listener.port);
+    listeners.dedup();
+    listeners
+}
+
+fn controllers(files: &Files) -> BTreeSet<String> {
+    match files.first("/sys/fs/cgroup/cgroup.controllers") {
+        Some(line) => line.split_whitespace().map(str::to_owned).collect(),
+        // cgroup v1: name, hierarchy, number of cgroups, enabled.
+        None => files
+            .lines("/proc/cgroups")
+            .filter(|line| !line.starts_with('#') && line.trim_end().ends_with('1'))
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
+fn runtime(present: &BTreeSet<String>, plugins: &[&str], crictl: &[&str]) -> Runtime {
+    if !present.contains("socket") {
+        Runtime::Absent
+    } else if crictl.iter().any(|line| line.contains("RuntimeVersion"))
+        || plugins.iter().any(|line| line.trim_end().ends_with(" ok"))
+    {
+        Runtime::Ready
+    } else if plugins.is_empty() {
+        Runtime::Silent
+    } else {
+        Runtime::NoCri
+    }
+}

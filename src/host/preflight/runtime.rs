@@ -1,0 +1,60 @@
+//! The container runtime.
+
+use super::report::{HostCheck, Report};
+use super::subject::Subject;
+use crate::host::facts::Runtime;
+use crate::host::packages::package_manager_names;
+use crate::inventory::Cluster;
+
+pub(super) const CHECK: HostCheck = HostCheck {
+    names: &["CRI", "ContainerRuntimeVersion"],
+    run: check,
+};
+
+fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+    let gathered = subject.gathered;
+    let socket = &subject.host.cri_socket;
+    let managed = cluster.containerd.managed && socket.contains("containerd");
+    let fault = match gathered.runtime {
+        Runtime::Ready => None,
+        Runtime::Absent => Some(format!("there is no container runtime at {socket}")),
+        Runtime::Silent => Some(format!("the container runtime at {socket} doesn't answer")),
+        Runtime::NoCri => Some(format!(
+            "the container runtime at {socket} doesn't serve the CRI"
+        )),
+    };
+    let installed = gathered.commands.contains("containerd");
+    match fault {
+        None => report.pass("CRI"),
+        Some(fault) if !managed => report.error(
+            "CRI",
+            fault,
+            "start and configure it, or let us manage containerd (runtime.containerd.managed)",
+        ),
+        Some(_) if installed => report.info("CRI", "containerd will be configured and started"),
+        Some(_) if gathered.facts.package_manager.is_empty() => report.error(
+            "CRI",
+            format!(
+                "there is no containerd, and no package manager that we know ({})",
+                package_manager_names()
+            ),
+            "install containerd",
+        ),
+        Some(_) => report.info(
+            "CRI",
+            format!(
+                "containerd will be installed by {}",
+                gathered.facts.package_manager
+            ),
+        ),
+    }
+    match &gathered.facts.containerd_version {
+        Some(version) if version.starts_with("1.") || version.starts_with("0.") => report.warn(
+            "ContainerRuntimeVersion",
+            format!("containerd {version} doesn't tell the kubelet its cgroup driver, which v1.38 demands"),
+            "plan an upgrade to containerd 2",
+        ),
+        Some(_) => report.pass("ContainerRuntimeVersion"),
+        None => {}
+    }
+}

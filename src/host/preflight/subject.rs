@@ -1,0 +1,29 @@
+//! What is checked.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::host::facts::Gathered;
+use crate::inventory::{Cluster, Host};
+
+/// One host, as preflight sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The host as it should be.
+    pub host: &'a Host,
+    /// What it told.
+    pub gathered: &'a Gathered,
+    /// Whether it is part of this very cluster already (see [`belongs`]): then
+    /// its own files and ports are no obstacle.
+    pub owned: bool,
+}
+
+/// Whether a host is part of this very cluster: its receipt says so, or its
+/// kubelet trusts our CA. `ca` is the CA certificate as PEM.
+pub fn belongs(cluster: &Cluster, gathered: &Gathered, ca: Option<&[u8]>) -> bool {
+    let ours = ca.map(|pem| STANDARD.encode(pem));
+    match &gathered.receipt_cluster {
+        Some(name) => *name == cluster.name,
+        None => ours.is_some() && gathered.kubelet_ca == ours,
+    }
+}

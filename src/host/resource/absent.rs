@@ -1,0 +1,101 @@
+//! Paths that must not exist. What `reset` does about them is in `file.rs`: it puts back
+//! what was kept.
+
+use super::comparison::Comparison;
+use super::kind::{Piece, ResourceKind, Wanted, as_kind};
+use super::question::Question;
+use super::step::{Bundle, Step, Work};
+use crate::host::change::{Action, Detail, Kind};
+use crate::host::error::HostError;
+use crate::host::wire::{quote, relative};
+
+/// A path that must not exist (a file or an empty directory).
+#[derive(Debug, Clone)]
+pub struct Absent {
+    /// Absolute path.
+    pub path: String,
+    /// Units to restart once it is gone.
+    pub notify: Vec<String>,
+}
+
+/// A file that must not exist if it is ours; one of the same path that isn't stays.
+#[derive(Debug, Clone)]
+pub struct Withdrawn {
+    /// Absolute path.
+    pub path: String,
+}
+
+pub(in crate::host) const KIND: ResourceKind = ResourceKind {
+    shell: include_str!("absent.sh"),
+    compare,
+    converge,
+    ..ResourceKind::NOTHING
+};
+
+#[derive(Debug)]
+struct Remove {
+    path: String,
+    /// Whether it is the host's own, and has to be kept for `reset`.
+    keep: bool,
+}
+
+impl Step for Remove {}
+
+impl Piece for Absent {
+    fn ask(&self, question: &mut Question) -> Result<(), HostError> {
+        question.add_path(&relative(&self.path)?);
+        question.add_units(&self.notify)
+    }
+
+    fn describe(&self) -> String {
+        format!("absent {}", self.path)
+    }
+}
+
+impl Piece for Withdrawn {
+    fn ask(&self, question: &mut Question) -> Result<(), HostError> {
+        question.add_path(&relative(&self.path)?);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("absent {} (if it is ours)", self.path)
+    }
+}
+
+fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+    for piece in wanted.pieces() {
+        if let Some(Absent { path, notify }) = as_kind(piece) {
+            remove(found, path, notify);
+        } else if let Some(Withdrawn { path }) = as_kind(piece)
+            && found.receipt.files.contains_key(path)
+        {
+            remove(found, path, &[]);
+        }
+    }
+}
+
+fn remove(found: &mut Comparison<'_>, path: &str, notify: &[String]) {
+    if found.observed.at(path).is_none() {
+        return;
+    }
+    let keep = !found.receipt.files.contains_key(path);
+    found.receipt.files.remove(path);
+    found.receipt.links.remove(path);
+    found.touch(path, notify);
+    found.written.insert(path.to_owned());
+    let step = Remove {
+        path: path.to_owned(),
+        keep,
+    };
+    found.push(Action::Remove, Kind::File, path, Detail::None, step);
+}
+
+fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+    for (number, Remove { path, keep }) in work.all() {
+        let path = quote(&relative(path)?);
+        let whose = if *keep { "keep" } else { "ours" };
+        bundle.line(&format!("remove {number} {whose} {path}"));
+    }
+    Ok(())
+}

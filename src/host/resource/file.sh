@@ -1,0 +1,148 @@
+# Files.
+# shellcheck disable=SC2154,SC2034 # set, or used, by the rest of the script
+
+#: observe
+: "${big=0}" "${hashed=0}" "${shown=0}" "${kubeconfigs=0}"
+nl='
+'
+tab=$(printf '\t')
+
+# Big files are hashed only if they are not as we left or saw them: a stamp is
+# size, inode, times and path, a tab, and the hash.
+stamps=
+if [ -r "$state/stamps" ]; then stamps=$(head -c 1000000 "$state/stamps"); fi
+changed=
+echo '@@section stamps'
+printf '%s\n' "$stamps"
+echo '@@section hashes'
+found=$(list "$big" stat -L -c '%s %i %Y %Z %n' --)
+while IFS= read -r line; do
+	case $nl$stamps in
+	*"$nl$line$tab"*)
+		hash=${stamps#*"$line$tab"}
+		printf '%s  %s\n' "${hash%%"$nl"*}" "./${line#* ./}"
+		;;
+	*) if [ -n "$line" ]; then changed="$changed$line$nl"; fi ;;
+	esac
+done <<EOF
+$found
+EOF
+if [ -n "$changed" ]; then
+	printf '%s' "$changed" | sed 's/^[^.]* //' | tr '\n' '\0' | sums 1
+fi
+sums=$(list "$hashed" sha256sum --)
+printf '%s\n' "$sums"
+echo '@@section unstamped'
+printf '%s' "$changed"
+
+# differing LINES: of the next `sha256 path` lines, the paths of files that stand
+# there with another hash.
+differing() {
+	if [ "$1" -eq 0 ]; then return; fi
+	take "$1" | while read -r hash path; do
+		case $nl$sums$nl in *"$nl$hash  $path$nl"*) continue ;; esac
+		if [ -f "$path" ]; then printf '%s\n' "$path"; fi
+	done
+}
+
+# What the files say that are not as they should be.
+differing "$shown" | while read -r path; do
+	printf '@@section content %s\n' "$path"
+	head -c 262145 "$path" | base64
+done
+
+# What is no secret in the kubeconfigs that are not as they should be.
+differing "$kubeconfigs" | while read -r path; do
+	printf '@@section kubeconfig %s\n' "$path"
+	sed -n -e 's/^[- ]*server: */server /p' -e 's/^ *certificate-authority-data: */ca /p' \
+		-e 's/^ *client-certificate-data: */certificate /p' "$path" | head -c 65536
+done
+
+#: converge
+# place STEP keep|ours PATH
+place() {
+	current=$1
+	temp "$3"
+	if [ -d "$3" ]; then fail "$3 is a directory"; fi
+	if [ "$2" = keep ]; then keep "$3"; fi
+	attempt "can't put $3 in its place" mv -f -- "$new" "$3"
+	finish "$1"
+}
+
+# seed STEP PATH: as place, but whatever stands there stays.
+seed() {
+	current=$1
+	temp "$2"
+	ln -- "$new" "$2" 2>/dev/null
+	if [ ! -e "$2" ] && [ ! -L "$2" ]; then fail "can't put $2 in its place"; fi
+	rm -f -- "$new"
+	finish "$1"
+}
+
+# relabel PATH...: with SELinux, a new file gets the label of its path.
+relabel() {
+	if [ -e ./sys/fs/selinux/enforce ] && command -v restorecon >/dev/null 2>&1; then
+		restorecon -F -- "$@" 2>/dev/null
+	fi
+	return 0
+}
+
+# stamp SHA256 PATH: how a big file looks, so that it need not be hashed again.
+stamp() { stat -L -c "%s %i %Y %Z %n	$1" -- "$2"; }
+
+# stamps: from now on, what stamp printed counts.
+stamps() {
+	attempt "can't write $state/stamps" mv -f -- "$state/stamps.new" "$state/stamps"
+}
+
+#: reset
+# remove PATH...: ours, and where their new content was received.
+remove() {
+	doing 'remove files'
+	for path; do
+		rm -f -- "$path" "${path%/*}/.${path##*/}.clusterctl-new" 2>/dev/null
+		if there "$path"; then stuck "${path#.}"; fi
+	done
+}
+
+# bring_back PATH...: whatever was kept goes back to its place, unless somebody
+# has put there since what is not among ours.
+bring_back() {
+	if [ ! -d "$state/originals" ]; then return; fi
+	doing 'put back what stood here before'
+	ours=$nl$(printf '%s\n' "$@")$nl
+	IFS=$nl
+	set -f
+	# shellcheck disable=SC2044 # a line each, and no newline gets in
+	for copy in $(find "$state/originals" ! -type d ! -name '*.part'); do
+		path=./${copy#"$state/originals/"}
+		case $ours in *"$nl$path$nl"*) ;; *)
+			if there "$path" && ! unchanged "$path" "$copy"; then
+				left "${path#.} (changed since; what stood there before is lost: $(head -c 200 "$copy" | head -n 1))"
+				continue
+			fi
+			;;
+		esac
+		put_back "$path" "$copy"
+	done
+	unset IFS
+	set +f
+}
+
+# unchanged PATH COPY: whether it is as we left it. We remove what we keep and
+# is not among our files, all but fstab, where lines become comments.
+unchanged() {
+	if [ "$1" != ./etc/fstab ]; then return 1; fi
+	[ "$(swapless <"$2")" = "$(cat "$1")" ]
+}
+
+put_back() {
+	new=${1%/*}/.${1##*/}.clusterctl-new
+	rm -rf -- "$new"
+	if [ ! -d "${1%/*}" ]; then mkdir -p -- "${1%/*}"; fi
+	if [ -d "$1" ] && [ ! -L "$1" ] || ! cp -Pp -- "$2" "$new" || ! mv -f -- "$new" "$1"; then
+		stuck "the original of ${1#.} could not be put back"
+		return
+	fi 2>/dev/null
+	if [ -e ./sys/fs/selinux/enforce ] && has restorecon; then restorecon -F -- "$1" 2>/dev/null; fi
+}

@@ -1,0 +1,82 @@
+//! Symbolic links. `reset` removes them with files: see `file.rs`.
+
+use text::terminal::escape;
+
+use super::comparison::Comparison;
+use super::kind::{Piece, ResourceKind, Wanted};
+use super::question::Question;
+use super::step::{Bundle, Step, Work};
+use crate::host::change::{Action, Detail, Kind};
+use crate::host::error::HostError;
+use crate::host::wire::{quote, relative};
+
+/// A symbolic link that is made only if there is nothing at its path.
+#[derive(Debug, Clone)]
+pub struct SeedLink {
+    /// Absolute path.
+    pub path: String,
+    /// What it points to.
+    pub target: String,
+}
+
+pub(in crate::host) const KIND: ResourceKind = ResourceKind {
+    shell: include_str!("link.sh"),
+    compare,
+    converge,
+    ..ResourceKind::NOTHING
+};
+
+#[derive(Debug)]
+struct Link {
+    path: String,
+    target: String,
+}
+
+impl Step for Link {}
+
+impl Piece for SeedLink {
+    fn ask(&self, question: &mut Question) -> Result<(), HostError> {
+        if self.target.chars().any(char::is_control) {
+            return Err(HostError::Name {
+                kind: "link target",
+                name: self.target.clone(),
+                why: "it has a control character",
+            });
+        }
+        question.add_path(&relative(&self.path)?);
+        Ok(())
+    }
+
+    fn path_below_directories(&self) -> Option<&str> {
+        Some(&self.path)
+    }
+
+    fn describe(&self) -> String {
+        format!("link {} -> {}", self.path, self.target)
+    }
+}
+
+fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+    for SeedLink { path, target } in wanted.all() {
+        if found.observed.at(path).is_some() {
+            continue;
+        }
+        found.receipt.links.insert(path.clone());
+        let detail = Detail::Text {
+            text: format!("-> {}", escape(target)),
+        };
+        let step = Link {
+            path: path.clone(),
+            target: target.clone(),
+        };
+        found.push(Action::Create, Kind::Link, path, detail, step);
+    }
+}
+
+fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+    for (number, Link { path, target }) in work.all() {
+        let path = quote(&relative(path)?);
+        bundle.line(&format!("link {number} {} {path}", quote(target)));
+    }
+    Ok(())
+}

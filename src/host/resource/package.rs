@@ -1,0 +1,87 @@
+//! Packages of the distribution. Which package managers there are is in `packages.rs`.
+
+use std::collections::BTreeSet;
+
+use super::comparison::Comparison;
+use super::kind::{Piece, ResourceKind, Wanted};
+use super::question::Question;
+use super::step::{Bundle, Step, Work};
+use crate::host::change::{Action, Detail, Kind};
+use crate::host::error::HostError;
+use crate::host::packages::package_managers_line;
+use crate::host::wire::word;
+
+/// A package, and the command whose presence makes installing it unnecessary.
+///
+/// `reset` leaves packages: others may have come to need them.
+#[derive(Debug, Clone)]
+pub struct Package {
+    /// The package's name.
+    pub name: String,
+    /// A command that is in PATH once it is installed.
+    pub provides: String,
+}
+
+pub(in crate::host) const KIND: ResourceKind = ResourceKind {
+    shell: concat!(include_str!("package.sh"), include_str!("../packages.sh")),
+    variables: &["commands"],
+    sections: &["commands"],
+    compare,
+    converge,
+    ..ResourceKind::NOTHING
+};
+
+#[derive(Debug)]
+struct Install {
+    name: String,
+}
+
+impl Step for Install {}
+
+impl Piece for Package {
+    fn ask(&self, question: &mut Question) -> Result<(), HostError> {
+        word("package", &self.name)?;
+        question.add_word("commands", word("command", &self.provides)?);
+        Ok(())
+    }
+
+    fn describe(&self) -> String {
+        format!("package {} (for {})", self.name, self.provides)
+    }
+}
+
+fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+    let commands = found.observed.answer("commands");
+    let missing: BTreeSet<&String> = wanted
+        .all::<Package>()
+        .filter(|package| !commands.contains(&package.provides))
+        .map(|package| &package.name)
+        .collect();
+    for name in missing {
+        found.receipt.packages.insert(name.clone());
+        let step = Install { name: name.clone() };
+        found.push(Action::Install, Kind::Package, name, Detail::None, step);
+    }
+}
+
+/// All packages by one call: each would wait for the same lock.
+fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+    let mut numbers = Vec::new();
+    let mut names = Vec::new();
+    for (number, step) in work.all::<Install>() {
+        numbers.push(number);
+        names.push(word("package", &step.name)?);
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    for number in &numbers {
+        bundle.line(&format!("start {number}"));
+    }
+    bundle.line(&package_managers_line());
+    bundle.line(&format!("packages {}", names.join(" ")));
+    for number in &numbers {
+        bundle.line(&format!("finish {number}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,37 @@
+# Swap.
+# shellcheck disable=SC2154,SC2034 # set, or used, by the rest of the script
+
+#: observe
+echo '@@section swap'
+grep -aHs '' ./proc/swaps
+grep -aHsE '^[^#]+[[:space:]]swap[[:space:]]' ./etc/fstab
+
+#: converge
+swap_off() { attempt "can't switch off swap on $1" swapoff -- "$1"; }
+
+# Swap stays off after a reboot: its lines in fstab become comments.
+swap_fstab() {
+	temp ./etc/fstab
+	rm -f -- "$new"
+	temporary=$temporary$new$nl
+	keep ./etc/fstab
+	attempt "can't change /etc/fstab" cp -p -- ./etc/fstab "$new"
+	sed -E 's/^([^#]+[[:space:]]swap[[:space:]])/#\1/' ./etc/fstab >|"$new" ||
+		fail "can't change /etc/fstab"
+	flush "$new"
+	attempt "can't change /etc/fstab" mv -f -- "$new" ./etc/fstab
+	settle ./etc
+}
+
+#: reset
+# swap_on DEVICE...: by fstab, which may know its options, or by hand.
+swap_on() {
+	doing 'switch swap on again'
+	quietly 60 swapon -a
+	for device; do
+		if grep -q "^${device}[[:space:]]" ./proc/swaps 2>/dev/null; then continue; fi
+		quietly 60 swapon "$device" || left "swap on $device is off: it can't be switched on again"
+	done
+}
+
+swapless() { sed -E 's/^([^#]+[[:space:]]swap[[:space:]])/#\1/'; }

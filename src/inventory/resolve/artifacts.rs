@@ -1,0 +1,54 @@
+//! Where Kubernetes comes from.
+
+use super::fault::Fault;
+use super::resolver::Resolver;
+use super::syntax;
+use crate::inventory::cluster::Artifacts;
+use crate::inventory::spec::{ArtifactSource, ArtifactsSpec};
+use crate::inventory::yaml::FieldPath;
+
+/// Where Kubernetes comes from. What the directory holds is not looked at.
+pub(super) fn resolve_artifacts(
+    given: &ArtifactsSpec,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) -> Artifacts {
+    let path_at = at.key("path");
+    match (given.source, &given.path) {
+        (ArtifactSource::Directory, None) => resolver.report(
+            Fault::error(at, "`source: directory` needs a `path`")
+                .help("write the directory that holds `linux-amd64/` and `SHA256SUMS`"),
+        ),
+        (ArtifactSource::Online, Some(_)) => resolver.report(
+            Fault::error(&path_at, "`path` has no effect with `source: online`")
+                .help("write `source: directory`, or delete `path`"),
+        ),
+        _ => {}
+    }
+    let path = given.path.as_ref().map(|path| resolver.local_path(path));
+    if let Some(path) = path.as_ref().filter(|path| !path.is_dir())
+        && given.source == ArtifactSource::Directory
+    {
+        // A warning only: the directory may be filled after this check.
+        resolver.report(
+            Fault::warning(&path_at, "there is no such directory yet")
+                .label(path.display().to_string()),
+        );
+    }
+    let mirrors = &given.mirrors;
+    for (field, url) in [
+        ("kubernetes", &mirrors.kubernetes),
+        ("cniPlugins", &mirrors.cni_plugins),
+        ("criTools", &mirrors.cri_tools),
+    ] {
+        if let Some(url) = url {
+            let at = at.key("mirrors").key(field);
+            resolver.check(&at, syntax::check_url(url, &["https", "http"]));
+        }
+    }
+    Artifacts {
+        source: given.source,
+        path,
+        mirrors: given.mirrors.clone(),
+    }
+}

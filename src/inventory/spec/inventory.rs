@@ -1,0 +1,44 @@
+//! The top level of the file.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::cluster::ClusterSpec;
+
+/// The whole file.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Inventory {
+    /// Always `clusterctl.rs/v1alpha1`.
+    pub api_version: ApiVersion,
+    /// Always `Cluster`.
+    pub kind: Kind,
+    /// The cluster's name.
+    pub metadata: Metadata,
+    /// What the cluster should be.
+    pub spec: ClusterSpec,
+}
+
+/// The only version of this file that exists so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ApiVersion {
+    /// `clusterctl.rs/v1alpha1`
+    #[serde(rename = "clusterctl.rs/v1alpha1")]
+    V1Alpha1,
+}
+
+/// The only kind of inventory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Kind {
+    /// A Kubernetes cluster.
+    Cluster,
+}
+
+/// Names the cluster.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// A DNS label. Names the operator state and, unless `spec.clusterName`
+    /// says otherwise, the cluster in kubeconfigs.
+    pub name: String,
+}

@@ -1,0 +1,98 @@
+//! Everything that is wrong with one file.
+
+use std::fmt;
+
+use super::diagnostic::{Diagnostic, Level};
+
+/// How many diagnostics a report shows in full, and how many more it lists with a
+/// line each: who mistypes a field in one host out of a thousand has mistyped
+/// it in all of them.
+const SHOWN: usize = 20;
+const LISTED: usize = 1000;
+
+/// Everything that is wrong with one file.
+#[derive(Debug)]
+pub struct Diagnostics {
+    name: String,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Sorts the diagnostics by their place in the file.
+    pub(crate) fn new(name: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
+        diagnostics.sort_by_key(|diagnostic| diagnostic.start());
+        Diagnostics {
+            name: name.to_owned(),
+            diagnostics,
+        }
+    }
+
+    /// The diagnostics, warnings included, in the file's order.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// The diagnostics alone.
+    pub(crate) fn into_list(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+
+    /// Every diagnostic in full and a summary.
+    pub fn render(&self, color: bool) -> String {
+        let mut text = String::new();
+        for diagnostic in self.diagnostics.iter().take(SHOWN) {
+            text.push_str(&diagnostic.render(color));
+            text.push_str("\n\n");
+        }
+        let more = self.diagnostics.iter().skip(SHOWN);
+        for diagnostic in more.clone().take(LISTED) {
+            let (line, column) = diagnostic.position();
+            let level = match diagnostic.level() {
+                Level::Warning => "warning",
+                Level::Error => "error",
+            };
+            let message = diagnostic.message();
+            text.push_str(&format!(
+                "{}:{line}:{column}: {level}: {message}\n",
+                self.name
+            ));
+        }
+        match more.count() {
+            0 => {}
+            more if more <= LISTED => text.push('\n'),
+            more => text.push_str(&format!("… and {} more\n\n", more - LISTED)),
+        }
+        text.push_str(&self.summary());
+        text
+    }
+
+    /// `2 errors and 1 warning in inventory.yaml`.
+    pub fn summary(&self) -> String {
+        let count = |level, one: &str| {
+            let count = self
+                .diagnostics
+                .iter()
+                .filter(|diagnostic| diagnostic.level() == level)
+                .count();
+            match count {
+                0 => None,
+                1 => Some(format!("1 {one}")),
+                _ => Some(format!("{count} {one}s")),
+            }
+        };
+        let counts: Vec<String> = [
+            count(Level::Error, "error"),
+            count(Level::Warning, "warning"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        format!("{} in {}", counts.join(" and "), self.name)
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
