@@ -30,8 +30,8 @@ pub(crate) fn plan_certificates(run: &Run, request: &Request) -> Result<Pki, Err
             .find(|&phase| run.has(phase));
         return Err(Error::NotAlone {
             phase: asked.unwrap_or(Phase::ControlPlane).name(),
-            missing: format!("{} is not there yet", missing.file),
-            hint: "add the phase certs: --phases certs,…".into(),
+            missing: format!("{} does not exist yet", missing.file),
+            hint: "add phase certs: `--phases certs,…`".into(),
         });
     }
     Ok(pki)
