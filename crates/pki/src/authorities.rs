@@ -14,7 +14,7 @@ use crate::issue::{self, Period, Signer};
 use crate::keys::PrivateKey;
 use crate::layout::{node_file, shared_file};
 use crate::material::{Action, Authority};
-use crate::planned::{PlannedPki, add, generate_key, read_file, subtract};
+use crate::planned::{PlannedPki, date_after, date_before, generate_key, read_file};
 use crate::request::Request;
 use crate::store::Store;
 use crate::table::{Ca, SERVICE_ACCOUNT};
@@ -122,8 +122,8 @@ impl PlannedPki<'_> {
         };
         let now = self.store.now;
         let period = Period {
-            not_before: subtract(now, issue::BACKDATE)?,
-            not_after: add(now, self.request.validity.ca)?,
+            not_before: date_before(now, issue::BACKDATE)?,
+            not_after: date_after(now, self.request.validity.ca)?,
         };
         let cert = issue::issue_authority(ca, period, &key).map_err(|source| PkiError::Issue {
             file: cert_file.clone(),

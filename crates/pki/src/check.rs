@@ -35,7 +35,7 @@ pub(crate) fn check_leaf(
     if key.spki() != parsed.spki {
         return Err("its key is another certificate's".into());
     }
-    if !parsed.signed_by(ca) {
+    if !parsed.is_signed_by(ca) {
         return Err(format!(
             "it was not signed by {}",
             expected.leaf.signer.base()
@@ -51,7 +51,7 @@ pub(crate) fn check_leaf(
         return Err(format!(
             "its subject is {:?}, not {:?}",
             info.subject,
-            subject(expected)
+            format_subject(expected)
         ));
     }
     let usage = expected.leaf.usage;
@@ -59,8 +59,12 @@ pub(crate) fn check_leaf(
         return Err("its extended key usage does not cover its use".into());
     }
     let (want, have) = (&expected.sans, info.sans());
-    let lacking = want.beyond(&have);
-    let surplus = if exact { have.beyond(want) } else { Vec::new() };
+    let lacking = want.list_beyond(&have);
+    let surplus = if exact {
+        have.list_beyond(want)
+    } else {
+        Vec::new()
+    };
     match (lacking.is_empty(), surplus.is_empty()) {
         (true, true) => Ok(parsed),
         (false, true) => Err(format!("it lacks {}", lacking.join(", "))),
@@ -84,13 +88,13 @@ pub(crate) fn outlives(theirs: &Parsed, ours: &Parsed, ca: &Parsed, now: Timesta
         && have.common_name == want.common_name
         && have.organizations == want.organizations
         && (have.server_auth, have.client_auth) == (want.server_auth, want.client_auth)
-        && want_sans.beyond(&have_sans).is_empty()
-        && have_sans.beyond(&want_sans).is_empty()
-        && ours.signed_by(ca)
-        && theirs.signed_by(ca)
+        && want_sans.list_beyond(&have_sans).is_empty()
+        && have_sans.list_beyond(&want_sans).is_empty()
+        && ours.is_signed_by(ca)
+        && theirs.is_signed_by(ca)
 }
 
-fn subject(expected: &Expected) -> String {
+fn format_subject(expected: &Expected) -> String {
     let common_name = &expected.common_name;
     match expected.organization {
         Some(organization) => format!("O={organization}, CN={common_name}"),

@@ -68,7 +68,7 @@ pub enum PkiError {
         leaf: PathBuf,
     },
     /// CAs without keys, and certificates that only they could sign.
-    #[error("{}", external(cas, leaves))]
+    #[error("{}", list_external_leaves(cas, leaves))]
     ExternalCa {
         /// Certificates of CAs whose keys are elsewhere.
         cas: Vec<PathBuf>,
@@ -102,7 +102,7 @@ pub enum PkiError {
     Upload(String),
 }
 
-fn external(cas: &[PathBuf], leaves: &[(PathBuf, String)]) -> String {
+fn list_external_leaves(cas: &[PathBuf], leaves: &[(PathBuf, String)]) -> String {
     let cas: Vec<_> = cas.iter().map(|ca| ca.display().to_string()).collect();
     let mut text = format!(
         "{} has no key beside it, so the certificates that it signs must exist already:",

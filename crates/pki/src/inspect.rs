@@ -109,7 +109,7 @@ impl Parsed {
     }
 
     /// Whether `ca` signed it, and says so by the same name.
-    pub(crate) fn signed_by(&self, ca: &Parsed) -> bool {
+    pub(crate) fn is_signed_by(&self, ca: &Parsed) -> bool {
         let (Ok((_, leaf)), Ok((_, ca_cert))) = (
             X509Certificate::from_der(&self.der),
             X509Certificate::from_der(&ca.der),

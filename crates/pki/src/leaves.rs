@@ -13,7 +13,7 @@ use crate::issue::{self, Period, Signer};
 use crate::layout::{node_file, shared_file};
 use crate::material::{Action, Leaf};
 use crate::parallel::in_parallel;
-use crate::planned::{PlannedPki, add, generate_key, read_file, subtract};
+use crate::planned::{PlannedPki, date_after, date_before, generate_key, read_file};
 use crate::request::{Expected, NodeRequest, Request};
 use crate::store::Store;
 use crate::table::{Ca, Place};
@@ -141,7 +141,7 @@ fn decide_leaf(
     let not_before = match (action, job.expected.leaf.place) {
         // kubeadm dates these from their CA when it first writes them.
         (Action::Created, Place::Kubeconfig) => issuer.cert.info.not_before,
-        _ => subtract(store.now, issue::BACKDATE)?,
+        _ => date_before(store.now, issue::BACKDATE)?,
     };
     let leaf = issue_leaf(store, request, job, not_before, &signer)?;
     Ok(Outcome::Issued(leaf, action, why))
@@ -156,7 +156,7 @@ fn issue_leaf(
 ) -> Result<Leaf, PkiError> {
     let period = Period {
         not_before,
-        not_after: add(store.now, request.validity.leaf)?,
+        not_after: date_after(store.now, request.validity.leaf)?,
     };
     let key = generate_key(request, &job.file("key"))?;
     let cert = issue::issue_leaf(&job.expected, period, &key, signer).map_err(|source| {

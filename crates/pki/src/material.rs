@@ -183,24 +183,24 @@ impl Pki {
         for (ca, authority) in &mut pki.authorities {
             let file = shared_file(ca.base(), "crt");
             if made.contains(file.as_str()) {
-                authority.cert = placeholder(&file);
-                let key = placeholder(&shared_file(ca.base(), "key"));
+                authority.cert = make_placeholder(&file);
+                let key = make_placeholder(&shared_file(ca.base(), "key"));
                 authority.key = Some(Zeroizing::new(key));
             }
         }
         let [key, public] = ["key", "pub"].map(|end| shared_file(table::SERVICE_ACCOUNT, end));
         if made.contains(key.as_str()) {
-            pki.service_account.0 = Zeroizing::new(placeholder(&key));
+            pki.service_account.0 = Zeroizing::new(make_placeholder(&key));
         }
         if made.contains(public.as_str()) {
-            pki.service_account.1 = placeholder(&public);
+            pki.service_account.1 = make_placeholder(&public);
         }
         for (node, leaves) in &mut pki.nodes {
             for (base, leaf) in leaves {
                 let file = node_file(node, base, "crt");
                 if made.contains(file.as_str()) {
-                    leaf.cert = placeholder(&file);
-                    leaf.key = Zeroizing::new(placeholder(&node_file(node, base, "key")));
+                    leaf.cert = make_placeholder(&file);
+                    leaf.key = Zeroizing::new(make_placeholder(&node_file(node, base, "key")));
                 }
             }
         }
@@ -244,7 +244,7 @@ impl Pki {
     }
 }
 
-fn placeholder(file: &str) -> String {
+fn make_placeholder(file: &str) -> String {
     format!("{PLACEHOLDER}{file}\n")
 }
 

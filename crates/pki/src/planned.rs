@@ -132,11 +132,11 @@ pub(crate) fn generate_key(request: &Request, file: &str) -> Result<PrivateKey, 
 }
 
 /// A date before `from`.
-pub(crate) fn subtract(from: Timestamp, by: Duration) -> Result<Timestamp, PkiError> {
+pub(crate) fn date_before(from: Timestamp, by: Duration) -> Result<Timestamp, PkiError> {
     from.checked_sub(by).map_err(|_| PkiError::Validity(by))
 }
 
 /// A date after `from`.
-pub(crate) fn add(from: Timestamp, by: Duration) -> Result<Timestamp, PkiError> {
+pub(crate) fn date_after(from: Timestamp, by: Duration) -> Result<Timestamp, PkiError> {
     from.checked_add(by).map_err(|_| PkiError::Validity(by))
 }

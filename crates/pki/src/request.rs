@@ -99,7 +99,7 @@ impl Sans {
     }
 
     /// What `self` has and `other` lacks, safe to print.
-    pub(crate) fn beyond(&self, other: &Sans) -> Vec<String> {
+    pub(crate) fn list_beyond(&self, other: &Sans) -> Vec<String> {
         let dns = self.dns.iter().filter(|name| !other.dns.contains(name));
         let ips = self.ips.iter().filter(|ip| !other.ips.contains(ip));
         dns.map(|name| format!("DNS:{}", name.escape_debug()))
@@ -144,8 +144,8 @@ impl Request {
                     format!("kubernetes.default.svc.{}", self.dns_domain),
                 ]);
                 names.ips.extend([self.service_ip, node.advertise_address]);
-                names.add(self.control_plane_endpoint.iter());
-                names.add(&self.api_server_sans);
+                names.add_all(self.control_plane_endpoint.iter());
+                names.add_all(&self.api_server_sans);
             }
             SanRule::EtcdServer | SanRule::EtcdPeer => {
                 names
@@ -156,7 +156,7 @@ impl Request {
                     IpAddr::from([127, 0, 0, 1]),
                     IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
                 ]);
-                names.add(self.etcd.iter().flat_map(|etcd| match leaf.sans {
+                names.add_all(self.etcd.iter().flat_map(|etcd| match leaf.sans {
                     SanRule::EtcdPeer => &etcd.peer,
                     _ => &etcd.server,
                 }));
@@ -193,7 +193,7 @@ struct Names {
 impl Names {
     /// Sorts the operator's own into names and addresses. Like kubeadm, skips
     /// what is neither.
-    fn add<'a>(&mut self, sans: impl IntoIterator<Item = &'a String>) {
+    fn add_all<'a>(&mut self, sans: impl IntoIterator<Item = &'a String>) {
         for san in sans {
             let lower = san.to_ascii_lowercase();
             if let Ok(ip) = lower.parse() {
@@ -259,7 +259,7 @@ mod tests {
             "*",
             "",
         ];
-        names.add(&sans.map(String::from));
+        names.add_all(&sans.map(String::from));
         assert_eq!(names.dns, ["api.example.com", "*.example.com"]);
         assert_eq!(names.ips, ["2001:db8::1".parse::<IpAddr>().unwrap()]);
         assert_eq!(names.skipped, ["a_b", "*", ""]);

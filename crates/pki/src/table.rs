@@ -126,7 +126,7 @@ pub struct LeafSpec {
     pub(crate) init_only: bool,
 }
 
-const fn files(
+const fn file_leaf(
     base: &'static str,
     common_name: CommonName,
     sans: SanRule,
@@ -145,7 +145,7 @@ const fn files(
     }
 }
 
-const fn user(
+const fn user_leaf(
     base: &'static str,
     common_name: CommonName,
     organization: Organization,
@@ -168,7 +168,7 @@ const fn user(
 pub const LEAVES: &[LeafSpec] = {
     use CommonName::{Fixed, KubeletUser, Node};
     &[
-        files(
+        file_leaf(
             "apiserver",
             Fixed("kube-apiserver"),
             SanRule::ApiServer,
@@ -177,7 +177,7 @@ pub const LEAVES: &[LeafSpec] = {
         ),
         LeafSpec {
             organization: Organization::LegacyClusterAdmins,
-            ..files(
+            ..file_leaf(
                 "apiserver-kubelet-client",
                 Fixed("kube-apiserver-kubelet-client"),
                 SanRule::None,
@@ -185,66 +185,66 @@ pub const LEAVES: &[LeafSpec] = {
                 Ca::Kubernetes,
             )
         },
-        files(
+        file_leaf(
             "front-proxy-client",
             Fixed("front-proxy-client"),
             SanRule::None,
             Usage::Client,
             Ca::FrontProxy,
         ),
-        files(
+        file_leaf(
             "etcd/server",
             Node,
             SanRule::EtcdServer,
             Usage::ServerAndClient,
             Ca::Etcd,
         ),
-        files(
+        file_leaf(
             "etcd/peer",
             Node,
             SanRule::EtcdPeer,
             Usage::ServerAndClient,
             Ca::Etcd,
         ),
-        files(
+        file_leaf(
             "etcd/healthcheck-client",
             Fixed("kube-etcd-healthcheck-client"),
             SanRule::None,
             Usage::Client,
             Ca::Etcd,
         ),
-        files(
+        file_leaf(
             "apiserver-etcd-client",
             Fixed("kube-apiserver-etcd-client"),
             SanRule::None,
             Usage::Client,
             Ca::Etcd,
         ),
-        user(
+        user_leaf(
             "kubeconfig/admin",
             Fixed("kubernetes-admin"),
             Organization::Fixed("kubeadm:cluster-admins"),
             false,
         ),
-        user(
+        user_leaf(
             "kubeconfig/super-admin",
             Fixed("kubernetes-super-admin"),
             Organization::Fixed("system:masters"),
             true,
         ),
-        user(
+        user_leaf(
             "kubeconfig/kubelet",
             KubeletUser,
             Organization::Fixed("system:nodes"),
             false,
         ),
-        user(
+        user_leaf(
             "kubeconfig/controller-manager",
             Fixed("system:kube-controller-manager"),
             Organization::None,
             false,
         ),
-        user(
+        user_leaf(
             "kubeconfig/scheduler",
             Fixed("system:kube-scheduler"),
             Organization::None,
