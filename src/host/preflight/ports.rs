@@ -15,7 +15,7 @@ pub(super) const ETCD_PORTS: [u16; 2] = [2379, 2380];
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["Port-*", "Firewalld"],
-    run: check,
+    run: check_ports,
 };
 
 /// The ports that a host's pieces listen on.
@@ -35,7 +35,7 @@ fn own_ports(cluster: &Cluster, subject: &Subject<'_>) -> Vec<u16> {
     ports
 }
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_ports(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     for port in own_ports(cluster, subject) {
         let check = format!("Port-{port}");
         let listener = subject
