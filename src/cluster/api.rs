@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::survey::Surveyed;
 use super::tunnel::Tunnel;
+use crate::kubernetes::api;
 use crate::kubernetes::api::{ApiError, Applier, Health, Identity, failed_checks};
-use crate::kubernetes::{api, endpoint};
+use crate::kubernetes::health::api_server_endpoint;
 use crate::run::Run;
 use crate::run::error::Error;
 
@@ -26,8 +27,8 @@ impl ClusterApi {
     /// Clients of the API server on `control_plane`. Connects lazily.
     pub(crate) fn of(run: &Run, pki: &Pki, control_plane: &Surveyed) -> Result<Self, Error> {
         let facts = &control_plane.gathered.facts;
-        let address = endpoint::advertise_address(&control_plane.host, facts)?;
-        let tunnel = Tunnel::new(&control_plane.session, address, run.cluster.bind_port);
+        let at = api_server_endpoint(&run.cluster, &control_plane.host, Some(facts));
+        let tunnel = Tunnel::new(&control_plane.session, at.address, at.port);
         let name = &control_plane.host.name;
         let client = |user: &str| -> Result<Option<kube::Client>, Error> {
             let Some(leaf) = pki.leaf(name, &format!("kubeconfig/{user}")) else {
@@ -41,7 +42,7 @@ impl ClusterApi {
         };
         let admin = client("admin")?.ok_or_else(|| {
             ApiError::Client(format!(
-                "the operator state holds no admin certificate for {name}"
+                "there is no admin certificate for {name} in the state directory"
             ))
         })?;
         Ok(ClusterApi {
@@ -73,7 +74,7 @@ impl ClusterApi {
         match self.admin.request_text(request).await {
             Ok(_) => Health::Ok,
             Err(error) => {
-                let error = ApiError::request("ask for its health")(error);
+                let error = ApiError::request("check its health")(error);
                 Health::No(failed_checks(&error.to_string()))
             }
         }
@@ -108,7 +109,7 @@ impl ClusterApi {
             .await?;
         // The API server learns of the binding by a watch of its own: an
         // instant later the admin is no longer refused.
-        api::wait_healthy("the admin's rights", self.budget, || async {
+        api::wait_healthy("the admin's RBAC permissions", self.budget, || async {
             match applier.compare(std::slice::from_ref(binding)).await {
                 Ok(_) => Health::Ok,
                 Err(error) => Health::No(error.to_string()),

@@ -1,7 +1,6 @@
 //! etcd's members, through the SSH session and with the operator's own certificate.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use pki::Store;
@@ -11,7 +10,7 @@ use super::survey::Surveyed;
 use super::tunnel::Tunnel;
 use crate::inventory::Host;
 use crate::kubernetes::api::{ApiError, EtcdClient, Identity, Member};
-use crate::kubernetes::static_pods::ETCD_CLIENT_PORT;
+use crate::kubernetes::health::etcd_client_address;
 use crate::run::Run;
 use crate::run::error::Error;
 
@@ -21,8 +20,8 @@ const REQUEST: Duration = Duration::from_secs(10);
 
 /// A client of the member on `host`.
 pub(crate) fn client(run: &Run, session: &Session, host: &Host) -> Result<EtcdClient, Error> {
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    client_at(run, session, host, address, ETCD_CLIENT_PORT)
+    let (address, port) = etcd_client_address(&run.cluster, host);
+    client_at(run, session, host, address, port)
 }
 
 /// A client, with the certificate of `host`, of the member that `host` reaches
@@ -31,7 +30,7 @@ pub(crate) fn client_at(
     run: &Run,
     session: &Session,
     host: &Host,
-    address: IpAddr,
+    address: impl ToString,
     port: u16,
 ) -> Result<EtcdClient, Error> {
     let files = Store::new(run.state.dir()).etcd_client(&host.name)?;
@@ -50,7 +49,7 @@ pub(crate) async fn within<T>(request: impl Future<Output = Result<T, Error>>) -
         Err(_) => Err(ApiError::Timeout {
             what: "etcd".into(),
             after: REQUEST,
-            last: "it does not answer".into(),
+            last: "it does not respond".into(),
         }
         .into()),
     }

@@ -12,7 +12,6 @@ mod hash;
 mod observe;
 mod observed;
 mod packages;
-mod paths;
 mod plan;
 pub mod preflight;
 mod prepare;

@@ -6,14 +6,13 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{self, Endpoints};
-use super::static_pods::external_etcd_paths;
-use super::{tree, versions};
+use super::{etcd, tree, versions};
 use crate::inventory::spec::{EnvVar, HostPathMount};
 use crate::inventory::{Arg, Cluster, Etcd};
 
 /// The document (v1beta4), fully defaulted, with what the operator set and
 /// nothing that kubeadm would leave out.
-pub fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value {
+pub(crate) fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value {
     let networking = &cluster.networking;
     let mut api_server = component(
         &cluster.api_server.extra_args,
@@ -44,7 +43,7 @@ pub fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value 
         "controllerManager": plain(&cluster.controller_manager),
         "dns": dns(cluster),
         "encryptionAlgorithm": cluster.encryption_algorithm,
-        "etcd": etcd(cluster),
+        "etcd": etcd_section(cluster),
         "imageRepository": cluster.image_repository,
         "kubernetesVersion": cluster.version.to_string(),
         "networking": {"dnsDomain": networking.dns_domain},
@@ -103,7 +102,7 @@ fn dns(cluster: &Cluster) -> Map<String, Value> {
     dns
 }
 
-fn etcd(cluster: &Cluster) -> Value {
+fn etcd_section(cluster: &Cluster) -> Value {
     match &cluster.etcd {
         Etcd::Local(etcd) => {
             let mut local = image(&etcd.image_repository, &etcd.image_tag);
@@ -116,8 +115,8 @@ fn etcd(cluster: &Cluster) -> Value {
         }
         Etcd::External(etcd) => {
             // kubeadm reads paths of the node here; ours are the operator's.
-            let paths = external_etcd_paths(cluster);
-            let path = |of: fn(&super::static_pods::ExternalEtcdPaths) -> &Option<String>| {
+            let paths = etcd::external_paths(cluster);
+            let path = |of: fn(&etcd::ExternalPaths) -> &Option<String>| {
                 paths
                     .as_ref()
                     .and_then(|paths| of(paths).clone())

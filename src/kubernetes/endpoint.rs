@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::KubernetesError;
+use super::error::KubernetesError;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Endpoint, Host};
 
@@ -45,7 +45,7 @@ pub fn local_api_endpoint(
 pub struct Endpoints {
     /// What those find who come from elsewhere: the operator's
     /// `controlPlaneEndpoint`, else the first control plane's own endpoint. It
-    /// stands in `cluster-info`, and with several control planes in
+    /// is in `cluster-info`, and with several control planes in
     /// `kubeadm-config`, too.
     pub outside: Endpoint,
     /// Where nodes find it: kube-proxy, and the kubelets of those that carry no
@@ -156,7 +156,7 @@ pub(crate) fn interface_of(
         })
 }
 
-/// An address as it stands in a URL.
+/// An address as URLs write it.
 pub(crate) fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::context::KeyPair;
+use super::error::KubernetesError;
 use super::tokens::Token;
-use super::{KubernetesError, tree, yaml};
+use super::{tree, yaml};
 
 /// A kubeconfig with one cluster, one user and one context.
 #[derive(Clone, Copy)]
@@ -161,7 +162,7 @@ pub(crate) fn cluster_info(server: &str, ca: &str) -> Value {
 /// Our user takes the context's name, since every kubeadm cluster calls its
 /// administrator `kubernetes-admin`. An entry of ours replaces one that an
 /// earlier merge made; one that some other context uses is an error, never
-/// replaced. The current context changes only if there is none.
+/// replaced. The current context is set only if there is none.
 pub fn merge_into(existing: &str, ours: &str) -> Result<Zeroizing<String>, KubernetesError> {
     let wrong = |reason: String| KubernetesError::Kubeconfig { reason };
     let mut merged = match existing.trim() {
@@ -169,7 +170,7 @@ pub fn merge_into(existing: &str, ours: &str) -> Result<Zeroizing<String>, Kuber
         _ => yaml::parse(existing).map_err(wrong)?,
     };
     if !merged.is_object() {
-        return Err(wrong("it is no mapping".into()));
+        return Err(wrong("not a mapping".into()));
     }
     let ours = yaml::parse(ours).map_err(wrong)?;
     let (mut cluster, mut context, mut user) = (
@@ -184,7 +185,7 @@ pub fn merge_into(existing: &str, ours: &str) -> Result<Zeroizing<String>, Kuber
     for (kind, entry) in [("cluster", &mut cluster), ("user", &mut user)] {
         if foreign(&merged, kind, entry, &name) {
             return Err(wrong(format!(
-                "another of its contexts uses a {kind} named {} that is not ours",
+                "another of its contexts uses a different {kind} named {}",
                 entry["name"]
             )));
         }
@@ -203,7 +204,7 @@ fn only(ours: &Value, list: &str) -> Result<Value, KubernetesError> {
     match ours[list].as_array().map(Vec::as_slice) {
         Some([entry]) => Ok(entry.clone()),
         _ => Err(KubernetesError::Kubeconfig {
-            reason: format!("ours has not exactly one of `{list}`"),
+            reason: format!("`{list}` of the new one does not have exactly one entry"),
         }),
     }
 }
@@ -228,7 +229,7 @@ fn put(merged: &mut Value, list: &str, entry: Value) -> Result<(), KubernetesErr
     let entries = entries
         .as_array_mut()
         .ok_or_else(|| KubernetesError::Kubeconfig {
-            reason: format!("`{list}` is no list"),
+            reason: format!("`{list}` is not a list"),
         })?;
     match entries
         .iter_mut()
@@ -341,7 +342,7 @@ clusters: [{name: demo, cluster: {server: 'https://elsewhere'}}]
 contexts: [{name: other, context: {cluster: demo, user: me}}]
 ";
         let error = merge_into(existing, &ours("demo", "A")).unwrap_err();
-        insta::assert_snapshot!(error, @r#"cannot merge into this kubeconfig: another of its contexts uses a cluster named "demo" that is not ours"#);
+        insta::assert_snapshot!(error, @r#"cannot merge into the kubeconfig: another of its contexts uses a different cluster named "demo""#);
     }
 
     #[test]

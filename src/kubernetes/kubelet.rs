@@ -3,26 +3,14 @@
 use serde_json::{Value, json};
 
 use super::context::{ClusterContext, NodeContext};
+use super::error::KubernetesError;
 use super::templates::Templates;
 use super::versions::Features;
-use super::{KubernetesError, args, tree};
+use super::{args, tree};
 use crate::host::{Facts, PackageManager};
+use crate::inventory::listen::last_value;
 use crate::inventory::{Arg, Taint, Tree};
-
-/// The kubelet's unit.
-pub const UNIT: &str = "kubelet.service";
-/// Where the kubelet keeps what is its own.
-pub const DIRECTORY: &str = "/var/lib/kubelet";
-/// Its configuration.
-pub const CONFIG: &str = "/var/lib/kubelet/config.yaml";
-/// What of its configuration is this host's alone (from 1.34).
-pub const INSTANCE_CONFIG: &str = "/var/lib/kubelet/instance-config.yaml";
-/// Its flags.
-pub const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
-
-/// systemd-resolved's list of the real name servers. /etc/resolv.conf then
-/// names a loopback address, which is of no use in a pod.
-const RESOLVED_CONF: &str = "/run/systemd/resolve/resolv.conf";
+use crate::layout::paths;
 
 const CONFIG_TEMPLATE: &str = "kubelet/config.yaml.j2";
 
@@ -33,10 +21,10 @@ pub(crate) fn shared_config(ctx: &ClusterContext<'_>) -> Result<Value, Kubernete
 
 /// The configuration of one node's kubelet: the shared one, the operator's
 /// fields for this host, what the host needs, patches, the runtime's socket.
-pub fn config(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
+pub(crate) fn config(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
     let mut config = base(ctx.templates, &ctx.view()?, &ctx.host.kubelet_config)?;
     if ctx.facts.systemd_resolved && config.get("resolvConf").is_none() {
-        tree::set(&mut config, "resolvConf", RESOLVED_CONF);
+        tree::set(&mut config, "resolvConf", paths::RESOLVED_CONF);
     }
     ctx.patches.apply("kubeletconfiguration", &mut config)?;
     if Features::of(ctx.cluster).instance_config {
@@ -59,14 +47,14 @@ fn base(templates: &Templates, view: &Value, theirs: &Tree) -> Result<Value, Kub
 
 /// The text of instance-config.yaml; `None` before 1.34, where the socket is a
 /// flag.
-pub fn instance_config(ctx: &NodeContext<'_>) -> Option<String> {
+pub(crate) fn instance_config(ctx: &NodeContext<'_>) -> Option<String> {
     Features::of(ctx.cluster)
         .instance_config
         .then(|| format!("containerRuntimeEndpoint: {}\n", json!(ctx.host.cri_socket)))
 }
 
 /// The kubelet's flags.
-pub fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
+pub(crate) fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: String| {
         flags.push(Arg {
@@ -108,7 +96,7 @@ fn taint(taint: &Taint) -> String {
 }
 
 /// The text of kubeadm-flags.env.
-pub fn flags_file(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
+pub(crate) fn flags_file(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
     let words: Vec<String> = flags(ctx)?.iter().map(args::render).collect();
     let escaped = words
         .join(" ")
@@ -119,8 +107,13 @@ pub fn flags_file(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
 }
 
 /// The directory of the kubelet's certificates, unless the operator moved it.
-pub fn certificate_directory(extra: &[Arg]) -> &str {
-    args::get(extra, "cert-dir").unwrap_or("/var/lib/kubelet/pki")
+pub(crate) fn certificate_directory(extra: &[Arg]) -> &str {
+    last_value(extra, "cert-dir").unwrap_or(paths::KUBELET_PKI)
+}
+
+/// The link to its client certificate in the directory of its certificates.
+pub(crate) fn client_certificate(directory: &str) -> String {
+    format!("{directory}/{}", paths::KUBELET_CLIENT_CURRENT)
 }
 
 /// The file that `KUBELET_EXTRA_ARGS` comes from, by the distribution's habit.

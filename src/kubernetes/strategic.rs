@@ -129,7 +129,7 @@ fn retain_keys(
 ) -> Result<(), String> {
     let keys = keys
         .as_array()
-        .ok_or_else(|| format!("{RETAIN_KEYS} is no list"))?;
+        .ok_or_else(|| format!("{RETAIN_KEYS} is not a list"))?;
     let listed = |key: &str| keys.iter().any(|listed| listed == key);
     for (key, value) in patch {
         if !value.is_null() && !key.starts_with('$') && !listed(key) {
@@ -147,7 +147,7 @@ fn delete_scalars(
 ) -> Result<(), String> {
     let unwanted = unwanted
         .as_array()
-        .ok_or_else(|| format!("{DELETE_SCALARS}{field} is no list"))?;
+        .ok_or_else(|| format!("{DELETE_SCALARS}{field} is not a list"))?;
     if let Some(Value::Array(items)) = original.get_mut(field) {
         items.retain(|item| !unwanted.contains(item));
     }
@@ -181,7 +181,7 @@ fn merge_list(
             let mut merged = original.clone();
             for item in &patch {
                 let Value::Object(item_map) = item else {
-                    return Err(format!("an item of `{field}` is no object"));
+                    return Err(format!("an item of `{field}` is not an object"));
                 };
                 if item_map.get(key).is_none() {
                     return Err(format!("an item of `{field}` lacks its key, `{key}`"));
@@ -201,7 +201,7 @@ fn ordered_by<'a>(order: Option<&'a Value>, patch: &'a [Value]) -> Result<&'a [V
     match order {
         None => Ok(patch),
         Some(Value::Array(order)) => Ok(order),
-        Some(_) => Err(format!("{SET_ORDER}… is no list")),
+        Some(_) => Err(format!("{SET_ORDER}… is not a list")),
     }
 }
 

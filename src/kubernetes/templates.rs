@@ -1,14 +1,15 @@
 //! Templates: ours, embedded, and the operator's, which replace them by name.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, syntax::SyntaxConfig};
 use serde_json::Value;
 
-use super::{KubernetesError, NodeContext, yaml};
+use super::error::KubernetesError;
+use super::origin::Origin;
+use super::yaml;
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
@@ -47,43 +48,6 @@ pub struct Templates {
     environment: Environment<'static>,
     texts: BTreeMap<String, String>,
     replaced: BTreeMap<String, PathBuf>,
-}
-
-/// Whose template it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Ours, by name.
-    BuiltIn(String),
-    /// The operator's, in the place of ours.
-    File(PathBuf),
-    /// The operator's own, for a host.
-    Own {
-        /// Where it is.
-        path: PathBuf,
-        /// The values that it may use.
-        values: String,
-    },
-}
-
-impl Origin {
-    /// The operator's file, if it is one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Origin::BuiltIn(_) => None,
-            Origin::File(path) | Origin::Own { path, .. } => Some(path),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::BuiltIn(name) => write!(f, "the built-in template {name}"),
-            Origin::File(path) | Origin::Own { path, .. } => {
-                write!(f, "your template `{}`", path.display())
-            }
-        }
-    }
 }
 
 /// The names of what a view holds: `cluster.{name, version}, host.{name}`.
@@ -162,15 +126,14 @@ impl Templates {
             .map_err(|error| self.failed(name, &error))
     }
 
-    /// Renders a file of the operator's own (`files:` with `template: true`):
-    /// `cluster`, `host` and `facts` are what our own templates see.
-    pub fn render_file(
+    /// Renders the text of a file of the operator's own with the values of
+    /// `view`.
+    pub(crate) fn render_file(
         &self,
         path: &Path,
         text: &str,
-        ctx: &NodeContext<'_>,
+        view: Value,
     ) -> Result<String, KubernetesError> {
-        let view = ctx.view()?;
         let origin = Origin::Own {
             path: path.to_path_buf(),
             values: values(&view),
@@ -188,7 +151,7 @@ impl Templates {
         context: &Value,
     ) -> Result<Value, KubernetesError> {
         yaml::parse(&self.render(name, context)?)
-            .map_err(|reason| self.unexpected(name, "YAML", reason))
+            .map_err(|reason| self.unexpected(name, "valid YAML", reason))
     }
 
     /// Renders a template that makes YAML documents.
@@ -198,7 +161,7 @@ impl Templates {
         context: &Value,
     ) -> Result<Vec<Value>, KubernetesError> {
         yaml::parse_all(&self.render(name, context)?)
-            .map_err(|reason| self.unexpected(name, "YAML", reason))
+            .map_err(|reason| self.unexpected(name, "valid YAML", reason))
     }
 
     /// The error for a template whose result isn't what it has to be.
@@ -280,7 +243,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, KubernetesError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed(directory))? {
         let path = entry.map_err(failed(directory))?.path();
-        // Editors' backups and version control are nobody's templates.
+        // Editors' backups and version control are not templates.
         if path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'))

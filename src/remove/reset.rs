@@ -7,13 +7,14 @@ use futures::StreamExt;
 use ssh::{OutputStream, RunOptions, ScriptEvent, Session};
 
 use super::leave;
+use crate::host;
 use crate::host::{HostError, Observed, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
+use crate::kubernetes::network;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
-use crate::{host, kubernetes};
 
 /// Time for the look at a host: it reads one file.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
@@ -104,7 +105,7 @@ pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, E
     if options.force {
         for (host, why) in std::mem::take(&mut refused) {
             run.events()
-                .warn(format!("{host} is reset by force: {why}"));
+                .warn(format!("{host}: resetting anyway (--force): {why}"));
         }
     }
 
@@ -198,7 +199,7 @@ pub(crate) async fn clean(
             Etcd::Local(local) => Some(&local.data_dir),
             Etcd::External(_) => None,
         },
-        network: kubernetes::cni::NETWORK,
+        networks: &network::CNI_NAMES,
         virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
     })?;

@@ -1,6 +1,5 @@
 //! The API as the operator's kubeconfig opens it, through any control plane.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use http::Request;
@@ -13,6 +12,7 @@ use crate::cluster::endpoint;
 use crate::cluster::tunnel::Tunnel;
 use crate::inventory::{Endpoint, Host};
 use crate::kubernetes::api::{ApiError, Health, Identity};
+use crate::kubernetes::health::api_server_endpoint;
 use crate::kubernetes::{api, read_embedded};
 use crate::run::Run;
 
@@ -29,9 +29,9 @@ impl Access {
         let read = match std::fs::read_to_string(&path).map(Zeroizing::new) {
             Ok(text) => read_embedded(&text)
                 .map(|(ca, cert, key)| (ca, Identity { cert, key }))
-                .ok_or_else(|| format!("{} holds no client certificate", path.display())),
+                .ok_or_else(|| format!("{} contains no client certificate", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err("there is no admin kubeconfig yet: `clusterctl-rs apply` makes it".into())
+                Err("there is no admin kubeconfig yet; run `clusterctl-rs apply`".into())
             }
             Err(error) => Err(format!("cannot read {}: {error}", path.display())),
         };
@@ -46,10 +46,8 @@ impl Access {
         session: &Session,
     ) -> Result<kube::Client, String> {
         let (ca, identity) = self.0.as_ref().map_err(Clone::clone)?;
-        let address = host
-            .advertise_address
-            .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let tunnel = Tunnel::new(session, address, run.cluster.bind_port);
+        let at = api_server_endpoint(&run.cluster, host, None);
+        let tunnel = Tunnel::new(session, at.address, at.port);
         api::client(tunnel, ca, identity).map_err(|error| error.to_string())
     }
 
@@ -69,12 +67,12 @@ impl Access {
             let why = match tokio::time::timeout(LIST, nodes.list(&params)).await {
                 Ok(Ok(list)) => return Ok((host.name.clone(), list.items)),
                 Ok(Err(error)) => ApiError::request("list nodes")(error).to_string(),
-                Err(_) => format!("no answer within {} s", LIST.as_secs()),
+                Err(_) => format!("timed out after {} s", LIST.as_secs()),
             };
             said.push(format!("through {}: {}", host.name, super::short(&why)));
         }
         Err(match said.is_empty() {
-            true => "no control plane can be reached".into(),
+            true => "no control plane is reachable".into(),
             false => said.join("; "),
         })
     }
@@ -99,7 +97,7 @@ pub(super) async fn ready(client: &kube::Client) -> Health {
     match client.request_text(request).await {
         Ok(_) => Health::Ok,
         Err(error) => {
-            let text = ApiError::request("ask /readyz")(error).to_string();
+            let text = ApiError::request("query /readyz")(error).to_string();
             // Of a list of checks, those that failed.
             let failed: Vec<&str> = text
                 .lines()

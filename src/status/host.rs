@@ -1,7 +1,6 @@
 //! What one host tells: one script, and the health endpoints of what runs
 //! there through channels of the same connection.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
@@ -9,12 +8,15 @@ use ssh::{RunOptions, Session, SshError};
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
-use crate::cluster::tunnel::Tunnel;
+use crate::cluster::health::ask_component;
 use crate::host;
 use crate::host::{UnitState, Vitals};
-use crate::inventory::{Etcd, Host};
+use crate::inventory::Host;
+use crate::kubernetes::Component;
 use crate::kubernetes::api;
-use crate::kubernetes::api::{Dial, probe_http, probe_https};
+use crate::kubernetes::health::{HealthEndpoint, component_endpoint, kubelet_endpoint};
+use crate::layout::components::{API_SERVER, KUBELET};
+use crate::layout::names::KUBELET_UNIT;
 use crate::run::Run;
 use crate::run::error::Error;
 
@@ -69,78 +71,83 @@ async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error
     Ok(Told { vitals, components })
 }
 
-const KUBELET: &str = "kubelet";
-
 type Probing<'a> = BoxFuture<'a, ComponentStatus>;
 
-/// The health endpoints of a host: where kubeadm has them.
+/// The components of a host, each asked where the inventory has it listen.
 fn probes<'a>(
     run: &'a Run,
     host: &'a Host,
     session: &'a Session,
     access: &'a Access,
 ) -> Vec<Probing<'a>> {
-    let mut probes = vec![probe(session, KUBELET, 10248, "/healthz", false)];
-    if host.is_control_plane() {
-        probes.push(api_server(run, host, session, access).boxed());
-        probes.push(probe(
-            session,
-            "kube-controller-manager",
-            10257,
-            "/healthz",
-            true,
-        ));
-        probes.push(probe(session, "kube-scheduler", 10259, "/livez", true));
-        if matches!(run.cluster.etcd, Etcd::Local(_)) {
-            probes.push(probe(session, "etcd", 2381, "/health", false));
-        }
+    let mut probes = Vec::new();
+    // Without an endpoint, the kubelet's unit alone has to tell.
+    probes.extend(kubelet_endpoint(host).map(|at| probe(session, KUBELET, at)));
+    if !host.is_control_plane() {
+        return probes;
+    }
+    probes.push(api_server(run, host, session, access).boxed());
+    // In the order in which they are shown.
+    let others = [
+        Component::ControllerManager,
+        Component::Scheduler,
+        Component::Etcd,
+    ];
+    let here = Component::all(&run.cluster);
+    for one in others.into_iter().filter(|one| here.contains(one)) {
+        let at = component_endpoint(one, &run.cluster, host, None);
+        probes.push(match at {
+            Some(at) => probe(session, one.name(), at),
+            None => futures::future::ready(not_asked(one.name())).boxed(),
+        });
     }
     probes
 }
 
-fn probe<'a>(
-    session: &'a Session,
-    name: &'a str,
-    port: u16,
-    path: &'a str,
-    tls: bool,
-) -> Probing<'a> {
+/// A component that the operator told to answer nobody is not down for that.
+fn not_asked(name: &str) -> ComponentStatus {
+    component(
+        name,
+        Health::Unknown,
+        Some("the inventory disables its health endpoint"),
+    )
+}
+
+fn probe<'a>(session: &'a Session, name: &'static str, at: HealthEndpoint) -> Probing<'a> {
     let look = async move {
-        let tunnel = Tunnel::new(session, IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        match tunnel.dial().await {
-            Ok(stream) if tls => probe_https(stream, path).await,
-            Ok(stream) => probe_http(stream, path).await,
-            Err(error) => return refused(name, port, &error),
+        match ask_component(session, &at).await {
+            Ok(health) => health.into_component(name),
+            Err(error) => refused(name, &at, &error),
         }
-        .into_component(name)
     };
     within(name, look).boxed()
 }
 
 /// The API server is asked as the admin: not everybody lets strangers ask.
 async fn api_server(run: &Run, host: &Host, session: &Session, access: &Access) -> ComponentStatus {
-    const NAME: &str = "kube-apiserver";
     let look = async {
         match access.client(run, host, session) {
-            Ok(client) => super::access::ready(&client).await.into_component(NAME),
-            Err(why) => component(NAME, Health::Unknown, Some(&why)),
+            Ok(client) => super::access::ready(&client)
+                .await
+                .into_component(API_SERVER),
+            Err(why) => component(API_SERVER, Health::Unknown, Some(&why)),
         }
     };
-    within(NAME, look).await
+    within(API_SERVER, look).await
 }
 
 async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> ComponentStatus {
     match tokio::time::timeout(PROBE, look).await {
         Ok(component) => component,
         Err(_) => {
-            let why = format!("no answer within {} s", PROBE.as_secs());
+            let why = format!("timed out after {} s", PROBE.as_secs());
             component(name, Health::Unhealthy, Some(&why))
         }
     }
 }
 
-/// Nobody listens, or sshd forwards nothing: then nobody can tell.
-fn refused(name: &str, port: u16, error: &std::io::Error) -> ComponentStatus {
+/// Nothing listens there; or sshd forwards nothing, and its health is unknown.
+fn refused(name: &str, at: &HealthEndpoint, error: &std::io::Error) -> ComponentStatus {
     match error.get_ref().and_then(|e| e.downcast_ref::<SshError>()) {
         Some(SshError::ForwardRefused {
             prohibited: true, ..
@@ -150,7 +157,7 @@ fn refused(name: &str, port: u16, error: &std::io::Error) -> ComponentStatus {
             Some("sshd does not allow forwarding"),
         ),
         _ => {
-            let why = format!("nobody listens on port {port}");
+            let why = format!("nothing listens on {} port {}", at.address, at.port);
             component(name, Health::Unhealthy, Some(&why))
         }
     }
@@ -177,14 +184,15 @@ impl IntoComponent for api::Health {
     }
 }
 
-/// systemd's word first: a unit that is down says more than a closed port.
+/// systemd's word first: a unit that is down says more than a closed port. It is
+/// the only one where the inventory disables the kubelet's health endpoint.
 fn kubelet(vitals: &Vitals, probes: &[ComponentStatus]) -> ComponentStatus {
-    if let Some(why) = down(vitals.units.get("kubelet.service")) {
+    if let Some(why) = down(vitals.units.get(KUBELET_UNIT)) {
         return component(KUBELET, Health::Unhealthy, Some(&why));
     }
     match probes.iter().find(|one| one.name == KUBELET) {
         Some(probe) => probe.clone(),
-        None => component(KUBELET, Health::Unknown, None),
+        None => component(KUBELET, Health::Healthy, None),
     }
 }
 
@@ -198,14 +206,14 @@ fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
             false => component(
                 "container runtime",
                 Health::Unhealthy,
-                Some("its socket is not there"),
+                Some("its socket does not exist"),
             ),
         };
     };
     let unit = vitals.units.get(&format!("{name}.service"));
     match (down(unit), vitals.socket) {
         (Some(why), _) => component(name, Health::Unhealthy, Some(&why)),
-        (None, false) => component(name, Health::Unhealthy, Some("its socket is not there")),
+        (None, false) => component(name, Health::Unhealthy, Some("its socket does not exist")),
         (None, true) => component(name, Health::Healthy, None),
     }
 }

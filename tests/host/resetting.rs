@@ -226,7 +226,7 @@ fn script(receipt: &Receipt) -> Script {
         receipt,
         cri_socket: "unix:///run/containerd/containerd.sock",
         etcd_data: Some("/var/lib/etcd"),
-        network: "clusterctl",
+        networks: &["clusterctl"],
         virtual_address: Some([10, 0, 0, 9].into()),
         keep_images: false,
     })
@@ -541,7 +541,7 @@ fn answers_and_receipts_are_not_trusted() {
         receipt: &receipt,
         cri_socket: "unix:///run/x.sock",
         etcd_data: None,
-        network: "clusterctl",
+        networks: &["clusterctl"],
         virtual_address: None,
         keep_images: false,
     };

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::answer::Answer;
-use super::ask::{CA_DIRECTORIES, CNI_DIRECTORIES};
+use super::ask::CNI_DIRECTORIES;
 use super::model::{Address, Facts};
 use super::small_files::Files;
 use crate::host::packages::detect_package_manager;
 use crate::host::proc::swap_devices;
 use crate::host::wire::Sections;
+use crate::layout::paths;
 
 /// Longest file that a fact can come from is a line; more addresses than this
 /// are of no use.
@@ -59,10 +60,10 @@ pub(super) fn derive_facts(answer: &Answer<'_>) -> Facts {
         machine_id: first_line("/etc/machine-id").to_owned(),
         product_uuid: first_line("/sys/class/dmi/id/product_uuid").to_lowercase(),
         swap: swap_devices(files.lines("/proc/swaps")),
-        joined: present("/etc/kubernetes/kubelet.conf"),
+        joined: present(paths::KUBELET_CONF),
         etcd_initial_cluster: etcd_flag(&answer.sections, "initial-cluster"),
         etcd_initial_cluster_state: etcd_flag(&answer.sections, "initial-cluster-state"),
-        super_admin: present("/etc/kubernetes/super-admin.conf"),
+        super_admin: present(paths::SUPER_ADMIN_CONF),
         kubelet_server: answer
             .joined_field("server")
             .map(|server| server.trim().trim_matches(['"', '\'']).to_owned()),
@@ -78,7 +79,7 @@ fn nameservers(files: &Files, systemd_resolved: bool) -> Vec<IpAddr> {
 }
 
 fn ca_directories(present: &BTreeSet<String>) -> Vec<String> {
-    let there = CA_DIRECTORIES
+    let there = paths::CA_DIRECTORIES
         .iter()
         .filter(|directory| present.contains(**directory));
     there.map(|directory| (*directory).to_owned()).collect()

@@ -3,8 +3,9 @@
 use super::report::{HostCheck, Report, path_check};
 use super::subject::Subject;
 use crate::host::facts::data_dir;
-use crate::host::paths::{MANIFESTS, STATIC_PODS};
 use crate::inventory::{Cluster, Etcd};
+use crate::layout::components::STATIC_PODS;
+use crate::layout::paths;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["OtherCluster", "FileAvailable-*", "DirAvailable-*"],
@@ -35,7 +36,7 @@ fn check_remains(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'
         let pods = STATIC_PODS
             .iter()
             .filter(|pod| **pod != "etcd" || matches!(cluster.etcd, Etcd::Local(_)));
-        paths.extend(pods.map(|pod| format!("{MANIFESTS}/{pod}.yaml")));
+        paths.extend(pods.map(|pod| paths::manifest(pod)));
     } else {
         paths.push(format!("{}/ca.crt", cluster.certificates_dir));
     }

@@ -21,9 +21,9 @@ use super::undo::{Reset, Undo};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
 use crate::host::observed::{Observed, PathKind, PathState};
-use crate::host::paths::MANIFESTS;
 use crate::host::receipt::ReceiptFile;
 use crate::host::wire::{Sections, clean, quote, relative};
+use crate::layout::paths;
 
 /// Files of at least this size are not hashed again while size, inode and times are as we
 /// left them: a kubelet takes a third of a second. In bytes.
@@ -292,7 +292,7 @@ fn compare_file(file: &FileResource, found: &mut Comparison<'_>) {
         // What reads it would find nothing new.
         found.reworded.insert(file.path.clone());
     } else {
-        let manifest = file.path.strip_prefix(MANIFESTS);
+        let manifest = file.path.strip_prefix(paths::MANIFESTS_DIR);
         let manifest = manifest.and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".yaml"));
         found.touch(&file.path, &file.notify);
         found.static_pods.extend(file.static_pods.iter().cloned());

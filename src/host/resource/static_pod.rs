@@ -6,8 +6,8 @@ use super::kind::{ResourceKind, Wanted};
 use super::step::{Bundle, Step, Work};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
-use crate::host::paths::MANIFESTS;
 use crate::host::wire::{quote, word};
+use crate::layout::paths;
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("static_pod.sh"),
@@ -39,7 +39,7 @@ impl Step for RestartStaticPod {
 /// to go for it.
 fn compare_static_pods(_: &Wanted<'_>, found: &mut Comparison<'_>) {
     for name in std::mem::take(&mut found.static_pods) {
-        let path = format!("{MANIFESTS}/{name}.yaml");
+        let path = paths::manifest(&name);
         if found.observed.at(&path).is_none() {
             continue;
         }

@@ -9,7 +9,7 @@ use kube::discovery::{self, ApiResource, Scope};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::ApiError;
+use super::error::ApiError;
 
 /// Owner of the fields that we apply.
 const FIELD_MANAGER: &str = "clusterctl-rs";
@@ -330,10 +330,7 @@ pub fn fingerprint(object: &Value) -> String {
         }
     }
     object.sort_all_objects();
-    let mut hash: String = Sha256::digest(object.to_string())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut hash = text::hex::encode(Sha256::digest(object.to_string()));
     if kind == "Secret" {
         hash.truncate(12);
     }
@@ -360,7 +357,7 @@ mod tests {
         let error = ObjectId::of(&json!({"kind": "ConfigMap"}), "cni.yaml").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cni.yaml is no API object: it has no apiVersion"
+            "cni.yaml is not an API object: it has no apiVersion"
         );
     }
 

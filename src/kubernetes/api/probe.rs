@@ -10,7 +10,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
-use super::{Health, Stream};
+use super::client::Stream;
+use super::wait::Health;
 
 /// A health endpoint answers in a few bytes; more than this is something else.
 const MAX_ANSWER: u64 = 16 << 10;
