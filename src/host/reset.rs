@@ -27,16 +27,16 @@ type UndoStep = fn(&Reset<'_>, &mut Undo) -> Result<(), HostError>;
 /// behind, then what we brought, and the receipt last of all.
 const STEPS: [UndoStep; 12] = [
     stop_processes,
-    unit::undo_running,
+    unit::stop_units,
     remove_network,
-    image::undo,
+    image::remove_images,
     remove_state,
-    file::undo,
-    directory::undo,
-    unit::undo,
-    sysctl::undo,
-    module::undo,
-    swap::undo,
+    file::restore_files,
+    directory::remove_directories,
+    unit::restore_units,
+    sysctl::restore_sysctls,
+    module::unload_modules,
+    swap::restore_swap,
     look_around,
 ];
 

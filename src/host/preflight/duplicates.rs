@@ -10,10 +10,10 @@ pub(super) const CHECK: FleetCheck = FleetCheck {
         "DuplicateProductUUID",
         "DuplicateHostname",
     ],
-    run: check,
+    run: check_duplicates,
 };
 
-fn check(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
+fn check_duplicates(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
     for (index, report) in reports.iter_mut().enumerate() {
         let subject = &subjects[index];
         let others: Vec<&Subject<'_>> = subjects

@@ -1,7 +1,5 @@
 //! What checks find.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 /// What a check found.
@@ -43,35 +41,4 @@ pub enum Severity {
     Warning,
     /// `apply` stops here.
     Error,
-}
-
-/// What all findings come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// Number of errors by host; hosts without any are missing.
-    pub errors: BTreeMap<String, usize>,
-    /// Number of warnings by host; hosts without any are missing.
-    pub warnings: BTreeMap<String, usize>,
-}
-
-impl Summary {
-    /// Counts.
-    pub fn of(findings: &[Finding]) -> Self {
-        let mut summary = Summary::default();
-        for finding in findings {
-            let counts = match finding.severity {
-                Severity::Error => &mut summary.errors,
-                Severity::Warning => &mut summary.warnings,
-                Severity::Info | Severity::Passed => continue,
-            };
-            *counts.entry(finding.host.clone()).or_default() += 1;
-        }
-        summary
-    }
-
-    /// Whether there are no errors.
-    pub fn passed(&self) -> bool {
-        self.errors.is_empty()
-    }
 }

@@ -6,10 +6,10 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["Hostname", "EndpointResolution", "LoopbackResolvConf"],
-    run: check,
+    run: check_names,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_names(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let (facts, gathered) = (&subject.gathered.facts, subject.gathered);
     match &gathered.hostname_addresses {
         Some(addresses) if addresses.is_empty() => report.warn(

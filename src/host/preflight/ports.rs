@@ -6,10 +6,10 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["Port-*", "Firewalld"],
-    run: check,
+    run: check_ports,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_ports(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let own = cluster.listening_ports(subject.host);
     for port in own.iter().map(|own| own.port) {
         let check = format!("Port-{port}");

@@ -9,10 +9,10 @@ use crate::layout::paths;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["OtherCluster", "FileAvailable-*", "DirAvailable-*"],
-    run: check,
+    run: check_remains,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_remains(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let remedy =
         "if nothing on this host is still needed, reset it (kubeadm reset, or clusterctl-rs reset)";
     let gathered = subject.gathered;

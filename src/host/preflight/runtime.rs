@@ -8,10 +8,10 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["CRI", "ContainerRuntimeVersion"],
-    run: check,
+    run: check_runtime,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let gathered = subject.gathered;
     let socket = &subject.host.cri_socket;
     let managed = cluster.containerd.managed && socket.contains("containerd");

@@ -7,7 +7,7 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["SystemVerification"],
-    run: check,
+    run: verify_system,
 };
 
 const NAME: &str = "SystemVerification";
@@ -19,7 +19,7 @@ struct Faults {
     warnings: Vec<String>,
 }
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn verify_system(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let mut faults = Faults::default();
     check_kernel(subject.gathered, &mut faults);
     check_cgroups(cluster, subject.gathered, &mut faults);

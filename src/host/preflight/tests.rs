@@ -72,10 +72,10 @@ fn found(change: impl FnOnce(&mut Cluster, &mut Gathered, &mut Gathered)) -> Vec
         .map(|(host, gathered)| Subject {
             host,
             gathered,
-            owned: belongs(&cluster, gathered, None),
+            owned: belongs_to_cluster(&cluster, gathered, None),
         })
         .collect();
-    check(&cluster, &subjects)
+    check_hosts(&cluster, &subjects)
         .into_iter()
         .filter(|finding| finding.severity > Severity::Passed)
         .map(|f| format!("{} {:?} {}: {}", f.host, f.severity, f.check, f.message))
@@ -273,11 +273,11 @@ fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
 fn a_kubelet_that_trusts_our_ca_is_ours() {
     let mut gathered = good("cp1");
     gathered.kubelet_ca = Some("UEVN".into());
-    assert!(belongs(&cluster(), &gathered, Some(b"PEM")));
-    assert!(!belongs(&cluster(), &gathered, Some(b"another")));
-    assert!(!belongs(&cluster(), &gathered, None));
+    assert!(belongs_to_cluster(&cluster(), &gathered, Some(b"PEM")));
+    assert!(!belongs_to_cluster(&cluster(), &gathered, Some(b"another")));
+    assert!(!belongs_to_cluster(&cluster(), &gathered, None));
     gathered.receipt_cluster = Some("other".into());
-    assert!(!belongs(&cluster(), &gathered, Some(b"PEM")));
+    assert!(!belongs_to_cluster(&cluster(), &gathered, Some(b"PEM")));
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn no_remedy_says_to_set_what_is_set() {
             gathered: &gathered,
             owned: false,
         };
-        let findings = check(cluster, &[subject]);
+        let findings = check_hosts(cluster, &[subject]);
         let mut of_cgroups = findings
             .into_iter()
             .filter(|f| f.message.contains("cgroup v1"));
@@ -526,25 +526,4 @@ fn the_address_of_kube_vip_needs_an_interface() {
             "cp1 Error NetworkInterface: there is no interface ens3 with an address of its own for kube-vip, only eth0, eth1"
         ]
     );
-}
-
-#[test]
-fn the_summary_counts_by_host() {
-    let finding = |host: &str, severity| Finding {
-        check: "x".into(),
-        host: host.into(),
-        severity,
-        message: String::new(),
-        remedy: None,
-    };
-    let summary = Summary::of(&[
-        finding("a", Severity::Error),
-        finding("a", Severity::Error),
-        finding("b", Severity::Warning),
-        finding("c", Severity::Passed),
-    ]);
-    assert_eq!(summary.errors, [("a".to_owned(), 2)].into());
-    assert_eq!(summary.warnings, [("b".to_owned(), 1)].into());
-    assert!(!summary.passed());
-    assert!(Summary::default().passed());
 }

@@ -127,9 +127,9 @@ impl FileResource {
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("file.sh"),
     lists: &["big", "hashed", "shown", "kubeconfigs"],
-    read,
-    compare,
-    converge,
+    read: read_files,
+    compare: compare_files,
+    converge: converge_files,
     ..ResourceKind::NOTHING
 };
 
@@ -202,7 +202,7 @@ impl Piece for FileResource {
     }
 }
 
-fn read(sections: &Sections<'_>, observed: &mut Observed) {
+fn read_files(sections: &Sections<'_>, observed: &mut Observed) {
     for line in sections.text("hashes") {
         if let Some((hash, path)) = line.split_once("  ")
             && let Some(path) = path.strip_prefix('.')
@@ -262,7 +262,7 @@ pub(in crate::host) fn remaining_stamps(found: &Comparison<'_>) -> Stamps {
     Stamps { lines, changed }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_files(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     let files: BTreeMap<(u8, &str), &FileResource> = wanted
         .all::<FileResource>()
         .map(|file| ((rank(&file.path), file.path.as_str()), file))
@@ -463,7 +463,7 @@ pub(super) fn attributes_differ(state: &PathState, mode: u32, owner: &str) -> Op
     (!wrong.is_empty()).then(|| wrong.join(", "))
 }
 
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn converge_files(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     write_files(work, bundle)?;
     for (number, step) in work.all::<Attributes>() {
         let path = quote(&relative(&step.path)?);
@@ -546,7 +546,7 @@ fn write_stamps(stamps: &Stamps, new: &str, bundle: &mut Bundle) {
 }
 
 /// Removes files and links of ours, and puts back what was kept.
-pub(in crate::host) fn undo(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn restore_files(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
     let mut ours = Vec::new();
     let mut gone = Vec::new();
     for (path, file) in &wanted.receipt.files {
