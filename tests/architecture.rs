@@ -38,7 +38,11 @@ fn modules_import_what_the_table_in_architecture_md_says() {
     for (name, _) in table.iter().filter(|(name, _)| !actual.contains_key(name)) {
         wrong.push(format!("`{name}` has a row, and is no module"));
     }
-    assert!(wrong.is_empty(), "docs/architecture.md:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "docs/architecture.md:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -112,15 +116,21 @@ fn read_table() -> Vec<(String, BTreeSet<String>)> {
 fn the_scanner_sees_imports_and_functions() {
     let file = SourceFile {
         path: "src/a/b.rs".into(),
-        text: "use crate::c::{d, e::F};\nuse super::g::H;\n\n/// x\nfn f() {\n    crate::i::j();\n}\n\
+        text:
+            "use crate::c::{d, e::F};\nuse super::g::H;\n\n/// x\nfn f() {\n    crate::i::j();\n}\n\
                #[cfg(test)]\nmod tests {\n    use crate::k::L;\n}\n"
-            .into(),
+                .into(),
     };
     let mut paths = file.paths();
     paths.sort();
     assert_eq!(
         paths,
-        ["crate::c::d", "crate::c::e::F", "crate::i::j", "super::g::H"]
+        [
+            "crate::c::d",
+            "crate::c::e::F",
+            "crate::i::j",
+            "super::g::H"
+        ]
     );
     let functions: Vec<_> = file.functions().into_iter().map(|one| one.name).collect();
     assert_eq!(functions, ["f"]);

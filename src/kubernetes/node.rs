@@ -28,10 +28,16 @@ pub fn node_resources(
             }
         }
     };
-    add(ResourceGroup::ContainerRuntime, containerd::resources(ctx)?);
+    add(
+        ResourceGroup::ContainerRuntime,
+        containerd::runtime_resources(ctx)?,
+    );
     add(ResourceGroup::KubeletUnit, kubelet_unit(ctx)?);
     if let Some(control_plane) = &ctx.control_plane {
-        add(ResourceGroup::Kubeconfig, kubeconfigs(ctx, control_plane)?);
+        add(
+            ResourceGroup::Kubeconfig,
+            kubeconfig_resources(ctx, control_plane)?,
+        );
         for component in Component::all(ctx.cluster) {
             let group = match component {
                 Component::Etcd => ResourceGroup::Etcd,
@@ -58,12 +64,12 @@ pub fn node_resources(
     Ok(resources)
 }
 
-fn kubeconfigs(
+fn kubeconfig_resources(
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,
 ) -> Result<Vec<Resource>, KubernetesError> {
     let own = ctx.local_api_endpoint()?;
-    let admin = ctx.endpoints.admin(ctx.cluster, &own).url();
+    let admin = ctx.endpoints.admin_endpoint(ctx.cluster, &own).url();
     let local = own.url();
     let node = format!("system:node:{}", ctx.host.node_name);
     let pki = kubelet::certificate_directory(&ctx.host.kubelet_extra_args);
@@ -145,7 +151,7 @@ fn static_pod(
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,
 ) -> Result<Vec<Resource>, KubernetesError> {
-    let pod = static_pods::pod(component, ctx, control_plane)?;
+    let pod = static_pods::render_pod(component, ctx, control_plane)?;
     let path = paths::manifest(component.name());
     let manifest = FileResource::text(path, yaml::to_string(&pod)?).mode(0o600);
     let mut resources = Vec::new();
@@ -158,7 +164,7 @@ fn static_pod(
 }
 
 fn kubelet_unit(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
-    let (unit, drop_in) = kubelet::units(ctx)?;
+    let (unit, drop_in) = kubelet::render_units(ctx)?;
     Ok(vec![
         directory(paths::KUBELET_DROP_IN_DIR, 0o755),
         kubelet_file(paths::KUBELET_UNIT_FILE, unit),
@@ -184,7 +190,7 @@ fn kubelet_start(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError
         directory(paths::MANIFESTS_DIR, 0o700),
         kubelet_file(
             paths::KUBELET_CONFIG,
-            yaml::to_string(&kubelet::config(ctx)?)?,
+            yaml::to_string(&kubelet::node_config(ctx)?)?,
         ),
         kubelet_file(paths::KUBELET_FLAGS, kubelet::flags_file(ctx)?),
     ];

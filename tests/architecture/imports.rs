@@ -95,7 +95,10 @@ fn own_crates(file: &SourceFile) -> BTreeSet<String> {
     let is_own = |name: &&str| {
         // A module of the same name beside the file, or one that it imports, is meant then.
         let beside = Path::new(&format!("{directory}/{name}.rs")).exists();
-        let imported = file.paths().iter().any(|path| path.ends_with(&format!("::{name}")));
+        let imported = file
+            .paths()
+            .iter()
+            .any(|path| path.ends_with(&format!("::{name}")));
         let path = format!("{name}::");
         let mut found = file.text.match_indices(&path);
         !beside
@@ -170,7 +173,10 @@ impl Resolver<'_> {
         };
         let mut inner = at.clone();
         inner.push((*name).to_owned());
-        if self.by_place.contains_key(&(root.to_owned(), inner.clone())) {
+        if self
+            .by_place
+            .contains_key(&(root.to_owned(), inner.clone()))
+        {
             return self.descend(root, inner, further, depth + 1);
         }
         let file = file?;

@@ -238,7 +238,11 @@ fn length_of_char(text: &str) -> usize {
     match (chars.next(), chars.next()) {
         (Some((_, '\\')), _) => text[2..].find('\'').map_or(1, |at| {
             // `'\''` ends at the second quote.
-            if at == 0 { text[3..].find('\'').map_or(1, |at| at + 4) } else { at + 3 }
+            if at == 0 {
+                text[3..].find('\'').map_or(1, |at| at + 4)
+            } else {
+                at + 3
+            }
         }),
         (Some(_), Some((at, '\''))) => at + 1,
         _ => 1,
