@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::component::Component;
-use super::context::{ControlPlane, NodeContext};
+use super::context::{ControlPlane, KeyPair, NodeContext};
 use super::error::KubernetesError;
 use super::group::ResourceGroup;
 use super::kubeconfig::{self, Credentials, Kubeconfig};
@@ -71,22 +71,8 @@ fn kubeconfig_resources(
     let own = ctx.local_api_endpoint()?;
     let admin = ctx.endpoints.admin_endpoint(ctx.cluster, &own).url();
     let local = own.url();
-    let node = format!("system:node:{}", ctx.host.node_name);
-    let pki = kubelet::certificate_directory(&ctx.host.kubelet_extra_args);
-    let current = kubelet::client_certificate(pki);
-
-    let config = |user: &str, server: &str, credentials| {
-        Kubeconfig {
-            cluster: &ctx.cluster.cluster_name,
-            server,
-            ca: ctx.ca,
-            user,
-            credentials,
-        }
-        .render()
-    };
     let certified = |path: &str, user: &str, server: &str, pair| {
-        let text = config(user, server, Credentials::Certificate(pair));
+        let text = render_kubeconfig(ctx, user, server, Credentials::Certificate(pair));
         let file = secret_file(path, &text);
         // These two read theirs once, when they start.
         Resource::File(match path {
@@ -125,25 +111,48 @@ fn kubeconfig_resources(
         &local,
         control_plane.scheduler,
     ));
+    resources.extend(kubelet_identity(ctx, &local, &control_plane.kubelet));
+    Ok(resources)
+}
 
-    // As kubeadm's kubelet-finalize leaves it: the kubelet's identity is in the
-    // file that the kubelet replaces by itself. The first one is ours, under a
-    // name of the kubelet's own making.
-    let text = config(&node, &local, Credentials::File(&current));
+/// The identity of a control plane's kubelet, as kubeadm's kubelet-finalize leaves
+/// it: kubelet.conf points at the file that the kubelet replaces by itself. The
+/// first such file is ours, under a name of the kubelet's own making.
+fn kubelet_identity(ctx: &NodeContext<'_>, server: &str, pair: &KeyPair<'_>) -> Vec<Resource> {
+    let pki = kubelet::certificate_directory(&ctx.host.kubelet_extra_args);
+    let current = kubelet::client_certificate(pki);
+    let first = format!("{pki}/kubelet-client-bootstrap.pem");
+    let user = format!("system:node:{}", ctx.host.node_name);
+    let text = render_kubeconfig(ctx, &user, server, Credentials::File(&current));
     let kubelet_conf = FileResource::text(paths::KUBELET_CONF, text.as_str());
     let kubelet_conf = kubelet_conf.mode(0o600).notify(names::KUBELET_UNIT);
-    resources.push(Resource::File(kubelet_conf));
-    let first = format!("{pki}/kubelet-client-bootstrap.pem");
-    let pair = &control_plane.kubelet;
     let pem = Zeroizing::new([pair.cert.trim_end(), "\n", pair.key.trim_end(), "\n"].concat());
-    resources.push(directory(paths::KUBELET_DIR, 0o700));
-    resources.push(directory(pki, 0o755));
-    resources.push(Resource::File(secret_file(first.clone(), &pem).seed()));
-    resources.push(Resource::SeedLink(SeedLink {
-        path: current,
-        target: first,
-    }));
-    Ok(resources)
+    vec![
+        Resource::File(kubelet_conf),
+        directory(paths::KUBELET_DIR, 0o700),
+        directory(pki, 0o755),
+        Resource::File(secret_file(first.clone(), &pem).seed()),
+        Resource::SeedLink(SeedLink {
+            path: current,
+            target: first,
+        }),
+    ]
+}
+
+fn render_kubeconfig(
+    ctx: &NodeContext<'_>,
+    user: &str,
+    server: &str,
+    credentials: Credentials<'_>,
+) -> Zeroizing<String> {
+    Kubeconfig {
+        cluster: &ctx.cluster.cluster_name,
+        server,
+        ca: ctx.ca,
+        user,
+        credentials,
+    }
+    .render()
 }
 
 fn static_pod(
