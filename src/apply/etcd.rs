@@ -87,10 +87,10 @@ fn enough<'a>(all: usize, others: impl Iterator<Item = (&'a str, Option<&'a str>
     }
     let unreached = all - 1 - healthy - wrong.len();
     if unreached > 0 {
-        wrong.push(format!("{unreached} can't be reached"));
+        wrong.push(format!("{unreached} unreachable"));
     }
     Health::No(format!(
-        "of {all} control planes only {healthy} others work ({})",
+        "of {all} control planes, only {healthy} others are healthy ({})",
         wrong.join("; ")
     ))
 }
@@ -120,10 +120,10 @@ async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
 pub(super) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
     let name = work.name();
     let url = peer_url(&work.surveyed)?;
-    part.doing(name, "adding its member to etcd");
+    part.doing(name, "adding its etcd member");
     let what = format!("etcd member of {name}");
     run.journalled(Some(name), Phase::ControlPlane, &what, async {
-        retried(run, "etcd, to admit a member", || async {
+        retried(run, "etcd to admit a member", || async {
             let client = standing(run, plan, work).await?;
             let members = client.members().await?;
             match members.iter().find(|member| member.is_at(&url)) {
@@ -150,7 +150,7 @@ pub(super) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) ->
     part.doing(name, "waiting for its etcd member to catch up");
     let what = format!("vote of the etcd member of {name}");
     run.journalled(Some(name), Phase::ControlPlane, &what, async {
-        retried(run, "etcd, to promote a member", || async {
+        retried(run, "etcd to promote a member", || async {
             let client = standing(run, plan, work).await?;
             let members = client.members().await?;
             let member = members.iter().find(|member| member.is_at(&url));
@@ -158,7 +158,7 @@ pub(super) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) ->
                 Some(member) if !member.has_started() => Err(not_yet("it has not started")),
                 Some(member) if member.is_learner => Ok(client.promote(member).await?),
                 Some(_) => Ok(()),
-                None => Err(not_yet("it is not among the members")),
+                None => Err(not_yet("it is not a member")),
             }
         })
         .await
@@ -177,7 +177,7 @@ fn peer_url(one: &Surveyed) -> Result<String, Error> {
 
 /// A member that has a vote, other than that of `work`.
 async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Error> {
-    let mut last = not_yet("no other member can be reached");
+    let mut last = not_yet("no other member is reachable");
     let others = plan.control_planes.iter().filter(|one| {
         let joins = plan.is_new_control_plane(&one.host);
         one.host.name != work.name() && !joins && !plan.context.etcd.is_learner(&one.host)

@@ -16,22 +16,26 @@ pub(super) struct Terminal;
 
 impl Prompt for Terminal {
     fn passphrase(&self, key: &Path, again: bool) -> io::Result<Secret> {
-        password(&format!("{}Passphrase of {}", wrong(again), key.display()))
+        ask_password(&format!(
+            "{}Passphrase for {}",
+            retry_prefix(again),
+            key.display()
+        ))
     }
 
     fn sudo_password(&self, user: &str, host: &str, again: bool) -> io::Result<Secret> {
-        password(&format!(
-            "{}sudo password of {user} ({host} wants it first)",
-            wrong(again)
+        ask_password(&format!(
+            "{}sudo password for {user} (first asked by {host})",
+            retry_prefix(again)
         ))
     }
 }
 
-fn wrong(again: bool) -> &'static str {
-    if again { "That was wrong. " } else { "" }
+fn retry_prefix(again: bool) -> &'static str {
+    if again { "Wrong, try again. " } else { "" }
 }
 
-fn password(question: &str) -> io::Result<Secret> {
+fn ask_password(question: &str) -> io::Result<Secret> {
     if !stdin().is_terminal() {
         return Err(io::Error::other("there is no terminal to ask on"));
     }
@@ -75,7 +79,7 @@ fn refuse_without_terminal() -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Usage {
-        message: "this needs an answer, and there is no terminal to ask on".into(),
-        hint: Some("pass --yes if you mean it".into()),
+        message: "cannot ask for confirmation: there is no terminal".into(),
+        hint: Some("pass `--yes` to skip the question".into()),
     })
 }

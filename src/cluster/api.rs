@@ -42,7 +42,7 @@ impl ClusterApi {
         };
         let admin = client("admin")?.ok_or_else(|| {
             ApiError::Client(format!(
-                "the operator state holds no admin certificate for {name}"
+                "there is no admin certificate for {name} in the state directory"
             ))
         })?;
         Ok(ClusterApi {
@@ -74,7 +74,7 @@ impl ClusterApi {
         match self.admin.request_text(request).await {
             Ok(_) => Health::Ok,
             Err(error) => {
-                let error = ApiError::request("ask for its health")(error);
+                let error = ApiError::request("check its health")(error);
                 Health::No(failed_checks(&error.to_string()))
             }
         }
@@ -109,7 +109,7 @@ impl ClusterApi {
             .await?;
         // The API server learns of the binding by a watch of its own: an
         // instant later the admin is no longer refused.
-        api::wait_healthy("the admin's rights", self.budget, || async {
+        api::wait_healthy("the admin's RBAC permissions", self.budget, || async {
             match applier.compare(std::slice::from_ref(binding)).await {
                 Ok(_) => Health::Ok,
                 Err(error) => Health::No(error.to_string()),

@@ -62,7 +62,7 @@ pub(crate) async fn restart_kubelet(one: &Surveyed) -> Result<(), Error> {
 /// When the kubelet of a host started, by the host's own clock. One command.
 pub(crate) async fn kubelet_started(one: &Surveyed) -> Result<jiff::Timestamp, Error> {
     let script = Script {
-        name: "ask when the kubelet started".into(),
+        name: "read when the kubelet started".into(),
         // systemd 240 and older has no form but the one for people.
         text: "export TZ=UTC LC_ALL=C\n\
                started=$(systemctl show -p ExecMainStartTimestamp --value kubelet.service)\n\
@@ -77,7 +77,7 @@ pub(crate) async fn kubelet_started(one: &Surveyed) -> Result<jiff::Timestamp, E
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
         .ok_or_else(|| {
             HostError::Step {
-                step: "ask when kubelet.service started".into(),
+                step: "read when kubelet.service started".into(),
                 why: excerpt(&output.stderr, 2000),
             }
             .into()

@@ -13,11 +13,11 @@ use crate::run::error::Error;
 const CAUSES: &[(&str, &str)] = &[
     (
         "unknown flag",
-        "an argument is not known to this version: look at the extraArgs of that component in the inventory",
+        "this version does not know an argument: check the extraArgs of that component in the inventory",
     ),
     (
         "failed to load kubelet config file",
-        "a field of the kubelet's configuration is not known to this version: look at kubelet.config in the inventory",
+        "this version does not know a field of the kubelet's configuration: check kubelet.config in the inventory",
     ),
     (
         "running with swap on",
@@ -41,30 +41,30 @@ const CAUSES: &[(&str, &str)] = &[
     ),
     (
         "certificate has expired or is not yet valid",
-        "compare the clocks of this machine and of the host",
+        "compare the clocks of this machine and the host",
     ),
     (
         "failed to pull",
-        "an image can't be pulled: put its archive into the artifacts directory, or let the host reach the registry",
+        "an image cannot be pulled: add its archive to the artifacts directory, or give the host access to the registry",
     ),
     (
         "ErrImageNeverPull",
-        "an image is missing and imagePullPolicy is Never: put its archive into the artifacts directory",
+        "an image is missing and imagePullPolicy is Never: add its archive to the artifacts directory",
     ),
     (
         "cgroup driver",
-        "the kubelet and containerd disagree about the cgroup driver: set both, SystemdCgroup in runtime.containerd.config and cgroupDriver in kubelet.config",
+        "the kubelet and containerd use different cgroup drivers: make SystemdCgroup in runtime.containerd.config match cgroupDriver in kubelet.config",
     ),
     (
         "system:anonymous",
-        "nobody has signed the kubelet's certificate request (`kubectl get csr`): with an external CA, sign it yourself, then run the same command again",
+        "the kubelet's certificate request has not been signed (`kubectl get csr`): with an external CA, sign it yourself, then run the same command again",
     ),
 ];
 
 /// Turns a wait that ended in vain into an error that says why.
 pub(crate) async fn explain(session: &Session, source: ApiError) -> Error {
     let script = Script {
-        name: "look for the cause".into(),
+        name: "find the cause".into(),
         text: include_str!("diagnose.sh").into(),
         input: Vec::new(),
     };
@@ -76,10 +76,10 @@ pub(crate) async fn explain(session: &Session, source: ApiError) -> Error {
         Ok(output) => {
             text::terminal::sanitize(&String::from_utf8_lossy(&output.stdout)).into_owned()
         }
-        Err(error) => format!("(the host did not tell more: {error})"),
+        Err(error) => format!("(no more details from the host: {error})"),
     };
     let hint = likely_cause(&evidence).or_else(|| {
-        Some("look at `journalctl -u kubelet` and /var/log/pods on the host, then run the same command again".into())
+        Some("check `journalctl -u kubelet` and /var/log/pods on the host, then run the same command again".into())
     });
     Error::Unhealthy {
         source,
@@ -94,7 +94,7 @@ pub(crate) async fn hopeless(session: &Session) -> Option<String> {
     /// A kubelet may fail once while its container runtime starts.
     const RESTARTS: u32 = 3;
     let script = Script {
-        name: "look for what won't heal".into(),
+        name: "find crash loops".into(),
         text: include_str!("crash_loops.sh").into(),
         input: Vec::new(),
     };
@@ -109,11 +109,11 @@ pub(crate) async fn hopeless(session: &Session) -> Option<String> {
 fn verdict(said: &str, restarts: u32) -> Option<String> {
     let (first, rest) = said.split_once('\n')?;
     if first.trim().parse::<u32>().is_ok_and(|n| n >= restarts) {
-        return Some("the kubelet starts over and over".into());
+        return Some("the kubelet is crash-looping".into());
     }
     let component = text::terminal::sanitize(rest.lines().next()?).into_owned();
     Some(format!(
-        "{component} starts over and over, and refuses its arguments"
+        "{component} is crash-looping: it rejects its arguments"
     ))
 }
 

@@ -49,10 +49,10 @@ pub(crate) async fn finding(
         host: control_plane.to_owned(),
         severity: Severity::Warning,
         message: format!(
-            "{endpoint} (controlPlaneEndpoint) does not lead to the API: {}",
+            "{endpoint} (controlPlaneEndpoint) does not reach the API server: {}",
             escape(&answer.err()?)
         ),
-        remedy: Some("look at the load balancer, and whether the API servers run".into()),
+        remedy: Some("check the load balancer, and that the API servers run".into()),
     })
 }
 
@@ -63,5 +63,5 @@ pub(crate) fn brings_own_certificate(cluster: &Cluster) -> bool {
 }
 
 pub(crate) fn silent() -> String {
-    format!("no answer within {} s", TRY.as_secs())
+    format!("timed out after {} s", TRY.as_secs())
 }

@@ -49,7 +49,7 @@ pub(crate) async fn within<T>(request: impl Future<Output = Result<T, Error>>) -
         Err(_) => Err(ApiError::Timeout {
             what: "etcd".into(),
             after: REQUEST,
-            last: "it does not answer".into(),
+            last: "it does not respond".into(),
         }
         .into()),
     }

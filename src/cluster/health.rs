@@ -60,6 +60,6 @@ pub(crate) async fn unit_runs(one: &Surveyed) -> Health {
 pub(crate) async fn within(look: impl Future<Output = Health>) -> Health {
     match tokio::time::timeout(LOOK, look).await {
         Ok(health) => health,
-        Err(_) => Health::No(format!("no answer within {} s", LOOK.as_secs())),
+        Err(_) => Health::No(format!("timed out after {} s", LOOK.as_secs())),
     }
 }

@@ -51,10 +51,7 @@ pub(crate) async fn hand_over(
         if !bequeath(&leases, &host.node_name, heir).await? {
             return Ok(());
         }
-        part.doing(
-            &host.name,
-            format!("handing the address {address} over to {heir}"),
-        );
+        part.doing(&host.name, format!("moving address {address} to {heir}"));
         run.journalled(
             Some(&host.name),
             Phase::ControlPlane,
@@ -66,15 +63,15 @@ pub(crate) async fn hand_over(
     let why = match tokio::time::timeout(PATIENCE, moved).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("not within {} s", PATIENCE.as_secs()),
+        Err(_) => format!("timed out after {} s", PATIENCE.as_secs()),
     };
     run.events().warn(stays(host, &why));
 }
 
 pub(crate) fn stays(host: &Host, why: &str) -> String {
     format!(
-        "{}: kube-vip's address was not handed over ({}): clients may be refused until it has \
-         moved by itself, for some seconds",
+        "{}: kube-vip's address could not be moved ({}): clients may be refused for some seconds, \
+         until it moves by itself",
         host.name,
         escape(why)
     )
@@ -99,7 +96,7 @@ async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool,
             // Its holder was faster.
             Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
             Err(error) => {
-                let what = format!("give lease {KUBE_VIP_LEASE} to {heir}");
+                let what = format!("transfer lease {KUBE_VIP_LEASE} to {heir}");
                 return Err(ApiError::request(what)(error).into());
             }
         }
@@ -125,7 +122,7 @@ fn given(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<L
 /// Waits until the host doesn't have the address any more.
 async fn gone(session: &Session, address: IpAddr) -> Result<(), Error> {
     let script = Script {
-        name: "wait until the address is gone".into(),
+        name: "wait for the address to be released".into(),
         text: format!("address={address}\n{GONE}"),
         input: Vec::new(),
     };

@@ -74,7 +74,7 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
         component_healthy(run, one, Component::Scheduler),
     );
     let all = async { waits.await.map(|_| ()) };
-    unless_hopeless(one, "the control plane's health", all).await
+    unless_hopeless(one, "the control plane to become healthy", all).await
 }
 
 /// Waits for the kubelet alone.
@@ -88,10 +88,10 @@ async fn kubelet_healthy(run: &Run, one: &Surveyed) -> Result<(), ApiError> {
     let timeout = run.cluster.timeouts.kubelet_health_check;
     match kubelet_endpoint(&one.host) {
         Some(at) => {
-            let what = format!("the kubelet's {}", at.path);
+            let what = format!("kubelet {}", at.path);
             wait_healthy(&what, timeout, || look(one, &at)).await
         }
-        None => wait_healthy("the kubelet's unit", timeout, || within(unit_runs(one))).await,
+        None => wait_healthy("kubelet.service", timeout, || within(unit_runs(one))).await,
     }
 }
 

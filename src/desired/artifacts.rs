@@ -84,7 +84,7 @@ pub(crate) fn hashes() -> Result<PathBuf, Error> {
 
 fn cache() -> Result<PathBuf, Error> {
     artifacts::default_cache_dir().ok_or_else(|| Error::Usage {
-        message: "the environment names no home directory, so there is no place for a cache".into(),
+        message: "there is no home directory for the cache".into(),
         hint: Some("set XDG_CACHE_HOME".into()),
     })
 }
@@ -172,12 +172,10 @@ pub(crate) fn resources(
             None if required && !has_version(target, cluster) => {
                 return Err(Error::Usage {
                     message: format!(
-                        "the artifacts hold no {name} for linux-{arch}, which {} needs",
+                        "the artifacts contain no {name} for linux-{arch}, which {} needs",
                         target.host.name
                     ),
-                    hint: Some(format!(
-                        "put it there as linux-{arch}/{name}, and into SHA256SUMS"
-                    )),
+                    hint: Some(format!("add it as linux-{arch}/{name}, and to SHA256SUMS")),
                 });
             }
             None => {}
@@ -304,8 +302,8 @@ fn refuse_other_version(images: &Images, set: &Set) -> Result<(), Error> {
     }
     let offered: Vec<_> = offered.into_iter().collect();
     Err(Error::Usage {
-        message: format!("the artifacts hold {}, not {wanted}", offered.join(", ")),
-        hint: Some("name their version as kubernetesVersion, or other artifacts".into()),
+        message: format!("the artifacts contain {}, not {wanted}", offered.join(", ")),
+        hint: Some("set kubernetesVersion to their version, or use other artifacts".into()),
     })
 }
 
@@ -431,7 +429,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error,
-            "the artifacts hold registry.k8s.io/kube-apiserver:v1.35.6, \
+            "the artifacts contain registry.k8s.io/kube-apiserver:v1.35.6, \
              not registry.k8s.io/kube-apiserver:v1.36.2"
         );
         assert!(refuse_other_version(&images, &offered(&[])).is_ok());

@@ -145,8 +145,10 @@ impl Context {
             .pki
             .leaf(first, "kubeconfig/admin")
             .ok_or_else(|| Error::Usage {
-                message: format!("the operator state holds no admin certificate for {first}"),
-                hint: Some("run the phase certs first".into()),
+                message: format!(
+                    "there is no admin certificate for {first} in the state directory"
+                ),
+                hint: Some("run phase certs first".into()),
             })?;
         Ok(Kubeconfig {
             cluster: &self.cluster.cluster_name,

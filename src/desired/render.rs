@@ -51,7 +51,7 @@ pub async fn render(cluster: &Cluster, facts: &BTreeMap<String, Facts>) -> Resul
         .collect();
     let Some((first, first_facts)) = control_planes.first().copied() else {
         return Err(Error::Usage {
-            message: "there is no control plane".into(),
+            message: "a cluster needs at least one control plane".into(),
             hint: None,
         });
     };

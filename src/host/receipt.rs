@@ -14,7 +14,7 @@ use super::error::HostError;
 /// Where the receipt lives.
 pub const RECEIPT: &str = "/var/lib/clusterctl/receipt.json";
 
-/// Where files live that stood where ours stand now, each below its own path.
+/// Where the files are kept that ours replaced, each below its own path.
 /// `reset` puts back whatever it finds here.
 pub const ORIGINALS: &str = "/var/lib/clusterctl/originals";
 
@@ -122,7 +122,7 @@ impl Receipt {
             + self.images.len()
     }
 
-    /// As it stands on the host.
+    /// As it is on the host.
     pub fn to_json(&self) -> String {
         // Maps of strings and sets can't fail to serialize.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"

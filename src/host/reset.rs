@@ -20,9 +20,12 @@ const PLACES: [&str; 6] = [
     paths::LIBEXEC_DIR,
 ];
 
+/// Adds one thing that a reset does to its script.
+type UndoStep = fn(&Reset<'_>, &mut Undo) -> Result<(), HostError>;
+
 /// What a reset does, in this order: Kubernetes' processes go first, then what they left
 /// behind, then what we brought, and the receipt last of all.
-const STEPS: [fn(&Reset<'_>, &mut Undo) -> Result<(), HostError>; 12] = [
+const STEPS: [UndoStep; 12] = [
     stop_processes,
     unit::undo_running,
     remove_network,

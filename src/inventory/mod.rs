@@ -26,4 +26,4 @@ pub use spec::{
     EncryptionAlgorithm, ImagePullPolicy, Mirrors, Role, Taint, TaintEffect, Tree,
 };
 pub use starter::starter;
-pub use yaml::{Diagnostic, Diagnostics, Level};
+pub use yaml::{Diagnostic, Diagnostics};

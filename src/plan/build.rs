@@ -141,8 +141,8 @@ pub(crate) async fn make(
     {
         return Err(Error::NotAlone {
             phase: phase.name(),
-            missing: "the API does not answer".into(),
-            hint: "run the phases before it first: --phases certs,hosts,control-plane".into(),
+            missing: "the API server is not responding".into(),
+            hint: "run the earlier phases first: `--phases certs,hosts,control-plane`".into(),
         });
     }
     // The first control plane's credentials are in it: it stays while that one is away.
@@ -267,14 +267,14 @@ fn refuse_alone(
                 return Err(Error::NotAlone {
                     phase: phase.name(),
                     missing: format!(
-                        "phase {} has still to {first}{}",
+                        "phase {} still has to {first}{}",
                         needed.name(),
                         match changes.len() {
                             1 => String::new(),
                             n => format!(", and {} more", n - 1),
                         }
                     ),
-                    hint: format!("add it: --phases {},{}", needed.name(), phase.name()),
+                    hint: format!("add it: `--phases {},{}`", needed.name(), phase.name()),
                 });
             }
         }

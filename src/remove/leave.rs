@@ -80,7 +80,7 @@ async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> 
     });
     match tokio::time::timeout(PATIENCE, left).await {
         Ok(left) => left.map_err(|error| text::terminal::escape(&error.to_string()).into_owned()),
-        Err(_) => Err("etcd does not answer".into()),
+        Err(_) => Err("etcd is not responding".into()),
     }
 }
 
@@ -106,7 +106,7 @@ fn passes(why: &str) -> bool {
 
 /// A client of the first member that stays and is in quorum.
 async fn living_etcd(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
-    let mut last = "no other control plane can be reached".to_owned();
+    let mut last = "no other control plane is reachable".to_owned();
     for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
         let found = async {
             let session = run.connect(host).await?;
@@ -148,22 +148,24 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
             Ok(Ok(true)) => part.changed(format!("Node {name}"), "deleted"),
             Ok(Ok(false)) => {}
             Ok(Err(why)) => run.events().warn(stays(name, &why)),
-            Err(_) => run.events().warn(stays(name, "the API does not answer")),
+            Err(_) => run
+                .events()
+                .warn(stays(name, "the API server is not responding")),
         }
     }
 }
 
 /// A client of the first API server that stays and answers.
 async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
-    let mut last = "no control plane can be reached".to_owned();
+    let mut last = "no control plane is reachable".to_owned();
     for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
         let found = async {
             let session = run.connect(host).await.map_err(|error| error.to_string())?;
             let client = client(run, host, &session)?;
             match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
                 Ok(Ok(_)) => Ok(client),
-                Ok(Err(error)) => Err(ApiError::request("ask the API")(error).to_string()),
-                Err(_) => Err("its API does not answer".to_owned()),
+                Ok(Err(error)) => Err(ApiError::request("query the API server")(error).to_string()),
+                Err(_) => Err("its API server is not responding".to_owned()),
             }
         };
         match found.await {
@@ -181,14 +183,14 @@ pub(crate) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::
         .map(zeroize::Zeroizing::new)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (ca, cert, key) = read_embedded(&text)
-        .ok_or_else(|| format!("{} holds no client certificate", path.display()))?;
+        .ok_or_else(|| format!("{} contains no client certificate", path.display()))?;
     let at = api_server_endpoint(&run.cluster, host, None);
     let tunnel = Tunnel::new(session, at.address, at.port);
     api::client(tunnel, &ca, &Identity { cert, key }).map_err(|error| error.to_string())
 }
 
 fn stays(node: &str, why: &str) -> String {
-    format!("Node {node} stays in the API ({why}): kubectl delete node {node}")
+    format!("Node {node} was not deleted ({why}): run `kubectl delete node {node}`")
 }
 
 /// Deletes a Node; says whether there was one.

@@ -105,7 +105,7 @@ pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, E
     if options.force {
         for (host, why) in std::mem::take(&mut refused) {
             run.events()
-                .warn(format!("{host} is reset by force: {why}"));
+                .warn(format!("{host}: resetting anyway (--force): {why}"));
         }
     }
 

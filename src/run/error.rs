@@ -55,7 +55,7 @@ pub enum Error {
     #[error(transparent)]
     Selection(#[from] SelectionError),
     /// A part was asked for that can't stand alone.
-    #[error("phase {phase} can't run alone: {missing}")]
+    #[error("cannot run phase {phase} on its own: {missing}")]
     NotAlone {
         /// The phase.
         phase: &'static str,
@@ -65,7 +65,7 @@ pub enum Error {
         hint: String,
     },
     /// The operator said no.
-    #[error("nothing was changed: the question was not answered with yes")]
+    #[error("aborted; nothing was changed")]
     Declined,
     /// Preflight found errors.
     #[error("preflight found {}{}", count(*.errors, "error"), list(.findings))]
@@ -76,19 +76,19 @@ pub enum Error {
         findings: Vec<Finding>,
     },
     /// `--assert-noop` found something to do.
-    #[error("{} would be made, and --assert-noop allows none", count(*.changes, "change"))]
+    #[error("`--assert-noop` allows no changes, but {} would be made", count(*.changes, "change"))]
     NotNoop {
         /// How many.
         changes: usize,
     },
     /// What a plan is about is no longer as it was.
-    #[error("the plan can't be carried out as it is: {} moved since it was made{}", count(.moved.len(), "thing"), lines(.moved))]
+    #[error("the plan is out of date: {} changed since it was made{}", count(.moved.len(), "thing"), lines(.moved))]
     Moved {
         /// What has moved, a line each.
         moved: Vec<String>,
     },
     /// There is no admin kubeconfig yet.
-    #[error("cluster {cluster} has no kubeconfig yet: {} is not there", path.display())]
+    #[error("cluster {cluster} has no kubeconfig yet: {} does not exist", path.display())]
     NoKubeconfig {
         /// Whose it would be.
         cluster: String,
@@ -125,7 +125,7 @@ pub enum Error {
     },
     /// The operator's load balancer, or kube-vip's address, leads to no control plane.
     #[error(
-        "no control plane answers under {endpoint} (controlPlaneEndpoint), asked from {from}: {reason}"
+        "no control plane is reachable at {endpoint} (controlPlaneEndpoint) from {from}: {reason}"
     )]
     Endpoint {
         /// `host:port`.
@@ -138,19 +138,19 @@ pub enum Error {
         kube_vip: bool,
     },
     /// etcd doesn't let a member go.
-    #[error("etcd has not let this member go: {why}")]
+    #[error("cannot remove this etcd member: {why}")]
     Quorum {
         /// etcd's words, terminal-safe.
         why: String,
     },
     /// A control plane that would have to be taken down is needed.
-    #[error("left as it is, for taking it down now would stop the cluster: {why}")]
+    #[error("not changed, because taking it down now would stop the cluster: {why}")]
     AtRisk {
         /// What is wrong with the others, terminal-safe.
         why: String,
     },
     /// etcd was whole once and doesn't answer, so that no member can join it.
-    #[error("{host}: it can't join etcd, which doesn't answer: {why}")]
+    #[error("{host}: cannot join etcd, which is not responding: {why}")]
     EtcdSilent {
         /// The control plane that is to join.
         host: String,
@@ -158,7 +158,7 @@ pub enum Error {
         why: String,
     },
     /// A node that was changed has failed, so the same was not done to this one.
-    #[error("left as it is, because {after} has not survived its change")]
+    #[error("not changed, because updating {after} failed")]
     RolloutStopped {
         /// The node that has failed.
         after: String,
@@ -190,7 +190,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A node could not be emptied. It takes pods again.
-    #[error("node {node} was not drained: {why}")]
+    #[error("cannot drain node {node}: {why}")]
     Drain {
         /// The node.
         node: String,
@@ -199,7 +199,7 @@ pub enum Error {
     },
     /// The inventory's text can't be edited without touching what is its
     /// owner's.
-    #[error("{} is left as it is: {why}", path.display())]
+    #[error("cannot edit {}: {why}", path.display())]
     Edit {
         /// The inventory.
         path: PathBuf,
@@ -219,7 +219,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The run was interrupted.
-    #[error("interrupted; run the same command again to go on")]
+    #[error("interrupted; run the same command again to continue")]
     Interrupted,
 }
 
@@ -256,47 +256,47 @@ impl Error {
             Error::State(error) => error.hint(),
             Error::OnHost { source, .. } => source.hint(),
             Error::Preflight { .. } => Some(
-                "each finding says what to do; demote a check with `preflight.ignore` in the inventory"
+                "fix each finding as it says, or demote its check with `preflight.ignore` in the inventory"
                     .into(),
             ),
             Error::NoKubeconfig { .. } => Some(
-                "run `clusterctl-rs apply` first; if that was done on another machine, the .clusterctl directory there has it"
+                "run `clusterctl-rs apply` first; if you did so on another machine, look in the .clusterctl directory there"
                     .into(),
             ),
             Error::Endpoint { kube_vip: true, .. } => Some(
-                "the control planes are up: see what kube-vip says there (`crictl logs $(crictl ps -q --name kube-vip)`), whether loadBalancer.interface is right and the network lets an address move, and run the same command again"
+                "the control planes are up: check kube-vip's logs there (`crictl logs $(crictl ps -q --name kube-vip)`), loadBalancer.interface, and that the network lets an address move, then run the same command again"
                     .into(),
             ),
             Error::Endpoint { .. } => Some(
-                "the control planes are up: let the load balancer pass TCP on to their API servers, and run the same command again"
+                "the control planes are up: make the load balancer forward TCP to their API servers, then run the same command again"
                     .into(),
             ),
             Error::Quorum { .. } => Some(
-                "without it the others could not write: bring them up first, or pass --force if their data doesn't matter"
+                "start the other members first; if their data does not matter, run `clusterctl-rs reset --force` on this host"
                     .into(),
             ),
             Error::Unreachable { source } => Some(match source.hint() {
-                Some(hint) => format!("{hint}; if the host is gone for good: --unreachable"),
-                None => "if the host is gone for good: --unreachable".into(),
+                Some(hint) => format!("{hint}; if the host is gone for good, pass `--unreachable`"),
+                None => "if the host is gone for good, pass `--unreachable`".into(),
             }),
             Error::Refused { hint, .. } => Some(hint.clone()),
             Error::Drain { .. } => Some(
-                "see to these pods or the budgets that keep them, give more time with --timeout, and run the same command again"
+                "fix these pods or the disruption budgets that protect them, or allow more time with `--timeout`, then run the same command again"
                     .into(),
             ),
-            Error::Edit { by_hand, .. } => Some(format!("write it by hand: {by_hand}")),
+            Error::Edit { by_hand, .. } => Some(format!("make the edit yourself: {by_hand}")),
             Error::AtRisk { .. } => Some(
-                "bring the other control planes back first, then run the same command again".into(),
+                "repair the other control planes first, then run the same command again".into(),
             ),
             Error::EtcdSilent { .. } => Some(
-                "start the control planes that hold etcd's data first: most of them have to run"
+                "first start the control planes that hold etcd's data: a majority of them must run"
                     .into(),
             ),
             Error::RolloutStopped { after } => Some(format!(
-                "put {after} right, then run the same command again"
+                "fix {after}, then run the same command again"
             )),
             Error::Moved { .. } => Some(
-                "make a new plan: clusterctl-rs plan --out FILE. Nothing was changed".into(),
+                "nothing was changed; make a new plan with `clusterctl-rs plan --out FILE`".into(),
             ),
             Error::Inventory(error) => error.hint(),
             Error::Api(_)

@@ -63,7 +63,7 @@ pub const PHASES: &[PhaseInfo] = &[
     PhaseInfo {
         phase: Phase::Certs,
         name: "certs",
-        title: "make the CA, certificates and keys on this machine",
+        title: "create the CA, certificates and keys on this machine",
         needs: &[],
         through_api: false,
     },
@@ -98,7 +98,7 @@ pub const PHASES: &[PhaseInfo] = &[
     PhaseInfo {
         phase: Phase::BootstrapToken,
         name: "bootstrap-token",
-        title: "let nodes join: RBAC, cluster-info, tokens of yours",
+        title: "let nodes join: RBAC, cluster-info, your own tokens",
         needs: &[Phase::ControlPlane],
         through_api: true,
     },
@@ -112,14 +112,14 @@ pub const PHASES: &[PhaseInfo] = &[
     PhaseInfo {
         phase: Phase::LoadBalancer,
         name: "load-balancer",
-        title: "give workers a load balancer of their own (loadBalancer: local)",
+        title: "run a load balancer on each worker (loadBalancer: local)",
         needs: &[Phase::Hosts],
         through_api: false,
     },
     PhaseInfo {
         phase: Phase::Join,
         name: "join",
-        title: "join workers, all at once",
+        title: "join workers in parallel",
         needs: &[
             Phase::Hosts,
             Phase::ControlPlane,
@@ -132,14 +132,14 @@ pub const PHASES: &[PhaseInfo] = &[
     PhaseInfo {
         phase: Phase::Network,
         name: "network",
-        title: "give pods their network",
+        title: "set up the pod network",
         needs: &[Phase::ControlPlane],
         through_api: true,
     },
     PhaseInfo {
         phase: Phase::Nodes,
         name: "nodes",
-        title: "wait until nodes are Ready, label and taint them",
+        title: "label and taint nodes, wait until they are Ready",
         needs: &[Phase::ControlPlane],
         through_api: true,
     },
@@ -156,7 +156,7 @@ pub const PHASES: &[PhaseInfo] = &[
 const RESET: PhaseInfo = PhaseInfo {
     phase: Phase::Reset,
     name: "reset",
-    title: "take Kubernetes off the hosts",
+    title: "remove Kubernetes from the hosts",
     needs: &[],
     through_api: false,
 };

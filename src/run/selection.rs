@@ -14,13 +14,13 @@ pub struct Selection {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// No phase has that name.
-    #[error("there is no phase `{name}`")]
+    #[error("unknown phase `{name}`")]
     Unknown {
         /// The name.
         name: String,
     },
     /// Everything is skipped.
-    #[error("no phase is left to run")]
+    #[error("every phase is skipped")]
     Empty,
 }
 
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_wrong_name_is_answered_with_the_right_ones() {
         let error = Selection::new(&names(&["host"]), &[]).unwrap_err();
-        assert_eq!(error.to_string(), "there is no phase `host`");
+        assert_eq!(error.to_string(), "unknown phase `host`");
         assert!(error.hint().contains("control-plane"));
         let everything: Vec<_> = PHASES.iter().map(|i| i.phase.name().to_owned()).collect();
         assert_eq!(

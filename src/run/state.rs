@@ -16,7 +16,7 @@ pub struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another run holds the lock.
-    #[error("another run holds {}{}", path.display(), holder_suffix(.holder))]
+    #[error("another run holds the lock {}{}", path.display(), holder_suffix(.holder))]
     Locked {
         /// The lock file.
         path: PathBuf,
@@ -40,7 +40,7 @@ impl StateError {
     pub fn hint(&self) -> Option<String> {
         match self {
             StateError::Locked { .. } => Some(
-                "wait for that run to end; the lock goes with its process, so there is nothing to remove"
+                "wait for that run to end; the lock ends with its process, so there is no file to remove"
                     .into(),
             ),
             StateError::Io { .. } => None,

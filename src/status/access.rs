@@ -29,9 +29,9 @@ impl Access {
         let read = match std::fs::read_to_string(&path).map(Zeroizing::new) {
             Ok(text) => read_embedded(&text)
                 .map(|(ca, cert, key)| (ca, Identity { cert, key }))
-                .ok_or_else(|| format!("{} holds no client certificate", path.display())),
+                .ok_or_else(|| format!("{} contains no client certificate", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err("there is no admin kubeconfig yet: `clusterctl-rs apply` makes it".into())
+                Err("there is no admin kubeconfig yet; run `clusterctl-rs apply`".into())
             }
             Err(error) => Err(format!("cannot read {}: {error}", path.display())),
         };
@@ -67,12 +67,12 @@ impl Access {
             let why = match tokio::time::timeout(LIST, nodes.list(&params)).await {
                 Ok(Ok(list)) => return Ok((host.name.clone(), list.items)),
                 Ok(Err(error)) => ApiError::request("list nodes")(error).to_string(),
-                Err(_) => format!("no answer within {} s", LIST.as_secs()),
+                Err(_) => format!("timed out after {} s", LIST.as_secs()),
             };
             said.push(format!("through {}: {}", host.name, super::short(&why)));
         }
         Err(match said.is_empty() {
-            true => "no control plane can be reached".into(),
+            true => "no control plane is reachable".into(),
             false => said.join("; "),
         })
     }
@@ -97,7 +97,7 @@ pub(super) async fn ready(client: &kube::Client) -> Health {
     match client.request_text(request).await {
         Ok(_) => Health::Ok,
         Err(error) => {
-            let text = ApiError::request("ask /readyz")(error).to_string();
+            let text = ApiError::request("query /readyz")(error).to_string();
             // Of a list of checks, those that failed.
             let failed: Vec<&str> = text
                 .lines()

@@ -38,7 +38,7 @@ pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
                 Err(why) => vec![super::short(why)],
             };
             if said.is_some_and(|said| !said.has_leader()) {
-                wrong.insert(0, "it knows no leader".into());
+                wrong.insert(0, "it has no leader".into());
             }
             EtcdMemberStatus {
                 name: super::short(&member.listed.name),
@@ -74,7 +74,7 @@ pub(super) async fn ask(run: &Run, through: &[(&Host, Session)]) -> Result<Vec<M
         }
     }
     Err(match said.is_empty() {
-        true => "no control plane can be reached".into(),
+        true => "no control plane is reachable".into(),
         false => said.join("; "),
     })
 }
@@ -112,7 +112,7 @@ fn client(
         .client_urls
         .iter()
         .find_map(|url| address(url))
-        .ok_or_else(|| ApiError::Client("it names no address for clients".into()))?;
+        .ok_or_else(|| ApiError::Client("it advertises no client URL".into()))?;
     etcd::client_at(run, lister.1, lister.0, address, port)
 }
 
@@ -126,7 +126,7 @@ fn address(url: &str) -> Option<(IpAddr, u16)> {
 async fn within<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
     match tokio::time::timeout(ANSWER, asking).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+        Err(_) => Err(format!("timed out after {} s", ANSWER.as_secs())),
     }
 }
 

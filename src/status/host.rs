@@ -140,7 +140,7 @@ async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> Comp
     match tokio::time::timeout(PROBE, look).await {
         Ok(component) => component,
         Err(_) => {
-            let why = format!("no answer within {} s", PROBE.as_secs());
+            let why = format!("timed out after {} s", PROBE.as_secs());
             component(name, Health::Unhealthy, Some(&why))
         }
     }
@@ -206,14 +206,14 @@ fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
             false => component(
                 "container runtime",
                 Health::Unhealthy,
-                Some("its socket is not there"),
+                Some("its socket does not exist"),
             ),
         };
     };
     let unit = vitals.units.get(&format!("{name}.service"));
     match (down(unit), vitals.socket) {
         (Some(why), _) => component(name, Health::Unhealthy, Some(&why)),
-        (None, false) => component(name, Health::Unhealthy, Some("its socket is not there")),
+        (None, false) => component(name, Health::Unhealthy, Some("its socket does not exist")),
         (None, true) => component(name, Health::Healthy, None),
     }
 }

@@ -142,7 +142,7 @@ fn of_host(
         drift: match (told, drift) {
             (Err(_), _) => HostDrift {
                 changes: None,
-                error: Some("the host can't be reached".into()),
+                error: Some("the host is unreachable".into()),
             },
             (Ok(_), Err(why)) => HostDrift {
                 changes: None,
@@ -183,7 +183,7 @@ fn unknown_components(cluster: &Cluster, host: &Host) -> Vec<ComponentStatus> {
             names.push(components::ETCD);
         }
     }
-    let unknown = |name: &&str| component(name, Health::Unknown, Some("the host can't be reached"));
+    let unknown = |name: &&str| component(name, Health::Unknown, Some("the host is unreachable"));
     names.iter().map(unknown).collect()
 }
 

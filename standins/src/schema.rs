@@ -90,15 +90,6 @@ impl Type {
         }
     }
 
-    /// How a strategic merge patch merges this list.
-    pub fn patch_kind(self) -> ListKind {
-        match self.0.get("merge").and_then(Value::as_str) {
-            Some(key) => ListKind::Map(vec![key.to_owned()]),
-            None if self.0.get("mergeset").is_some() => ListKind::Set,
-            None => ListKind::Atomic,
-        }
-    }
-
     /// Decodes strictly: collects unknown fields into `unknown`; a value of the
     /// wrong type is an error at once, as in Go.
     pub fn decode(
@@ -266,7 +257,7 @@ fn is_quantity(text: &str) -> bool {
 }
 
 /// Decodes an object of a known kind strictly; the error is what the real decoder says.
-pub fn strict(object: &Value) -> Result<(), String> {
+pub fn decode_strictly(object: &Value) -> Result<(), String> {
     let api_version = object["apiVersion"].as_str().unwrap_or_default();
     let name = object["kind"].as_str().unwrap_or_default();
     let Some(t) = kind(api_version, name) else {
@@ -293,18 +284,18 @@ mod tests {
     fn unknown_fields_and_wrong_types_are_told() {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a", "imgae": "b"}]}});
         assert_eq!(
-            strict(&pod).unwrap_err(),
+            decode_strictly(&pod).unwrap_err(),
             "strict decoding error: unknown field \"spec.containers[0].imgae\""
         );
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"hostNetwork": "true"}});
         assert!(
-            strict(&pod)
+            decode_strictly(&pod)
                 .unwrap_err()
                 .contains("cannot unmarshal string into Go struct field spec.hostNetwork")
         );
         let kubelet = json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "maxpods": 5});
         assert!(
-            strict(&kubelet)
+            decode_strictly(&kubelet)
                 .unwrap_err()
                 .contains("unknown field \"maxpods\"")
         );

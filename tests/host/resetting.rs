@@ -529,10 +529,10 @@ fn answers_and_receipts_are_not_trusted() {
     assert!(said("").is_err());
     assert!(said("@@clusterctl reset 1\n@@doing x\n").is_err());
     let told = said("@@clusterctl reset 1\n@@left /a\u{1b}[2J\n@@end\n").unwrap();
-    assert_eq!(told.left, ["/a\u{fffd}[2J"]);
+    assert_eq!(told.left, ["/a\\u{1b}[2J"]);
     assert_eq!(
         reset_progress("@@doing a\u{7}b").as_deref(),
-        Some("a\u{fffd}b")
+        Some("a\\u{7}b")
     );
 
     let mut receipt = Receipt::new("demo");

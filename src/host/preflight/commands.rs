@@ -38,7 +38,7 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
         } else if gathered.facts.package_manager.is_empty() {
             report.error(
                 &check,
-                format!("there is no `{command}`, and no package manager that we know"),
+                format!("there is no `{command}`, and no supported package manager"),
                 &format!("install {package}"),
             );
         } else {

@@ -37,7 +37,7 @@ impl std::fmt::Display for Finding {
 pub enum Severity {
     /// All is well.
     Passed,
-    /// `apply` will see to it, or it is good to know.
+    /// `apply` takes care of it, or it is good to know.
     Info,
     /// Worth a look; it stops nothing.
     Warning,
@@ -70,7 +70,7 @@ impl Summary {
         summary
     }
 
-    /// Whether nothing stands in the way.
+    /// Whether there are no errors.
     pub fn passed(&self) -> bool {
         self.errors.is_empty()
     }

@@ -10,7 +10,7 @@ pub(super) const CHECK: FleetCheck = FleetCheck {
     run: check,
 };
 
-/// Whoever differs from most: pods on it lose large packets.
+/// Hosts that differ from most: pods on it lose large packets.
 fn check(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     for subject in subjects

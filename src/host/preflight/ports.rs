@@ -26,7 +26,7 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
             Some(listener) if subject.owned && ours(&listener.processes) => report.pass(&check),
             Some(listener) => {
                 let who = match listener.processes.as_slice() {
-                    [] => "somebody".to_owned(),
+                    [] => "another process".to_owned(),
                     names => names.join(", "),
                 };
                 report.error(

@@ -28,9 +28,9 @@ pub struct Connection {
 /// What became of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// Somebody listens.
+    /// Something listens.
     Open,
-    /// Nobody listens, but nothing is in between.
+    /// Nothing listens, but nothing is in between.
     Refused,
     /// No answer: a firewall, most likely.
     Timeout,

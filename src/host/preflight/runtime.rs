@@ -29,13 +29,13 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
         Some(fault) if !managed => report.error(
             "CRI",
             fault,
-            "start and configure it, or let us manage containerd (runtime.containerd.managed)",
+            "start and configure it, or let clusterctl-rs manage containerd (runtime.containerd.managed)",
         ),
         Some(_) if installed => report.info("CRI", "containerd will be configured and started"),
         Some(_) if gathered.facts.package_manager.is_empty() => report.error(
             "CRI",
             format!(
-                "there is no containerd, and no package manager that we know ({})",
+                "there is no containerd, and no supported package manager ({})",
                 package_manager_names()
             ),
             "install containerd",

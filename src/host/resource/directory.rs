@@ -69,8 +69,8 @@ fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     }
 }
 
-/// Every directory that has to be there, with its mode and owner if somebody asked for
-/// these.
+/// Every directory that has to be there, with its mode and owner if these were
+/// asked for.
 fn wanted_directories(wanted: &Wanted<'_>) -> BTreeMap<String, Option<(u32, String)>> {
     let mut directories = BTreeMap::new();
     for directory in wanted.all::<Directory>() {

@@ -289,7 +289,7 @@ fn compare_file(file: &FileResource, found: &mut Comparison<'_>) {
     let detail = file_detail(observed, file, before, &after);
     let keep = record(found, &file.path, &after);
     if has_same_meaning(observed, file) {
-        // Whoever reads it would find nothing new.
+        // What reads it would find nothing new.
         found.reworded.insert(file.path.clone());
     } else {
         let manifest = file.path.strip_prefix(paths::MANIFESTS_DIR);
@@ -323,7 +323,7 @@ fn compare_attributes(
     if makes_a_node(&file.path) && !found.receipt.files.contains_key(&file.path) {
         record(found, &file.path, before.map_or(after, String::as_str));
     }
-    // Whoever put a symbolic link here wanted the file to live elsewhere.
+    // A symbolic link is there on purpose: the file is meant to be elsewhere.
     if file.seed || state.kind != PathKind::File {
         return;
     }
@@ -341,8 +341,8 @@ fn compare_attributes(
     found.push(Action::Update, Kind::File, &file.path, detail, step);
 }
 
-/// Whether a YAML file says already what it is to say, in other words: whoever joined by
-/// hand has kubeadm's quotes.
+/// Whether a YAML file says already what it is to say, in other words: on a host
+/// that joined by hand it has kubeadm's quotes.
 fn has_same_meaning(observed: &Observed, file: &FileResource) -> bool {
     if !file.path.ends_with(".yaml") {
         return false;

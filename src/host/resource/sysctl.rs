@@ -59,7 +59,7 @@ impl Piece for Sysctl {
 }
 
 fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
-    let now = current_values(&found.observed.answer("sysctls"));
+    let now = current_values(found.observed.answer("sysctls"));
     let wanted: BTreeMap<&String, &String> = wanted
         .all()
         .map(|Sysctl { key, value }| (key, value))

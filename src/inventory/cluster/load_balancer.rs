@@ -3,7 +3,7 @@
 /// How nodes reach the API servers, resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LoadBalancer {
-    /// There is one control plane, and everybody goes to it.
+    /// There is one control plane, which all nodes use directly.
     #[default]
     None,
     /// The operator's.

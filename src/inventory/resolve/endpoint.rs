@@ -5,7 +5,7 @@ use super::resolver::Resolver;
 use super::syntax;
 use crate::inventory::cluster::Endpoint;
 use crate::inventory::listen::secure_port;
-use crate::inventory::spec::ClusterSpec;
+use crate::inventory::spec::{ClusterSpec, defaults};
 use crate::inventory::yaml::FieldPath;
 use crate::layout::ports;
 
@@ -16,7 +16,7 @@ pub(super) fn resolve_bind_port(
 ) -> u16 {
     let port_at = at.key("localAPIEndpoint").key("bindPort");
     let port = spec.local_api_endpoint.as_ref().and_then(|e| e.bind_port);
-    let port = port.unwrap_or(ports::API_SERVER);
+    let port = port.unwrap_or(defaults::BIND_PORT);
     const TAKEN: [(u16, &str); 8] = [
         (0, "nothing"),
         (ports::ETCD_CLIENT, "etcd"),
@@ -29,12 +29,15 @@ pub(super) fn resolve_bind_port(
     ];
     match TAKEN.iter().find(|(taken, _)| *taken == port) {
         Some((0, _)) => {
-            let message = format!("`{port_at}` has to be a port from 1 to 65535");
+            let message = format!("`{port_at}` must be a port (1–65535)");
             resolver.report(Fault::error(&port_at, message));
         }
         Some((_, owner)) => {
-            let message = format!("`{port_at}` is the port of {owner}");
-            resolver.report(Fault::error(&port_at, message).help("the usual one is 6443"));
+            let message = format!("`{port_at}` is already used by {owner}");
+            resolver.report(
+                Fault::error(&port_at, message)
+                    .help(format!("the default is {}", defaults::BIND_PORT)),
+            );
         }
         None => {}
     }

@@ -19,7 +19,7 @@ use crate::inventory::spec::{ClusterSpec, HostSpec, Role, Taint, TaintEffect};
 use crate::inventory::yaml::{FieldPath, find_closest, shorten};
 use crate::layout::names::CONTROL_PLANE;
 
-/// Resolves every host that is not marked as removed. Beside them stands how
+/// Resolves every host that is not listed as removed. Also returns how
 /// many entries of the file are known, the removed ones included.
 pub(super) fn resolve_hosts(
     spec: &ClusterSpec,
@@ -48,17 +48,18 @@ pub(super) fn resolve_hosts(
         for group in find_group_layers(host, &groups, &at, resolver) {
             layer = group.clone().overlay_on(&layer);
         }
+        // The host's own settings come last, over those of all its groups.
         let layer = SettingsLayer::from_host(host, managed, &at, resolver).overlay_on(&layer);
         let roles = resolve_roles(&host.roles, &at.key("roles"), resolver);
         let names = expand_names(host, &at, resolver);
         if expanded.len() + names.len() > MAX_HOSTS {
-            let message = format!("more than {MAX_HOSTS} hosts");
+            let message = format!("too many hosts: at most {MAX_HOSTS} are supported");
             resolver.report(Fault::error(&at.key("name"), message));
             break;
         }
-        let one = names.len() == 1;
-        let node_name = resolve_node_name(host, one, &at, resolver);
-        let given = resolve_advertise_address(spec, host, one, &roles, &at, resolver);
+        let is_single = names.len() == 1;
+        let node_name = resolve_node_name(host, is_single, &at, resolver);
+        let given = resolve_advertise_address(spec, host, is_single, &roles, &at, resolver);
         for (name, address) in names {
             let advertise_address = given.or_else(|| parse_advertisable(&address));
             let node_name = node_name.clone().unwrap_or_else(|| name.clone());
@@ -100,20 +101,20 @@ fn find_group_layers<'a>(
     for (index, name) in host.groups.iter().enumerate() {
         let at = at.key("groups").index(index);
         if !seen.insert(name) {
-            let message = format!("the group `{}` is named twice", shorten(name));
+            let message = format!("duplicate group `{}`", shorten(name));
             resolver.report(Fault::error(&at, message));
         }
         if let Some(layer) = groups.get(name.as_str()) {
             layers.push(layer);
             continue;
         }
-        let message = format!("there is no group `{}`", shorten(name));
+        let message = format!("unknown group `{}`", shorten(name));
         let fault = Fault::error(&at, message);
         let all: Vec<&str> = groups.keys().copied().collect();
         resolver.report(match find_closest(name, groups.keys().copied()) {
             Some(name) => fault.help(format!("did you mean `{name}`?")),
             None if all.is_empty() => fault.help("define it in `spec.groups`"),
-            None => fault.help(format!("`spec.groups` has {}", all.join(", "))),
+            None => fault.help(format!("defined groups: {}", all.join(", "))),
         });
     }
     layers
@@ -123,7 +124,7 @@ fn check_unused_groups(spec: &ClusterSpec, at: &FieldPath, resolver: &mut Resolv
     let used: HashSet<&String> = spec.hosts.iter().flat_map(|host| &host.groups).collect();
     for name in spec.groups.keys().filter(|name| !used.contains(name)) {
         let at = at.key("groups").key(name);
-        let message = format!("no host is in the group `{}`", shorten(name));
+        let message = format!("group `{}` is not used by any host", shorten(name));
         resolver.report(Fault::warning(&at, message).at_key());
     }
 }
@@ -134,14 +135,14 @@ fn resolve_roles(given: &[Role], at: &FieldPath, resolver: &mut Resolver<'_>) ->
     roles.dedup();
     if roles.is_empty() {
         resolver.report(
-            Fault::error(at, "a host without a role")
+            Fault::error(at, "the host has no role")
                 .help("write `[control-plane]`, `[worker]` or both"),
         );
     } else if roles.len() < given.len() {
         resolver.report(
-            Fault::error(at, "a role is given twice")
+            Fault::error(at, "duplicate role")
                 .about_whole()
-                .help("delete one of the two"),
+                .help("remove one of the two"),
         );
     }
     roles
@@ -149,14 +150,17 @@ fn resolve_roles(given: &[Role], at: &FieldPath, resolver: &mut Resolver<'_>) ->
 
 fn resolve_node_name(
     host: &HostSpec,
-    one: bool,
+    is_single: bool,
     at: &FieldPath,
     resolver: &mut Resolver<'_>,
 ) -> Option<String> {
     let name = host.node_registration.name.as_ref()?;
     let at = at.key("nodeRegistration").key("name");
-    if resolver.check(&at, check_host_name(name)).is_some() && !one {
-        resolver.report(Fault::error(&at, "one node name for a range of hosts"));
+    if resolver.check(&at, check_host_name(name)).is_some() && !is_single {
+        resolver.report(Fault::error(
+            &at,
+            "a range of hosts can't share one node name",
+        ));
     }
     Some(name.clone())
 }
@@ -166,7 +170,7 @@ fn resolve_node_name(
 fn resolve_advertise_address(
     spec: &ClusterSpec,
     host: &HostSpec,
-    one: bool,
+    is_single: bool,
     roles: &[Role],
     at: &FieldPath,
     resolver: &mut Resolver<'_>,
@@ -177,20 +181,23 @@ fn resolve_advertise_address(
     if let Some(port) = own.and_then(|own| own.bind_port)
         && Some(port) != cluster.and_then(|cluster| cluster.bind_port)
     {
-        let fault = Fault::error(&at.key("bindPort"), "all API servers listen on one port");
+        let fault = Fault::error(
+            &at.key("bindPort"),
+            "`bindPort` must be the same for all API servers",
+        );
         resolver.report(fault.help("set `spec.localAPIEndpoint.bindPort`"));
     }
     let address = own.and_then(|own| own.advertise_address);
     if let Some(address) = address {
         let at = at.key("advertiseAddress");
         check_advertisable(address, &at, resolver);
-        if !one {
-            let message = "one advertised address for a range of hosts";
+        if !is_single {
+            let message = "a range of hosts can't share one advertised address";
             resolver.report(Fault::error(&at, message));
         }
     }
     let fallback = cluster.and_then(|cluster| cluster.advertise_address);
-    let is_only = one && roles.contains(&Role::ControlPlane) && {
+    let is_only = is_single && roles.contains(&Role::ControlPlane) && {
         let is_control_plane = |host: &&HostSpec| {
             host.roles.contains(&Role::ControlPlane) && !spec.removed_hosts.contains(&host.name)
         };

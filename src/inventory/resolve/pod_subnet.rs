@@ -25,6 +25,7 @@ pub(super) fn check_pod_subnet(
     let root = FieldPath::root().key("spec");
     let at = root.key("networking").key("podSubnet");
     let args = &spec.controller_manager.extra_args;
+    // Of a flag that is given twice, components take the last one.
     let arg = |name: &str| args.iter().rposition(|arg| arg.name == name);
     if arg("allocate-node-cidrs").is_some_and(|index| args[index].value == "false") {
         return;
@@ -43,7 +44,7 @@ pub(super) fn check_pod_subnet(
             let at = at.index(index).key("value");
             let max = subnet.max_prefix_len();
             let parsed = args[index].value.parse().ok().filter(|mask| *mask <= max);
-            let parsed = parsed.ok_or_else(|| format!("is not a prefix length, 1 to {max}"));
+            let parsed = parsed.ok_or_else(|| format!("is not a valid prefix length (1–{max})"));
             match resolver.check(&at, parsed) {
                 Some(mask) => mask,
                 None => return,
@@ -53,26 +54,30 @@ pub(super) fn check_pod_subnet(
     let prefix = subnet.prefix_len();
     let fault = |message: String| Fault::error(&at, message);
     let change = format!(
-        "choose another prefix, or set `{flag}` in `controllerManager.extraArgs` (it is {mask})"
+        "choose another prefix length, or set `{flag}` in `controllerManager.extraArgs` (now {mask})"
     );
     if subnet.max_prefix_len() - prefix < MIN_POD_BITS || prefix > mask {
         let message = format!("the pod network {subnet} is too small");
-        let label = format!("a node's network is a /{mask}");
+        let label = format!("each node gets a /{mask}");
         resolver.report(fault(message).label(label).help(change));
     } else if mask - prefix > MAX_NODE_BITS {
         let message = format!("the pod network {subnet} is too large");
-        let label = format!("a node's network is a /{mask}, 2^{MAX_NODE_BITS} of them at most");
+        let label =
+            format!("each node gets a /{mask}, and at most 2^{MAX_NODE_BITS} of them are possible");
         resolver.report(fault(message).label(label).help(change));
     } else if let blocks = 1_usize << (mask - prefix)
         && blocks < host_count(spec)
     {
         let hosts = host_count(spec);
-        let message = format!("the pod network {subnet} has room for {blocks} nodes only");
-        let label = format!("a node's network is a /{mask}");
+        let message = format!(
+            "the pod network {subnet} is too small: it has room for only {}",
+            text::count(blocks, "node")
+        );
+        let label = format!("each node gets a /{mask}");
         resolver.report(
             fault(message)
                 .label(label)
-                .also(&root.key("hosts"), format!("{hosts} hosts"))
+                .also(&root.key("hosts"), text::count(hosts, "host"))
                 .help(change),
         );
     }

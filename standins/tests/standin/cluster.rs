@@ -4,8 +4,9 @@
 use std::fs;
 
 use crate::support::{Ca, Cluster, Host, Running, ca, host, kubelet, until, write};
-use clusterctl_standins::api::{base64, is_condition, items, secret_text};
-use clusterctl_standins::kcm::tokens::jws;
+use clusterctl_standins::{
+    Client, Kubeconfig, MERGE, base64, is_condition, items, jws, secret_text,
+};
 use rcgen::ExtendedKeyUsagePurpose as Eku;
 use serde_json::{Value, json};
 
@@ -19,7 +20,7 @@ fn token_secret() -> Value {
                     "usage-bootstrap-authentication": text("true"), "auth-extra-groups": text("system:bootstrappers:kubeadm:default-node-token")}})
 }
 
-async fn ready(client: &clusterctl_standins::client::Client, node: &str) {
+async fn ready(client: &Client, node: &str) {
     until(&format!("{node} Ready"), 20, async || {
         let node = client.get(&format!("/api/v1/nodes/{node}")).await.ok()?;
         (is_condition(&node, "Ready")
@@ -77,7 +78,7 @@ async fn a_cluster_comes_up_and_refuses_what_it_should() {
     workloads(&admin).await;
 
     // A pod whose image no host has stays where it is, with the usual reason.
-    admin.patch("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", clusterctl_standins::client::STRATEGIC,
+    admin.patch("/apis/apps/v1/namespaces/kube-system/daemonsets/kube-proxy", MERGE,
         &json!({"spec": {"template": {"spec": {"containers": [{"name": "kube-proxy", "image": "registry.k8s.io/kube-proxy:v9"}]}}}})).await.unwrap();
     until("ErrImagePull", 10, async || {
         let pods = admin
@@ -157,19 +158,14 @@ async fn identities(cluster: &Cluster) {
         "{denied}"
     );
     // A server with another CA's certificate is not spoken to.
-    let mut config =
-        clusterctl_standins::client::Kubeconfig::load(&cluster.cp.path("admin.conf")).unwrap();
+    let mut config = Kubeconfig::load(&cluster.cp.path("admin.conf")).unwrap();
     config.ca = strange.pem.into_bytes();
-    let refused = clusterctl_standins::client::Client::new(&config)
-        .unwrap()
-        .get("/api")
-        .await
-        .unwrap_err();
+    let refused = Client::new(&config).unwrap().get("/api").await.unwrap_err();
     assert_eq!(refused.code, 0);
     assert!(refused.message.contains("certificate"), "{refused}");
 }
 
-async fn writes(admin: &clusterctl_standins::client::Client) {
+async fn writes(admin: &Client) {
     let base = "/api/v1/namespaces/default/configmaps";
     let object = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
     let list = admin.get(base).await.unwrap();
@@ -269,7 +265,7 @@ async fn writes(admin: &clusterctl_standins::client::Client) {
     }
 }
 
-async fn tokens(cluster: &Cluster, admin: &clusterctl_standins::client::Client) {
+async fn tokens(cluster: &Cluster, admin: &Client) {
     admin
         .create("/api/v1/namespaces/kube-system/secrets", &token_secret())
         .await
@@ -323,7 +319,7 @@ async fn tokens(cluster: &Cluster, admin: &clusterctl_standins::client::Client) 
     assert_eq!(secret_text(&token_secret(), "token-id"), "abcdef");
 }
 
-async fn join(cluster: &Cluster, admin: &clusterctl_standins::client::Client) -> (Running, Host) {
+async fn join(cluster: &Cluster, admin: &Client) -> (Running, Host) {
     let worker = host(cluster.root.path(), "w1");
     let token = format!("{}.{}", TOKEN.0, TOKEN.1);
     write(
@@ -364,10 +360,7 @@ async fn join(cluster: &Cluster, admin: &clusterctl_standins::client::Client) ->
         .unwrap();
     assert_eq!(lease["spec"]["holderIdentity"], "w1");
     // A node sees its own things only.
-    let own = clusterctl_standins::client::Client::new(
-        &clusterctl_standins::client::Kubeconfig::load(&conf).unwrap(),
-    )
-    .unwrap();
+    let own = Client::new(&Kubeconfig::load(&conf).unwrap()).unwrap();
     assert!(own.get("/api/v1/nodes/w1").await.is_ok());
     assert_eq!(own.get("/api/v1/nodes/cp1").await.unwrap_err().code, 403);
     assert_eq!(
@@ -379,11 +372,7 @@ async fn join(cluster: &Cluster, admin: &clusterctl_standins::client::Client) ->
     );
     let label = json!({"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}});
     let denied = own
-        .patch(
-            "/api/v1/nodes/w1",
-            clusterctl_standins::client::STRATEGIC,
-            &label,
-        )
+        .patch("/api/v1/nodes/w1", MERGE, &label)
         .await
         .unwrap_err();
     assert!(
@@ -393,7 +382,7 @@ async fn join(cluster: &Cluster, admin: &clusterctl_standins::client::Client) ->
     (running, worker)
 }
 
-async fn workloads(admin: &clusterctl_standins::client::Client) {
+async fn workloads(admin: &Client) {
     let apply = "application/apply-patch+yaml";
     for account in ["kube-proxy", "coredns"] {
         let object =

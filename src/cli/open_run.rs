@@ -8,7 +8,7 @@ use ssh::{Connector, Finished, Observer};
 use text::glob::matches;
 
 use super::Global;
-use super::load::load;
+use super::load::load_inventory;
 use super::prompt::Terminal;
 use crate::plan::document::PlanOptions;
 use crate::report::Summary;
@@ -24,22 +24,22 @@ use crate::{inventory, report};
 
 /// Which part of a run is wanted.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct Part {
-    /// Only these phases (see `clusterctl-rs phases`), joined by commas
+pub(super) struct PartArgs {
+    /// Only these phases, comma-separated (see `clusterctl-rs phases`)
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     phases: Vec<String>,
-    /// All but these phases
+    /// All phases except these, comma-separated
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     skip_phases: Vec<String>,
-    /// Only hosts whose names match (`*` and `?`), joined by commas
+    /// Only hosts whose names match these patterns (`*`, `?`), comma-separated
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     hosts: Vec<String>,
 }
 
-impl Part {
+impl PartArgs {
     /// The part that a plan is for.
     pub(super) fn of_plan(options: &PlanOptions) -> Self {
-        Part {
+        PartArgs {
             phases: options.phases.clone(),
             skip_phases: Vec::new(),
             hosts: options.hosts.clone(),
@@ -53,14 +53,14 @@ impl Part {
 
     /// Some hosts, all phases.
     pub(super) fn hosts(patterns: Vec<String>) -> Self {
-        Part {
+        PartArgs {
             hosts: patterns,
-            ..Part::default()
+            ..PartArgs::default()
         }
     }
 }
 
-impl Part {
+impl PartArgs {
     /// The same without one phase.
     pub(super) fn without(mut self, phase: Phase) -> Self {
         self.skip_phases.push(phase.name().to_owned());
@@ -69,7 +69,7 @@ impl Part {
 }
 
 /// A run, and what goes with it until the verb ends.
-pub(super) struct Session {
+pub(super) struct OpenRun {
     pub(super) run: Run,
     pub(super) summary: Arc<Summary>,
     _lock: Option<Lock>,
@@ -78,22 +78,22 @@ pub(super) struct Session {
 /// Whether a verb changes something: then it takes the lock and keeps a
 /// journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum AccessMode {
     Read,
     Write,
 }
 
-impl Session {
+impl OpenRun {
     pub(super) fn open(
         global: &Global,
         verb: &'static str,
         inventory: Option<&PathBuf>,
-        part: &Part,
-        access: Access,
+        part: &PartArgs,
+        access: AccessMode,
     ) -> Result<Self, Error> {
         let inventory = global.inventory(inventory);
-        let cluster = load(&inventory, global.printer())?;
-        Session::with(global, verb, &inventory, cluster, part, access)
+        let cluster = load_inventory(&inventory, global.printer())?;
+        OpenRun::with(global, verb, &inventory, cluster, part, access)
     }
 
     /// The same for an inventory that has been loaded.
@@ -102,8 +102,8 @@ impl Session {
         verb: &'static str,
         file: &Path,
         cluster: inventory::Cluster,
-        part: &Part,
-        access: Access,
+        part: &PartArgs,
+        access: AccessMode,
     ) -> Result<Self, Error> {
         let printer = global.printer();
         let name = file.file_name().unwrap_or_default();
@@ -132,8 +132,8 @@ impl Session {
             report::sink(global.events, global.verbose > 0, printer),
         ];
         let (state, lock, journal) = match access {
-            Access::Read => (State::peek(cluster.state_dir()), None, None),
-            Access::Write => {
+            AccessMode::Read => (State::peek(cluster.state_dir()), None, None),
+            AccessMode::Write => {
                 let state = State::open(cluster.state_dir())?;
                 let lock = state.lock(verb)?;
                 let dir = state.new_run()?;
@@ -147,13 +147,13 @@ impl Session {
         };
         sinks.extend(journal.clone().map(|journal| journal as Arc<dyn Sink>));
         let events = Events::new(sinks);
-        let connector = Connector::new(Arc::new(Terminal), Some(observer(events.clone())));
+        let connector = Connector::new(Arc::new(Terminal), Some(command_observer(events.clone())));
         events.emit(Event::RunStarted {
             verb,
             cluster: cluster.name.clone(),
             hosts: cluster.hosts.len(),
         });
-        Ok(Session {
+        Ok(OpenRun {
             run: Run {
                 cluster: Arc::new(cluster),
                 inventory,
@@ -196,15 +196,15 @@ pub(super) fn no_host(pattern: &str, cluster: &inventory::Cluster) -> Error {
     Error::Usage {
         message: format!("no host matches `{pattern}`"),
         hint: Some(match removed {
-            true => "the inventory marks it as removed (spec.removedHosts); `clusterctl-rs \
-                     add-node` brings it back"
+            true => "it has been removed (spec.removedHosts in the inventory); add it back with \
+                     `clusterctl-rs add-node`"
                 .into(),
-            false => format!("the hosts are {}", names(cluster)),
+            false => format!("the hosts are {}", list_host_names(cluster)),
         }),
     }
 }
 
-fn names(cluster: &inventory::Cluster) -> String {
+fn list_host_names(cluster: &inventory::Cluster) -> String {
     const SHOWN: usize = 12;
     let names: Vec<_> = cluster
         .hosts
@@ -212,13 +212,13 @@ fn names(cluster: &inventory::Cluster) -> String {
         .map(|host| host.name.as_str())
         .collect();
     match names.len() {
-        n if n > SHOWN => format!("{}, … ({n} in all)", names[..SHOWN].join(", ")),
+        n if n > SHOWN => format!("{}, … ({n} in total)", names[..SHOWN].join(", ")),
         _ => names.join(", "),
     }
 }
 
 /// Turns finished commands into events.
-fn observer(events: Events) -> Observer {
+fn command_observer(events: Events) -> Observer {
     Arc::new(move |command: &Finished<'_>| {
         events.emit(Event::Command {
             host: command.host.to_owned(),
