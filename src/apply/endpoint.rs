@@ -307,7 +307,7 @@ mod tests {
         }
         let base = std::path::Path::new("/");
         let (cluster, _) = crate::inventory::parse(&text, "inventory.yaml", base).unwrap();
-        let endpoints = Endpoints::of(&cluster, |_| None).unwrap();
+        let endpoints = Endpoints::from_facts(&cluster, |_| None).unwrap();
         (cluster, endpoints)
     }
 

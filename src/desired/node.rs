@@ -23,7 +23,7 @@ pub(crate) fn metadata(cluster: &Cluster, host: &Host) -> Value {
         labels.insert(key.clone(), value.clone().into());
     }
     let mut metadata = json!({"name": host.node_name, "labels": labels});
-    if Features::of(cluster).cri_socket_annotation {
+    if Features::for_cluster(cluster).cri_socket_annotation {
         metadata["annotations"][names::CRI_SOCKET] = host.cri_socket.clone().into();
     }
     let taints = host.taints.iter().filter(|taint| !is_kubeadms(taint));

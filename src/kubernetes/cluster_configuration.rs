@@ -14,7 +14,7 @@ use crate::inventory::{Arg, Cluster, Etcd};
 /// nothing that kubeadm would leave out.
 pub(crate) fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value {
     let networking = &cluster.networking;
-    let mut api_server = component(
+    let mut api_server = component_section(
         &cluster.api_server.extra_args,
         &cluster.api_server.extra_envs,
         &cluster.api_server.extra_volumes,
@@ -25,7 +25,7 @@ pub(crate) fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) ->
         &endpoint::api_server_sans(cluster),
     );
     let plain = |component_: &crate::inventory::ControlPlaneComponent| {
-        component(
+        component_section(
             &component_.extra_args,
             &component_.extra_envs,
             &component_.extra_volumes,
@@ -41,7 +41,7 @@ pub(crate) fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) ->
         "certificatesDir": cluster.certificates_dir,
         "clusterName": cluster.cluster_name,
         "controllerManager": plain(&cluster.controller_manager),
-        "dns": dns(cluster),
+        "dns": dns_section(cluster),
         "encryptionAlgorithm": cluster.encryption_algorithm,
         "etcd": etcd_section(cluster),
         "imageRepository": cluster.image_repository,
@@ -51,51 +51,55 @@ pub(crate) fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) ->
         "scheduler": plain(&cluster.scheduler),
     });
     if let Some(endpoint) = endpoints.for_kubeadm(cluster) {
-        tree::set(&mut document, "controlPlaneEndpoint", endpoint.to_string());
+        tree::set_field(&mut document, "controlPlaneEndpoint", endpoint.to_string());
     }
     for (key, subnet) in [
         ("podSubnet", networking.pod_subnet()),
         ("serviceSubnet", networking.service_subnet()),
     ] {
         if !subnet.is_empty() {
-            tree::set(&mut document["networking"], key, subnet);
+            tree::set_field(&mut document["networking"], key, subnet);
         }
     }
     let gates: Map<String, Value> = versions::feature_gates(cluster)
         .map(|(name, on)| (name.clone(), on.into()))
         .collect();
     if !gates.is_empty() {
-        tree::set(&mut document, "featureGates", gates);
+        tree::set_field(&mut document, "featureGates", gates);
     }
-    tree::sorted(document)
+    tree::sort_keys(document)
 }
 
-fn component(args: &[Arg], envs: &[EnvVar], volumes: &[HostPathMount]) -> Map<String, Value> {
+fn component_section(
+    args: &[Arg],
+    envs: &[EnvVar],
+    volumes: &[HostPathMount],
+) -> Map<String, Value> {
     let mut component = Map::new();
     put_list(&mut component, "extraArgs", args);
     put_list(&mut component, "extraEnvs", envs);
-    let volumes: Vec<Value> = volumes.iter().map(volume).collect();
+    let volumes: Vec<Value> = volumes.iter().map(volume_entry).collect();
     put_list(&mut component, "extraVolumes", &volumes);
     component
 }
 
-fn volume(volume: &HostPathMount) -> Value {
+fn volume_entry(volume: &HostPathMount) -> Value {
     let mut value = json!({
         "name": volume.name,
         "hostPath": volume.host_path,
         "mountPath": volume.mount_path,
     });
     if volume.read_only {
-        tree::set(&mut value, "readOnly", true);
+        tree::set_field(&mut value, "readOnly", true);
     }
     if let Some(kind) = volume.path_type.as_deref().filter(|kind| !kind.is_empty()) {
-        tree::set(&mut value, "pathType", kind);
+        tree::set_field(&mut value, "pathType", kind);
     }
     value
 }
 
-fn dns(cluster: &Cluster) -> Map<String, Value> {
-    let mut dns = image(&cluster.dns.image_repository, &cluster.dns.image_tag);
+fn dns_section(cluster: &Cluster) -> Map<String, Value> {
+    let mut dns = image_fields(&cluster.dns.image_repository, &cluster.dns.image_tag);
     if cluster.dns.disabled {
         dns.insert("disabled".into(), true.into());
     }
@@ -105,7 +109,7 @@ fn dns(cluster: &Cluster) -> Map<String, Value> {
 fn etcd_section(cluster: &Cluster) -> Value {
     match &cluster.etcd {
         Etcd::Local(etcd) => {
-            let mut local = image(&etcd.image_repository, &etcd.image_tag);
+            let mut local = image_fields(&etcd.image_repository, &etcd.image_tag);
             local.insert("dataDir".into(), etcd.data_dir.clone().into());
             put_list(&mut local, "extraArgs", &etcd.extra_args);
             put_list(&mut local, "extraEnvs", &etcd.extra_envs);
@@ -140,7 +144,7 @@ fn etcd_section(cluster: &Cluster) -> Value {
     }
 }
 
-fn image(repository: &Option<String>, tag: &Option<String>) -> Map<String, Value> {
+fn image_fields(repository: &Option<String>, tag: &Option<String>) -> Map<String, Value> {
     let fields = [("imageRepository", repository), ("imageTag", tag)];
     fields
         .into_iter()

@@ -20,35 +20,35 @@ const RUNTIME: &str = "io.containerd.cri.v1.runtime";
 const CRI: &str = "io.containerd.grpc.v1.cri";
 
 /// Its files on a node; none where the operator configures it.
-pub(crate) fn resources(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
+pub(crate) fn runtime_resources(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
     if !ctx.cluster.containerd.managed {
         return Ok(Vec::new());
     }
-    let file = FileResource::text(paths::CONTAINERD_CONFIG, config(ctx)?);
+    let file = FileResource::text(paths::CONTAINERD_CONFIG, render_config(ctx)?);
     Ok(vec![Resource::File(file.notify(names::CONTAINERD_UNIT))])
 }
 
 /// The text of config.toml for the containerd that the host has. Where its version
 /// is unknown, that is version 2, which every containerd from 1.6 on reads.
-fn config(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
+fn render_config(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
     let failed = |reason: String| KubernetesError::Containerd {
         host: ctx.host.name.clone(),
         reason,
     };
     let mut view = ctx.view()?;
-    tree::set(&mut view, "cniBinDir", ctx.cni_bin_dir);
+    tree::set_field(&mut view, "cniBinDir", ctx.cni_bin_dir);
     let driver = ctx
         .host
         .kubelet_config
         .get("cgroupDriver")
         .and_then(Value::as_str);
-    tree::set(&mut view, "systemdCgroup", driver != Some("cgroupfs"));
+    tree::set_field(&mut view, "systemdCgroup", driver != Some("cgroupfs"));
     let text = ctx.templates.render(TEMPLATE, &view)?;
     let mut config: Value = toml::from_str(&text).map_err(|error| {
         ctx.templates
             .unexpected(TEMPLATE, "valid TOML", error.message())
     })?;
-    tree::merge(&mut config, &ctx.cluster.containerd.config);
+    tree::merge_over(&mut config, &ctx.cluster.containerd.config);
 
     let version = ctx
         .facts
@@ -96,7 +96,7 @@ fn first_directory(cni: &mut Map<String, Value>) {
 /// Puts a configuration of version 3 into version 2: the CRI plugin's three
 /// parts become one again.
 fn version_2(mut config: Value) -> Option<Value> {
-    tree::set(&mut config, "version", 2);
+    tree::set_field(&mut config, "version", 2);
     let plugins = config.get_mut("plugins")?.as_object_mut()?;
     let mut part = |name| match plugins.remove(name) {
         Some(Value::Object(part)) => part,
@@ -105,7 +105,7 @@ fn version_2(mut config: Value) -> Option<Value> {
     let (images, runtime, streaming) = (part(IMAGES), part(RUNTIME), part(CRI));
 
     let mut cri = Value::Object(streaming);
-    tree::merge(&mut cri, &runtime);
+    tree::merge_over(&mut cri, &runtime);
     for (key, value) in images {
         let (path, value) = match (key.as_str(), value) {
             ("pinned_images", mut pinned) => (vec!["sandbox_image"], pinned["sandbox"].take()),

@@ -201,7 +201,7 @@ fn images_view(images: &Images) -> Value {
 }
 
 fn features_view(cluster: &Cluster) -> Value {
-    let features = Features::of(cluster);
+    let features = Features::for_cluster(cluster);
     json!({
         "probePort": features.probe_port,
         "flexVolumes": features.flex_volumes,

@@ -67,7 +67,7 @@ impl Endpoints {
     /// # Errors
     /// A control plane whose address is not known; several of them without an
     /// endpoint or a balancer.
-    pub fn of<'a>(
+    pub fn from_facts<'a>(
         cluster: &Cluster,
         facts: impl Fn(&Host) -> Option<&'a Facts>,
     ) -> Result<Self, KubernetesError> {
@@ -115,7 +115,7 @@ impl Endpoints {
     /// Where a control plane's own admin.conf leads. Without an endpoint of the
     /// operator's that is its own API server: what `kubeadm token create
     /// --print-join-command` prints has to be of use elsewhere.
-    pub fn admin<'a>(&'a self, cluster: &Cluster, own: &'a Endpoint) -> &'a Endpoint {
+    pub fn admin_endpoint<'a>(&'a self, cluster: &Cluster, own: &'a Endpoint) -> &'a Endpoint {
         match cluster.control_plane_endpoint {
             Some(_) => &self.outside,
             None => own,

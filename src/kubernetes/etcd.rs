@@ -28,15 +28,15 @@ pub fn parse_members(initial_cluster: &str) -> Option<Vec<EtcdMember>> {
 
 /// The URL under which a member's peers reach it.
 pub fn peer_url(address: IpAddr) -> String {
-    url("https", address, ports::ETCD_PEER)
+    build_url("https", address, ports::ETCD_PEER)
 }
 
 /// The URL under which clients reach a member.
 pub(crate) fn client_url(address: IpAddr) -> String {
-    url("https", address, ports::ETCD_CLIENT)
+    build_url("https", address, ports::ETCD_CLIENT)
 }
 
-fn url(scheme: &str, address: IpAddr, port: u16) -> String {
+fn build_url(scheme: &str, address: IpAddr, port: u16) -> String {
     format!("{scheme}://{}:{port}", endpoint::bracketed(address))
 }
 
@@ -68,7 +68,7 @@ pub fn external_paths(cluster: &Cluster) -> Option<ExternalPaths> {
 }
 
 /// What templates of static pods see of etcd.
-pub(crate) fn view(
+pub(crate) fn template_values(
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,
 ) -> Result<Value, KubernetesError> {
@@ -112,7 +112,7 @@ pub(crate) fn view(
         "clientURL": client_url(address),
         "peerURL": peer_url(address),
         "loopbackURL": client_url(loopback),
-        "metricsURL": url("http", loopback, ports::ETCD_METRICS),
+        "metricsURL": build_url("http", loopback, ports::ETCD_METRICS),
         "dataDir": etcd.data_dir,
         "initialCluster": members.join(","),
         "initialClusterState": control_plane.etcd_joins.then_some("existing"),

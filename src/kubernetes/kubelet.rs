@@ -16,45 +16,49 @@ const CONFIG_TEMPLATE: &str = "kubelet/config.yaml.j2";
 
 /// The configuration that all kubelets share: what goes into the ConfigMap.
 pub(crate) fn shared_config(ctx: &ClusterContext<'_>) -> Result<Value, KubernetesError> {
-    base(ctx.templates, &ctx.view(), &ctx.cluster.kubelet_config)
+    base_config(ctx.templates, &ctx.view(), &ctx.cluster.kubelet_config)
 }
 
 /// The configuration of one node's kubelet: the shared one, the operator's
 /// fields for this host, what the host needs, patches, the runtime's socket.
-pub(crate) fn config(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
-    let mut config = base(ctx.templates, &ctx.view()?, &ctx.host.kubelet_config)?;
+pub(crate) fn node_config(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
+    let mut config = base_config(ctx.templates, &ctx.view()?, &ctx.host.kubelet_config)?;
     if ctx.facts.systemd_resolved && config.get("resolvConf").is_none() {
-        tree::set(&mut config, "resolvConf", paths::RESOLVED_CONF);
+        tree::set_field(&mut config, "resolvConf", paths::RESOLVED_CONF);
     }
     ctx.patches.apply("kubeletconfiguration", &mut config)?;
-    if Features::of(ctx.cluster).instance_config {
-        tree::set(
+    if Features::for_cluster(ctx.cluster).instance_config {
+        tree::set_field(
             &mut config,
             "containerRuntimeEndpoint",
             ctx.host.cri_socket.as_str(),
         );
     }
-    Ok(tree::sorted(config))
+    Ok(tree::sort_keys(config))
 }
 
-fn base(templates: &Templates, view: &Value, theirs: &Tree) -> Result<Value, KubernetesError> {
+fn base_config(
+    templates: &Templates,
+    view: &Value,
+    theirs: &Tree,
+) -> Result<Value, KubernetesError> {
     let mut config = templates.render_yaml(CONFIG_TEMPLATE, view)?;
-    tree::merge(&mut config, theirs);
+    tree::merge_over(&mut config, theirs);
     // kubeadm forces this: without it the kubelet's certificate runs out.
-    tree::set(&mut config, "rotateCertificates", true);
-    Ok(tree::sorted(config))
+    tree::set_field(&mut config, "rotateCertificates", true);
+    Ok(tree::sort_keys(config))
 }
 
 /// The text of instance-config.yaml; `None` before 1.34, where the socket is a
 /// flag.
 pub(crate) fn instance_config(ctx: &NodeContext<'_>) -> Option<String> {
-    Features::of(ctx.cluster)
+    Features::for_cluster(ctx.cluster)
         .instance_config
         .then(|| format!("containerRuntimeEndpoint: {}\n", json!(ctx.host.cri_socket)))
 }
 
 /// The kubelet's flags.
-pub(crate) fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
+pub(crate) fn kubelet_flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: String| {
         flags.push(Arg {
@@ -62,7 +66,7 @@ pub(crate) fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> 
             value,
         })
     };
-    if !Features::of(ctx.cluster).instance_config {
+    if !Features::for_cluster(ctx.cluster).instance_config {
         flag("container-runtime-endpoint", ctx.host.cri_socket.clone());
     }
     if ctx.host.node_name != ctx.facts.hostname {
@@ -81,14 +85,14 @@ pub(crate) fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> 
     }
     // Control planes are tainted through the API, where taints can change.
     if !ctx.host.is_control_plane() && !ctx.host.taints.is_empty() {
-        let taints: Vec<String> = ctx.host.taints.iter().map(taint).collect();
+        let taints: Vec<String> = ctx.host.taints.iter().map(format_taint).collect();
         flag("register-with-taints", taints.join(","));
     }
-    Ok(args::merge(flags, &ctx.host.kubelet_extra_args))
+    Ok(args::merge_args(flags, &ctx.host.kubelet_extra_args))
 }
 
 /// `key=value:Effect`, or `key:Effect`.
-fn taint(taint: &Taint) -> String {
+fn format_taint(taint: &Taint) -> String {
     match taint.value.as_deref() {
         None | Some("") => format!("{}:{:?}", taint.key, taint.effect),
         Some(value) => format!("{}={value}:{:?}", taint.key, taint.effect),
@@ -97,7 +101,7 @@ fn taint(taint: &Taint) -> String {
 
 /// The text of kubeadm-flags.env.
 pub(crate) fn flags_file(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
-    let words: Vec<String> = flags(ctx)?.iter().map(args::render).collect();
+    let words: Vec<String> = kubelet_flags(ctx)?.iter().map(args::render_arg).collect();
     let escaped = words
         .join(" ")
         .replace('\\', r"\\")
@@ -122,9 +126,9 @@ pub(crate) fn environment_file(facts: &Facts) -> &'static str {
 }
 
 /// The texts of kubelet.service and its drop-in.
-pub(crate) fn units(ctx: &NodeContext<'_>) -> Result<(String, String), KubernetesError> {
+pub(crate) fn render_units(ctx: &NodeContext<'_>) -> Result<(String, String), KubernetesError> {
     let mut view = ctx.view()?;
-    tree::set(&mut view, "environmentFile", environment_file(ctx.facts));
+    tree::set_field(&mut view, "environmentFile", environment_file(ctx.facts));
     Ok((
         ctx.templates.render("kubelet/kubelet.service.j2", &view)?,
         ctx.templates.render("kubelet/10-kubeadm.conf.j2", &view)?,

@@ -30,12 +30,12 @@ pub(crate) fn worker_resources(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, K
         "configDir": paths::HAPROXY_DIR,
         "upstreams": upstreams,
     });
-    tree::set(&mut view, "loadBalancer", balancer);
+    tree::set_field(&mut view, "loadBalancer", balancer);
     let config = ctx.templates.render("haproxy/haproxy.cfg.j2", &view)?;
     // The kubelet restarts a static pod whose manifest changes, and no other:
     // so the manifest has to change with the configuration.
     let hash = text::hex::encode(Sha256::digest(config.as_bytes()));
-    tree::set(&mut view["loadBalancer"], "configHash", hash);
+    tree::set_field(&mut view["loadBalancer"], "configHash", hash);
     let mut pod = ctx
         .templates
         .render_yaml("manifests/haproxy.yaml.j2", &view)?;
@@ -77,7 +77,7 @@ pub(crate) fn control_plane_resources(
         "prefix": if address.contains(':') { "128" } else { "32" },
         "interface": interface,
     });
-    tree::set(&mut view, "loadBalancer", balancer);
+    tree::set_field(&mut view, "loadBalancer", balancer);
     let mut pod = ctx
         .templates
         .render_yaml("manifests/kube-vip.yaml.j2", &view)?;

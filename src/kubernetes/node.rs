@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::component::Component;
-use super::context::{ControlPlane, NodeContext};
+use super::context::{ControlPlane, KeyPair, NodeContext};
 use super::error::KubernetesError;
 use super::group::ResourceGroup;
 use super::kubeconfig::{self, Credentials, Kubeconfig};
@@ -28,10 +28,16 @@ pub fn node_resources(
             }
         }
     };
-    add(ResourceGroup::ContainerRuntime, containerd::resources(ctx)?);
+    add(
+        ResourceGroup::ContainerRuntime,
+        containerd::runtime_resources(ctx)?,
+    );
     add(ResourceGroup::KubeletUnit, kubelet_unit(ctx)?);
     if let Some(control_plane) = &ctx.control_plane {
-        add(ResourceGroup::Kubeconfig, kubeconfigs(ctx, control_plane)?);
+        add(
+            ResourceGroup::Kubeconfig,
+            kubeconfig_resources(ctx, control_plane)?,
+        );
         for component in Component::all(ctx.cluster) {
             let group = match component {
                 Component::Etcd => ResourceGroup::Etcd,
@@ -58,29 +64,15 @@ pub fn node_resources(
     Ok(resources)
 }
 
-fn kubeconfigs(
+fn kubeconfig_resources(
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,
 ) -> Result<Vec<Resource>, KubernetesError> {
     let own = ctx.local_api_endpoint()?;
-    let admin = ctx.endpoints.admin(ctx.cluster, &own).url();
+    let admin = ctx.endpoints.admin_endpoint(ctx.cluster, &own).url();
     let local = own.url();
-    let node = format!("system:node:{}", ctx.host.node_name);
-    let pki = kubelet::certificate_directory(&ctx.host.kubelet_extra_args);
-    let current = kubelet::client_certificate(pki);
-
-    let config = |user: &str, server: &str, credentials| {
-        Kubeconfig {
-            cluster: &ctx.cluster.cluster_name,
-            server,
-            ca: ctx.ca,
-            user,
-            credentials,
-        }
-        .render()
-    };
     let certified = |path: &str, user: &str, server: &str, pair| {
-        let text = config(user, server, Credentials::Certificate(pair));
+        let text = render_kubeconfig(ctx, user, server, Credentials::Certificate(pair));
         let file = secret_file(path, &text);
         // These two read theirs once, when they start.
         Resource::File(match path {
@@ -119,25 +111,48 @@ fn kubeconfigs(
         &local,
         control_plane.scheduler,
     ));
+    resources.extend(kubelet_identity(ctx, &local, &control_plane.kubelet));
+    Ok(resources)
+}
 
-    // As kubeadm's kubelet-finalize leaves it: the kubelet's identity is in the
-    // file that the kubelet replaces by itself. The first one is ours, under a
-    // name of the kubelet's own making.
-    let text = config(&node, &local, Credentials::File(&current));
+/// The identity of a control plane's kubelet, as kubeadm's kubelet-finalize leaves
+/// it: kubelet.conf points at the file that the kubelet replaces by itself. The
+/// first such file is ours, under a name of the kubelet's own making.
+fn kubelet_identity(ctx: &NodeContext<'_>, server: &str, pair: &KeyPair<'_>) -> Vec<Resource> {
+    let pki = kubelet::certificate_directory(&ctx.host.kubelet_extra_args);
+    let current = kubelet::client_certificate(pki);
+    let first = format!("{pki}/kubelet-client-bootstrap.pem");
+    let user = format!("system:node:{}", ctx.host.node_name);
+    let text = render_kubeconfig(ctx, &user, server, Credentials::File(&current));
     let kubelet_conf = FileResource::text(paths::KUBELET_CONF, text.as_str());
     let kubelet_conf = kubelet_conf.mode(0o600).notify(names::KUBELET_UNIT);
-    resources.push(Resource::File(kubelet_conf));
-    let first = format!("{pki}/kubelet-client-bootstrap.pem");
-    let pair = &control_plane.kubelet;
     let pem = Zeroizing::new([pair.cert.trim_end(), "\n", pair.key.trim_end(), "\n"].concat());
-    resources.push(directory(paths::KUBELET_DIR, 0o700));
-    resources.push(directory(pki, 0o755));
-    resources.push(Resource::File(secret_file(first.clone(), &pem).seed()));
-    resources.push(Resource::SeedLink(SeedLink {
-        path: current,
-        target: first,
-    }));
-    Ok(resources)
+    vec![
+        Resource::File(kubelet_conf),
+        directory(paths::KUBELET_DIR, 0o700),
+        directory(pki, 0o755),
+        Resource::File(secret_file(first.clone(), &pem).seed()),
+        Resource::SeedLink(SeedLink {
+            path: current,
+            target: first,
+        }),
+    ]
+}
+
+fn render_kubeconfig(
+    ctx: &NodeContext<'_>,
+    user: &str,
+    server: &str,
+    credentials: Credentials<'_>,
+) -> Zeroizing<String> {
+    Kubeconfig {
+        cluster: &ctx.cluster.cluster_name,
+        server,
+        ca: ctx.ca,
+        user,
+        credentials,
+    }
+    .render()
 }
 
 fn static_pod(
@@ -145,7 +160,7 @@ fn static_pod(
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,
 ) -> Result<Vec<Resource>, KubernetesError> {
-    let pod = static_pods::pod(component, ctx, control_plane)?;
+    let pod = static_pods::render_pod(component, ctx, control_plane)?;
     let path = paths::manifest(component.name());
     let manifest = FileResource::text(path, yaml::to_string(&pod)?).mode(0o600);
     let mut resources = Vec::new();
@@ -158,7 +173,7 @@ fn static_pod(
 }
 
 fn kubelet_unit(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
-    let (unit, drop_in) = kubelet::units(ctx)?;
+    let (unit, drop_in) = kubelet::render_units(ctx)?;
     Ok(vec![
         directory(paths::KUBELET_DROP_IN_DIR, 0o755),
         kubelet_file(paths::KUBELET_UNIT_FILE, unit),
@@ -184,7 +199,7 @@ fn kubelet_start(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError
         directory(paths::MANIFESTS_DIR, 0o700),
         kubelet_file(
             paths::KUBELET_CONFIG,
-            yaml::to_string(&kubelet::config(ctx)?)?,
+            yaml::to_string(&kubelet::node_config(ctx)?)?,
         ),
         kubelet_file(paths::KUBELET_FLAGS, kubelet::flags_file(ctx)?),
     ];

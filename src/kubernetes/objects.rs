@@ -22,7 +22,7 @@ pub fn objects(ctx: &ClusterContext<'_>) -> Result<Vec<(ObjectGroup, Value)>, Ku
     add(ObjectGroup::UploadConfig, upload_config(ctx)?);
     add(ObjectGroup::BootstrapToken, bootstrap_token(ctx)?);
     if !ctx.cluster.dns.disabled {
-        add(ObjectGroup::CoreDns, coredns(ctx)?);
+        add(ObjectGroup::CoreDns, coredns_objects(ctx)?);
     }
     if !ctx.cluster.proxy_disabled {
         add(ObjectGroup::KubeProxy, kube_proxy(ctx)?);
@@ -53,7 +53,7 @@ fn upload_config(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError
     let mut kubelet = config_map(names::KUBELET_CONFIG, "kubelet", document);
     // kubeadm takes a hash for "generated, may be regenerated".
     if ctx.cluster.kubelet_config.is_empty() {
-        sign(&mut kubelet);
+        annotate_hash(&mut kubelet);
     }
     let rbac = ctx
         .templates
@@ -76,7 +76,7 @@ fn bootstrap_token(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesErr
     let url = ctx.endpoints.outside.url();
     let info = yaml::to_string(&kubeconfig::cluster_info(&url, ctx.ca))?;
     let mut view = ctx.view();
-    tree::set(&mut view, "clusterInfo", info);
+    tree::set_field(&mut view, "clusterInfo", info);
     let mut objects: Vec<Value> = ctx.tokens.iter().map(|token| token.object()).collect();
     objects.extend(
         ctx.templates
@@ -85,7 +85,7 @@ fn bootstrap_token(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesErr
     Ok(objects)
 }
 
-fn coredns(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
+fn coredns_objects(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     let mut objects = ctx
         .templates
         .render_documents("objects/coredns.yaml.j2", &ctx.view())?;
@@ -105,18 +105,22 @@ fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     } else {
         "0.0.0.0"
     };
-    tree::set(&mut view, "bindAddress", any);
+    tree::set_field(&mut view, "bindAddress", any);
     let mut config = ctx
         .templates
         .render_yaml("objects/kube-proxy-config.yaml.j2", &view)?;
     let theirs = &ctx.cluster.kube_proxy_config;
-    tree::merge(&mut config, theirs);
-    tree::set(&mut view, "config", yaml::to_string(&tree::sorted(config))?);
+    tree::merge_over(&mut config, theirs);
+    tree::set_field(
+        &mut view,
+        "config",
+        yaml::to_string(&tree::sort_keys(config))?,
+    );
     let environment: Vec<Value> = proxy_environment(ctx.facts)
         .into_iter()
         .map(|(name, value)| json!({"name": name, "value": value}))
         .collect();
-    tree::set(&mut view, "proxyEnvironment", environment);
+    tree::set_field(&mut view, "proxyEnvironment", environment);
 
     let mut objects = ctx
         .templates
@@ -124,10 +128,10 @@ fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     // kube-proxy reads its configuration and its kubeconfig once: its pods have to change
     // with them.
     let config = objects.iter().find(|object| object["kind"] == "ConfigMap");
-    let hash = config.map(digest);
+    let hash = config.map(hash_values);
     for object in &mut objects {
         if object["kind"] == "ConfigMap" && theirs.is_empty() {
-            sign(object);
+            annotate_hash(object);
         }
         if object["kind"] == "DaemonSet" {
             if let Some(hash) = &hash {
@@ -150,7 +154,7 @@ fn config_map(name: &str, key: &str, document: String) -> Value {
 }
 
 /// The hash of a ConfigMap's values, in the order of their keys: lower hex.
-fn digest(config_map: &Value) -> String {
+fn hash_values(config_map: &Value) -> String {
     let mut entries: Vec<(&String, &str)> = config_map["data"]
         .as_object()
         .into_iter()
@@ -166,8 +170,8 @@ fn digest(config_map: &Value) -> String {
 }
 
 /// Annotates a ConfigMap with its hash, as kubeadm does.
-fn sign(config_map: &mut Value) {
-    let digest = digest(config_map);
+fn annotate_hash(config_map: &mut Value) {
+    let digest = hash_values(config_map);
     config_map["metadata"]["annotations"][names::COMPONENT_CONFIG_HASH] =
         format!("sha256:{digest}").into();
 }

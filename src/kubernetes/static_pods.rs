@@ -16,17 +16,17 @@ use crate::inventory::spec::EnvVar;
 use crate::layout::{components, paths};
 
 /// Renders a component's static pod.
-pub fn pod(
+pub fn render_pod(
     component: Component,
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,
 ) -> Result<Value, KubernetesError> {
     let extras = component.extras(ctx.cluster);
     let template = format!("manifests/{}.yaml.j2", component.name());
-    let view = view(component, ctx, control_plane, extras)?;
+    let view = template_values(component, ctx, control_plane, extras)?;
     let mut pod = ctx.templates.render_yaml(&template, &view)?;
-    let environment = environment(component, ctx, extras.envs);
-    compose(component, &mut pod, extras, &environment).ok_or_else(|| {
+    let environment = merge_environment(component, ctx, extras.envs);
+    merge_extras(component, &mut pod, extras, &environment).ok_or_else(|| {
         ctx.templates
             .unexpected(&template, "a Pod", "no container has a command")
     })?;
@@ -49,7 +49,7 @@ pub fn readers_of(file: &str) -> &'static [&'static str] {
     }
 }
 
-fn view(
+fn template_values(
     component: Component,
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,
@@ -58,9 +58,12 @@ fn view(
     let asked = health::component_endpoint(component, ctx.cluster, ctx.host, Some(ctx.facts));
     let timeout = ctx.cluster.timeouts.control_plane_component_health_check;
     let mut view = ctx.view()?;
-    let mut set = |key: &str, value: Value| tree::set(&mut view, key, value);
-    set("probe", asked.map(|asked| probe(&asked, timeout)).into());
-    set("etcd", etcd::view(ctx, control_plane)?);
+    let mut set = |key: &str, value: Value| tree::set_field(&mut view, key, value);
+    set(
+        "probe",
+        asked.map(|asked| probe_values(&asked, timeout)).into(),
+    );
+    set("etcd", etcd::template_values(ctx, control_plane)?);
     set("externalCA", control_plane.external_ca.into());
     set(
         "structuredAuthorization",
@@ -89,7 +92,7 @@ fn view(
 
 /// What the template's probes ask; null where the component can't be asked, so
 /// that it has none.
-fn probe(asked: &HealthEndpoint, timeout: Duration) -> Value {
+fn probe_values(asked: &HealthEndpoint, timeout: Duration) -> Value {
     json!({
         "host": asked.probe_host(),
         "port": asked.port,
@@ -111,7 +114,7 @@ fn startup_failures(timeout: Duration) -> u64 {
 }
 
 /// Proxy variables, then the operator's; the later wins, sorted by name.
-fn environment(component: Component, ctx: &NodeContext<'_>, extra: &[EnvVar]) -> Vec<Value> {
+fn merge_environment(component: Component, ctx: &NodeContext<'_>, extra: &[EnvVar]) -> Vec<Value> {
     let proxy = match component {
         Component::Etcd => Vec::new(),
         _ => proxy_environment(ctx.facts),
@@ -128,7 +131,7 @@ fn environment(component: Component, ctx: &NodeContext<'_>, extra: &[EnvVar]) ->
 
 /// Merges what the operator adds into what the template made. `None` if that
 /// is not a pod with a command.
-fn compose(
+fn merge_extras(
     component: Component,
     pod: &mut Value,
     extras: Extras<'_>,
@@ -139,10 +142,12 @@ fn compose(
 
     let command = container.get_mut("command")?.as_array_mut()?;
     let program = command.first()?.clone();
-    let defaults = command[1..].iter().map(|word| args::parse(word.as_str()?));
-    let merged = args::merge(defaults.collect::<Option<Vec<_>>>()?, extras.args);
+    let defaults = command[1..]
+        .iter()
+        .map(|word| args::parse_arg(word.as_str()?));
+    let merged = args::merge_args(defaults.collect::<Option<Vec<_>>>()?, extras.args);
     *command = std::iter::once(program)
-        .chain(merged.iter().map(|arg| args::render(arg).into()))
+        .chain(merged.iter().map(|arg| args::render_arg(arg).into()))
         .collect();
 
     if !environment.is_empty() {

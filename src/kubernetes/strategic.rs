@@ -173,7 +173,7 @@ fn merge_list(
                     .cloned(),
             );
             let order = ordered_by(order, &patch)?;
-            Ok(arrange(merged, &original, order, same_scalar))
+            Ok(arrange_items(merged, &original, order, same_scalar))
         }
         List::ByKey(key) => {
             let same = |a: &Value, b: &Value| a.get(key).is_some() && a.get(key) == b.get(key);
@@ -192,7 +192,7 @@ fn merge_list(
                 }
             }
             let order = ordered_by(order, &patch)?;
-            Ok(arrange(merged, &original, order, &same))
+            Ok(arrange_items(merged, &original, order, &same))
         }
     }
 }
@@ -240,7 +240,7 @@ fn special_items(
 /// Orders a merged list: what the patch names in the patch's order, the rest in
 /// its old order, each of those before the first of the former that it stood
 /// before. So new items come first, as with the API server.
-fn arrange(
+fn arrange_items(
     merged: Vec<Value>,
     before: &[Value],
     order: &[Value],

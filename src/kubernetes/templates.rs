@@ -51,7 +51,7 @@ pub struct Templates {
 }
 
 /// The names of what a view holds: `cluster.{name, version}, host.{name}`.
-fn values(view: &Value) -> String {
+fn describe_values(view: &Value) -> String {
     let names = |value: &Value| {
         let keys = value.as_object().into_iter().flatten();
         keys.map(|(key, _)| key.clone()).collect::<Vec<_>>()
@@ -83,7 +83,7 @@ impl Templates {
             .collect();
         let mut replaced = BTreeMap::new();
         if let Some(directory) = directory {
-            for path in files(directory)? {
+            for path in list_files(directory)? {
                 let name = path
                     .strip_prefix(directory)
                     .unwrap_or(&path)
@@ -100,7 +100,7 @@ impl Templates {
             }
         }
         let mut templates = Templates {
-            environment: environment(),
+            environment: new_environment(),
             texts,
             replaced,
         };
@@ -136,12 +136,12 @@ impl Templates {
     ) -> Result<String, KubernetesError> {
         let origin = Origin::Own {
             path: path.to_path_buf(),
-            values: values(&view),
+            values: describe_values(&view),
         };
         let context = minijinja::Value::from(Serde(view));
         self.environment
             .render_named_str(&path.to_string_lossy(), text, context)
-            .map_err(|error| failure(origin, text, &error))
+            .map_err(|error| render_error(origin, text, &error))
     }
 
     /// Renders a template that makes one YAML document.
@@ -187,13 +187,13 @@ impl Templates {
 
     fn failed(&self, name: &str, error: &minijinja::Error) -> KubernetesError {
         let text = self.texts.get(name).map_or("", String::as_str);
-        failure(self.origin(name), text, error)
+        render_error(self.origin(name), text, error)
     }
 }
 
 /// Says what went wrong where. The template's line is shown, which names the
 /// variable at fault, but never a variable's value.
-fn failure(origin: Origin, text: &str, error: &minijinja::Error) -> KubernetesError {
+fn render_error(origin: Origin, text: &str, error: &minijinja::Error) -> KubernetesError {
     let line = error.line().unwrap_or(1);
     let reason = match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
@@ -212,7 +212,7 @@ fn failure(origin: Origin, text: &str, error: &minijinja::Error) -> KubernetesEr
 
 /// minijinja's feature `debug` stays off: with it, errors would print every
 /// variable, secrets included.
-fn environment() -> Environment<'static> {
+fn new_environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -224,18 +224,18 @@ fn environment() -> Environment<'static> {
     if let Ok(syntax) = syntax {
         environment.set_syntax(syntax);
     }
-    environment.add_filter("quote", quote);
+    environment.add_filter("quote", quote_scalar);
     environment
 }
 
 /// A scalar in double quotes with everything escaped that needs it: good for
 /// YAML, JSON and TOML alike.
-fn quote(value: &minijinja::Value) -> String {
+fn quote_scalar(value: &minijinja::Value) -> String {
     Value::String(value.to_string()).to_string()
 }
 
 /// Every file below a directory, sorted by path.
-fn files(directory: &Path) -> Result<Vec<PathBuf>, KubernetesError> {
+fn list_files(directory: &Path) -> Result<Vec<PathBuf>, KubernetesError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |source| KubernetesError::Read { path, source }
@@ -251,7 +251,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, KubernetesError> {
             continue;
         }
         if path.is_dir() {
-            found.extend(files(&path)?);
+            found.extend(list_files(&path)?);
         } else {
             found.push(path);
         }

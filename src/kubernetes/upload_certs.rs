@@ -76,7 +76,7 @@ impl CertificateKey {
 
 /// The Secret `kubeadm-certs`.
 ///
-/// `data` is what [`pki::Pki::uploads`] encrypted. `owner` is the name and
+/// `data` is what the PKI encrypted for upload. `owner` is the name and
 /// UID of the Secret of [`super::TokenSecret::for_uploaded_certs`], whose removal
 /// takes this one along.
 pub fn secret(data: &BTreeMap<String, Vec<u8>>, owner: (&str, &str)) -> Value {

@@ -29,7 +29,7 @@ pub struct Features {
 
 impl Features {
     /// The switches that hold for a cluster.
-    pub fn of(cluster: &Cluster) -> Self {
+    pub fn for_cluster(cluster: &Cluster) -> Self {
         let minor = cluster.version.minor;
         let instance_config = match cluster.feature_gates.get("NodeLocalCRISocket") {
             Some(gate) if minor < 36 => *gate,

@@ -94,7 +94,7 @@ impl Fixture {
     }
 
     pub fn endpoints(&self) -> Result<Endpoints, KubernetesError> {
-        Endpoints::of(&self.cluster, |host| self.facts.get(&host.name))
+        Endpoints::from_facts(&self.cluster, |host| self.facts.get(&host.name))
     }
 
     /// Renders a host's resources.

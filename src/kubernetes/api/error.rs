@@ -7,7 +7,7 @@ pub enum ApiError {
     #[error("cannot create an API client: {0}")]
     Client(String),
     /// A request failed.
-    #[error("cannot {what}: {}", cause(.source))]
+    #[error("cannot {what}: {}", root_cause(.source))]
     Request {
         /// What was tried.
         what: String,
@@ -88,7 +88,7 @@ impl ApiError {
 
 /// What went wrong, without the layers of the client that only pass it on, such as
 /// "ServiceError: client error (Connect)".
-fn cause(error: &kube::Error) -> String {
+fn root_cause(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn layers_that_only_pass_an_error_on_are_left_out() {
-        let service = |layer| cause(&kube::Error::Service(Box::new(layer)));
+        let service = |layer| root_cause(&kube::Error::Service(Box::new(layer)));
         let refused = || Some(io::Error::other("connection refused by 127.0.0.1"));
         assert_eq!(
             service(Layer("client error (Connect)", refused())),

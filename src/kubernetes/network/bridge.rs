@@ -61,8 +61,8 @@ fn conflist(ctx: &NodeContext<'_>) -> Result<Option<String>, KubernetesError> {
         return Ok(None);
     }
     let mut view = ctx.view()?;
-    tree::set(&mut view, "cniName", CNI_NAME);
-    tree::set(&mut view, "podCIDRs", json!(ctx.pod_cidrs));
+    tree::set_field(&mut view, "cniName", CNI_NAME);
+    tree::set_field(&mut view, "podCIDRs", json!(ctx.pod_cidrs));
     let routes: Vec<&str> = ctx
         .pod_cidrs
         .iter()
@@ -74,8 +74,8 @@ fn conflist(ctx: &NodeContext<'_>) -> Result<Option<String>, KubernetesError> {
             }
         })
         .collect();
-    tree::set(&mut view, "defaultRoutes", json!(routes));
-    tree::set(&mut view, "mtu", ctx.facts.mtu);
+    tree::set_field(&mut view, "defaultRoutes", json!(routes));
+    tree::set_field(&mut view, "mtu", ctx.facts.mtu);
     let text = ctx.templates.render(CONFLIST_TEMPLATE, &view)?;
     serde_json::from_str::<Value>(&text).map_err(|error| {
         ctx.templates
@@ -98,9 +98,9 @@ fn unit(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
         return Err(KubernetesError::BridgeNeedsIpv4);
     };
     let mut view = ctx.view()?;
-    tree::set(&mut view, "podSubnet", subnet.trunc().to_string());
-    tree::set(&mut view, "address", address.to_string());
+    tree::set_field(&mut view, "podSubnet", subnet.trunc().to_string());
+    tree::set_field(&mut view, "address", address.to_string());
     let interface = endpoint::interface_of(ctx.host, ctx.facts, address)?;
-    tree::set(&mut view, "interface", interface);
+    tree::set_field(&mut view, "interface", interface);
     ctx.templates.render(UNIT_TEMPLATE, &view)
 }
