@@ -102,20 +102,10 @@ pub fn age(time: &Value) -> Option<f64> {
     Some(jiff::Timestamp::now().duration_since(then).as_secs_f64())
 }
 
-/// A random version-4 UUID.
+/// A random UUID.
 pub fn uid() -> String {
-    let mut bytes: [u8; 16] = rand::random();
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-    format!(
-        "{}-{}-{}-{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..]
-    )
+    let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid");
+    uuid.unwrap_or_default().trim().to_owned()
 }
 
 /// `count` characters of the alphabet that generated names are made of.

@@ -28,7 +28,7 @@ use std::future::Future;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use api::{base64, is_condition, items, secret_text, unbase64};
+pub use api::{Error, base64, is_condition, items, secret_text, unbase64};
 pub use client::{Client, Kubeconfig, MERGE};
 pub use kcm::tokens::jws;
 

@@ -45,10 +45,7 @@ impl Type {
     fn resolve(self) -> Type {
         match self.0.as_str().and_then(|s| s.strip_prefix('@')) {
             Some(name) => named(name).unwrap_or(self),
-            None => self
-                .0
-                .get("atomic")
-                .map_or(self, |inner| Type(inner).resolve()),
+            None => self,
         }
     }
 
@@ -72,7 +69,7 @@ impl Type {
 
     /// Whether a struct is replaced whole by apply.
     pub fn is_atomic(self) -> bool {
-        self.0.get("atomic").is_some() || self.resolve().0.get("a").is_some()
+        self.resolve().0.get("a").is_some()
     }
 
     /// How apply merges this list.
@@ -235,25 +232,11 @@ fn is_quantity(text: &str) -> bool {
     let digits = number
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(number.len());
-    digits > 0
-        && (matches!(
-            &number[digits..],
-            "" | "n"
-                | "u"
-                | "m"
-                | "k"
-                | "M"
-                | "G"
-                | "T"
-                | "P"
-                | "E"
-                | "Ki"
-                | "Mi"
-                | "Gi"
-                | "Ti"
-                | "Pi"
-                | "Ei"
-        ) || number[digits..].starts_with(['e', 'E']))
+    let suffix = &number[digits..];
+    let known = [
+        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+    ];
+    digits > 0 && (known.contains(&suffix) || suffix.starts_with(['e', 'E']))
 }
 
 /// Decodes an object of a known kind strictly; the error is what the real decoder says.

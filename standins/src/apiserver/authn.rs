@@ -32,15 +32,10 @@ impl User {
 
 /// All ways to authenticate that are switched on.
 pub struct Authenticator {
-    /// `--client-ca-file`.
     pub client_ca: Option<Arc<dyn ClientCertVerifier>>,
-    /// `--enable-bootstrap-token-auth`.
     pub bootstrap_tokens: bool,
-    /// `--anonymous-auth`.
     pub anonymous: bool,
-    /// `--service-account-key-file`.
     pub account_keys: Vec<Verifier>,
-    /// `--service-account-issuer`.
     pub issuer: String,
     /// Where Secrets and ServiceAccounts are read.
     pub cache: Arc<Cache>,

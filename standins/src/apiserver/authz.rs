@@ -37,7 +37,6 @@ impl Attributes {
 
 /// The authorizers that are switched on, in order.
 pub struct Authorizer {
-    /// `--authorization-mode`.
     pub modes: Vec<String>,
     /// Where roles and bindings are read.
     pub cache: Arc<Cache>,

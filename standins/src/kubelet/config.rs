@@ -12,9 +12,7 @@ use crate::flags::Flags;
 /// The settings that the stand-in acts on.
 #[derive(Debug)]
 pub struct Config {
-    /// `staticPodPath`.
     pub static_pods: String,
-    /// `containerRuntimeEndpoint`.
     pub runtime_endpoint: String,
     pub healthz_address: String,
     pub healthz_port: u16,
@@ -24,7 +22,6 @@ pub struct Config {
     pub client_ca: String,
     /// `authentication.anonymous.enabled`.
     pub anonymous: bool,
-    /// `rotateCertificates`.
     pub rotate: bool,
     fail_swap: bool,
     fail_cgroup_v1: bool,

@@ -30,9 +30,7 @@ use static_pods::{Pod, Table};
 pub struct Kubelet {
     config: Config,
     flags: Flags,
-    /// The node's name.
     node: String,
-    /// The node's address.
     ip: String,
     /// The way to the API, once there are credentials.
     client: tokio::sync::watch::Sender<Option<Client>>,
