@@ -1,4 +1,4 @@
-//! `add-node`: brings hosts into a cluster that runs.
+//! `add-node`: adds hosts to a running cluster.
 
 use std::path::Path;
 
@@ -50,7 +50,7 @@ pub(super) struct AddNodeArgs {
     yes: bool,
 }
 
-/// Roles by the names that the inventory gives them.
+/// Roles, named as in the inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum RoleName {
     #[default]
@@ -63,12 +63,12 @@ impl AddNodeArgs {
         let path = global.inventory(None);
         let edit = self.plan_edit(&path, global)?;
         let cluster = edit::preview_edit(&path, |text| edit.apply_to(text))?;
-        // The admin's kubeconfig holds the first control plane's certificate, and
-        // names none of the hosts that come: another one may be asked here.
+        // The admin kubeconfig holds the first control plane's certificate and does not
+        // name the new hosts, so any control plane may be used here.
         let part = PartArgs::hosts(self.names.clone()).without(Phase::Kubeconfig);
         let mut opened =
             OpenRun::with(global, "add-node", &path, cluster, &part, AccessMode::Write)?;
-        // Whoever stands already needs nobody to look at it.
+        // Existing hosts need not be connected to.
         opened.run.options.one_control_plane = true;
         tokio::select! {
             result = self.add_hosts(global, &opened, &path, &edit) => result,
@@ -102,7 +102,7 @@ impl AddNodeArgs {
             .iter()
             .all(|name| aside.iter().any(|one| one.host == *name))
         {
-            // None is left to add: nothing has happened, the inventory included.
+            // No host is left to add: nothing has been changed, not even the inventory.
             let Some(first) = aside.pop() else {
                 return Ok(ExitStatus::Done);
             };
@@ -125,8 +125,8 @@ impl AddNodeArgs {
             };
             confirm(&question)?;
         }
-        // Before the first change: whatever happens from here on, the same
-        // command finds the host in the inventory and goes on.
+        // Before the first change: if the run is interrupted from here on, the same command
+        // finds the host in the inventory and continues.
         if edit::edit_file(path, |text| edit.apply_to(text))?.changed() {
             run.events().note(edit.describe(path, &self.names));
         }
@@ -147,7 +147,7 @@ impl AddNodeArgs {
         })
     }
 
-    /// What has to stand in the inventory first.
+    /// Which edit the inventory needs first.
     fn plan_edit(&self, path: &Path, global: &Global) -> Result<Edit, Error> {
         let cluster = load_inventory(path, global.printer())?;
         let marked: Vec<&String> = cluster
@@ -207,7 +207,7 @@ impl AddNodeArgs {
         }
     }
 
-    /// A Node that is Ready already is somebody else's work.
+    /// Rejects hosts whose Node is already Ready: that is a job for `apply`.
     fn refuse_ready(&self, run: &crate::run::Run, draft: &Draft) -> Result<(), Error> {
         let hosts = run.cluster.hosts.iter();
         for host in hosts.filter(|host| run.takes_part(host)) {
@@ -229,11 +229,11 @@ impl AddNodeArgs {
     }
 }
 
-/// What has to change in the inventory.
+/// An edit of the inventory.
 struct Edit {
-    /// All marks that stay, if some go.
+    /// The new list of removed hosts, if it changes.
     marks: Option<Vec<String>>,
-    /// A host that is new.
+    /// A host to add.
     host: Option<HostEntry>,
 }
 
@@ -265,7 +265,8 @@ impl Edit {
     }
 }
 
-/// A host that stands in the inventory has to stand there as the flags say.
+/// Checks that a host which is already in the inventory has the settings that the flags
+/// give.
 fn check_same(known: &Host, flags: &HostEntry, path: &Path) -> Result<(), Error> {
     let user = flags.user.is_none() || known.ssh.user == flags.user;
     let port = flags.port.is_none() || known.ssh.port == flags.port;

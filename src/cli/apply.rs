@@ -1,4 +1,4 @@
-//! `apply`: makes hosts and cluster what the inventory says.
+//! `apply`: brings hosts and cluster in line with the inventory.
 
 use std::path::PathBuf;
 
@@ -44,7 +44,7 @@ pub(super) struct ApplyArgs {
     assert_noop: bool,
 }
 
-/// The key of uploaded certificates, and what it is good for.
+/// Describes the key of the uploaded certificates and how to use it.
 fn describe_certificate_key(key: &CertificateKey, joinable: bool) -> Zeroizing<String> {
     let how = match joinable {
         true => {
@@ -69,7 +69,7 @@ impl ApplyArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let kept = self.read_kept_plan()?;
         let (file, part, upload_certs) = match &kept {
-            // The options are the plan's own.
+            // A saved plan brings its own options.
             Some(plan) => (
                 Some(PathBuf::from(&plan.inventory)),
                 PartArgs::of_plan(&plan.options),
@@ -81,12 +81,13 @@ impl ApplyArgs {
         opened.run.options.upload_certs |= upload_certs;
         tokio::select! {
             result = self.apply_inventory(global, &opened, kept.as_ref()) => result,
-            // Whatever is under way dies with its channel, on the hosts too.
+            // Dropping the run closes its channels, which ends its commands on the hosts,
+            // too.
             () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
         }
     }
 
-    /// The plan in the file that was named, if it is one.
+    /// Reads FILE as a plan, if it is one.
     fn read_kept_plan(&self) -> Result<Option<PlanDocument>, Error> {
         let Some(path) = self
             .file
@@ -156,10 +157,10 @@ impl ApplyArgs {
     }
 }
 
-/// Tells why hosts were set aside, and how the process ends.
+/// Prints why hosts were set aside; returns the exit status.
 pub(super) fn conclude(printer: Printer, aside: &[Aside]) -> ExitStatus {
     for one in aside {
-        // Some errors name their host by themselves.
+        // Some errors already name their host.
         let text = one.error.to_string();
         let named = text.starts_with(&format!("{}:", one.host));
         printer.err(&if named {

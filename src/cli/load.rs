@@ -1,4 +1,4 @@
-//! Loading the inventory for a verb.
+//! Loads the inventory for a verb.
 
 use std::path::Path;
 

@@ -56,7 +56,7 @@ Exit codes:
   5  preflight checks failed
   6  another run holds the lock";
 
-/// Apart from a verb's own options, so that those are read first.
+/// A separate heading, so that a verb's own options come first.
 const EVERY_VERB: &str = "Global options";
 
 /// Options of every verb, shown below its own.
@@ -113,10 +113,10 @@ enum Verb {
     Completions(completions::CompletionsArgs),
 }
 
-/// Runs the verb that the command line names.
+/// Runs the verb on the command line.
 ///
 /// # Errors
-/// Whatever the verb says; `main` renders it.
+/// Whatever the verb fails with; `main` renders it.
 pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
     let global = cli.global;
     match cli.verb {
@@ -139,7 +139,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
 }
 
 impl Cli {
-    /// How much the operator wants to hear: the level of the log on stderr.
+    /// The log level on stderr, from `-v`.
     pub fn log_filter(&self) -> &'static str {
         match self.global.verbose {
             0 | 1 => "warn,russh=error",
@@ -150,8 +150,8 @@ impl Cli {
 }
 
 impl Global {
-    /// The inventory's path: the verb's own argument, `-i`, the environment,
-    /// `inventory.yaml`.
+    /// The path of the inventory: the verb's own argument, else `-i`, else the environment,
+    /// else `inventory.yaml`.
     fn inventory(&self, argument: Option<&PathBuf>) -> PathBuf {
         argument
             .or(self.inventory.as_ref())

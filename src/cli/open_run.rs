@@ -1,4 +1,4 @@
-//! What every verb that talks to hosts sets up.
+//! Opens a run: what every verb that connects to hosts sets up.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::run::tracker::Tracker;
 use crate::run::{Options, Run};
 use crate::{inventory, report};
 
-/// Which part of a run is wanted.
+/// Which part of a run to do.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct PartArgs {
     /// Only these phases, comma-separated (see `clusterctl-rs phases`)
@@ -37,7 +37,7 @@ pub(super) struct PartArgs {
 }
 
 impl PartArgs {
-    /// The part that a plan is for.
+    /// The part that a saved plan is for.
     pub(super) fn of_plan(options: &PlanOptions) -> Self {
         PartArgs {
             phases: options.phases.clone(),
@@ -46,7 +46,7 @@ impl PartArgs {
         }
     }
 
-    /// Whether everything is wanted.
+    /// Whether nothing is left out.
     pub(super) fn is_all(&self) -> bool {
         self.phases.is_empty() && self.skip_phases.is_empty() && self.hosts.is_empty()
     }
@@ -61,22 +61,21 @@ impl PartArgs {
 }
 
 impl PartArgs {
-    /// The same without one phase.
+    /// Also skips `phase`.
     pub(super) fn without(mut self, phase: Phase) -> Self {
         self.skip_phases.push(phase.name().to_owned());
         self
     }
 }
 
-/// A run, and what goes with it until the verb ends.
+/// A run and what it needs until the verb ends.
 pub(super) struct OpenRun {
     pub(super) run: Run,
     pub(super) summary: Arc<Summary>,
     _lock: Option<Lock>,
 }
 
-/// Whether a verb changes something: then it takes the lock and keeps a
-/// journal.
+/// Whether a verb changes anything: if so, it takes the lock and writes a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AccessMode {
     Read,
@@ -96,7 +95,7 @@ impl OpenRun {
         OpenRun::with(global, verb, &inventory, cluster, part, access)
     }
 
-    /// The same for an inventory that has been loaded.
+    /// Like `open`, for an inventory that is already loaded.
     pub(super) fn with(
         global: &Global,
         verb: &'static str,
@@ -117,7 +116,7 @@ impl OpenRun {
         let options = Options {
             selection: Selection::new(&part.phases, &skip)?,
             hosts: part.hosts.clone(),
-            // Who names the phase asks for it.
+            // Naming the phase explicitly requests it.
             upload_certs: part
                 .phases
                 .iter()
@@ -170,7 +169,7 @@ impl OpenRun {
     }
 }
 
-/// A pattern that matches nothing is a slip of the finger.
+/// Rejects patterns that match no host: they are most likely typos.
 pub(super) fn check_patterns(
     patterns: &[String],
     cluster: &inventory::Cluster,
@@ -187,7 +186,7 @@ pub(super) fn check_patterns(
     Ok(())
 }
 
-/// Nothing in the inventory has that name.
+/// The error for a name that no host has.
 pub(super) fn no_host(pattern: &str, cluster: &inventory::Cluster) -> Error {
     let removed = cluster
         .removed_hosts
@@ -217,7 +216,7 @@ fn list_host_names(cluster: &inventory::Cluster) -> String {
     }
 }
 
-/// Turns finished commands into events.
+/// Emits an event for each finished command.
 fn command_observer(events: Events) -> Observer {
     Arc::new(move |command: &Finished<'_>| {
         events.emit(Event::Command {

@@ -1,4 +1,4 @@
-//! `preflight`: hosts by checks, and what to do about each finding.
+//! `preflight`: checks all hosts and shows how to fix each finding.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -59,8 +59,7 @@ impl PreflightArgs {
     }
 }
 
-/// A table of hosts by those checks that found something anywhere, and then
-/// what to do about it.
+/// A table of hosts by checks, limited to checks with findings, followed by the findings.
 fn render(hosts: &[String], findings: &[Finding]) -> String {
     if hosts.is_empty() {
         return "no host could be checked".into();

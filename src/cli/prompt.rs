@@ -1,4 +1,4 @@
-//! Questions to the operator. Only on a terminal: elsewhere nobody answers.
+//! Questions to the user. Only asked on a terminal.
 
 use std::io;
 use std::io::{IsTerminal, stdin};
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::run::error::Error;
 
-/// Asks on the terminal.
+/// Prompts on the terminal.
 #[derive(Debug)]
 pub(super) struct Terminal;
 
@@ -47,7 +47,7 @@ fn ask_password(question: &str) -> io::Result<Secret> {
         .map_err(io::Error::other)
 }
 
-/// Asks a question that only a clear yes answers.
+/// Asks for confirmation; the default is no.
 pub(super) fn confirm(question: &str) -> Result<(), Error> {
     refuse_without_terminal()?;
     let yes = Confirm::new()
@@ -60,8 +60,8 @@ pub(super) fn confirm(question: &str) -> Result<(), Error> {
     }
 }
 
-/// Asks for the name of what is about to be destroyed, so that nobody answers
-/// out of habit.
+/// Asks for the name of what is about to be destroyed, so that it is not confirmed out of
+/// habit.
 pub(super) fn confirm_by_name(question: &str, name: &str) -> Result<(), Error> {
     refuse_without_terminal()?;
     let answer = Input::<String>::new()

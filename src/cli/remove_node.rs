@@ -1,4 +1,4 @@
-//! `remove-node`: takes hosts out of a cluster that lives on.
+//! `remove-node`: removes hosts from a cluster that keeps running.
 
 use std::time::Duration;
 
@@ -58,8 +58,8 @@ impl RemoveNodeArgs {
         let path = global.inventory(None);
         let cluster = load_inventory(&path, global.printer())?;
         check_names(&self.names, &cluster)?;
-        // Those that are marked already are looked at once more: a run may have
-        // been cut short, a host may have come back.
+        // Hosts that are already marked as removed are handled again: an earlier run may
+        // have been interrupted, or a host may be back.
         let marks = drop_names(&cluster.removed_hosts, &self.names);
         let cluster = edit::preview_edit(&path, |text| edit::set_removed_hosts(text, &marks))?;
         let part = PartArgs::hosts(self.names.clone());
@@ -83,7 +83,7 @@ impl RemoveNodeArgs {
             force: self.force,
             unreachable: self.unreachable,
         };
-        // Ctrl-C is the phases' business: a node that was cordoned must not stay so.
+        // The phases handle Ctrl-C themselves: a node must not stay cordoned.
         let removal = crate::remove::node::remove(&opened.run, options).await?;
         let edited = match self.keep_inventory || removal.removed.is_empty() {
             true => Ok(false),
@@ -137,7 +137,7 @@ impl RemoveNodeArgs {
     }
 }
 
-/// Every name has to be a host's, as it stands there: no patterns.
+/// Checks that every name is a host's exact name: patterns are not allowed.
 fn check_names(names: &[String], cluster: &Cluster) -> Result<(), Error> {
     for name in names {
         let known = cluster.hosts.iter().any(|host| host.name == *name);
@@ -153,12 +153,12 @@ fn drop_names(list: &[String], names: &[String]) -> Vec<String> {
     list.iter().filter(stays).cloned().collect()
 }
 
-/// Marks the hosts in the inventory, as it stands by now. Says whether that
+/// Marks the hosts as removed in the inventory, in its current state. Returns whether that
 /// changed it.
 fn mark_removed(path: &std::path::Path, removal: &Removal) -> Result<bool, Error> {
     let gone: Vec<String> = removal.removed.iter().map(|one| one.name.clone()).collect();
     let now = crate::inventory::load(path)?.0;
-    // Who has deleted a host's entry in the meantime needs no mark.
+    // If the host's entry has been deleted in the meantime, it needs no mark.
     let there = |name: &String| now.hosts.iter().any(|host| host.name == *name);
     let marks: Vec<String> = now
         .removed_hosts

@@ -1,4 +1,4 @@
-//! `render`: every file and object that `apply` would make, into a directory.
+//! `render`: writes the files and objects that `apply` would create to a directory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -104,7 +104,7 @@ impl RenderArgs {
     }
 }
 
-/// A resource that is no text, as a line.
+/// Describes a resource that is not a text file, on one line.
 fn describe_resource(phase: Phase, resource: &Resource) -> String {
     let what = resource.describe();
     format!("{}: {what}\n", phase.name())
@@ -123,7 +123,7 @@ fn write_private_file(path: &Path, content: &[u8], mode: u32) -> Result<(), Erro
             .create(dir)
             .map_err(cannot)?;
     }
-    // An older file keeps its mode when it is opened: it may have been public.
+    // Opening an existing file would keep its mode, which may be world-readable.
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error)),
         _ => {}

@@ -1,4 +1,4 @@
-//! `reset`: takes Kubernetes off hosts.
+//! `reset`: removes Kubernetes from hosts.
 
 use clap::Args;
 use serde_json::json;
@@ -90,7 +90,7 @@ impl ResetArgs {
     }
 }
 
-/// Asks for the cluster's name, having said what is at stake.
+/// Says what will be destroyed and asks for the cluster's name.
 fn confirm_reset(global: &Global, opened: &OpenRun) -> Result<(), Error> {
     const SHOWN: usize = 20;
     let run = &opened.run;
@@ -122,7 +122,7 @@ fn confirm_reset(global: &Global, opened: &OpenRun) -> Result<(), Error> {
     confirm_by_name("Type the name of the cluster to continue", &cluster.name)
 }
 
-/// The cluster is gone: its kubeconfig leads nowhere. Its CA may serve the next
+/// Removes the kubeconfig of a cluster that no longer exists. Its CA is kept for the next
 /// one.
 fn forget_cluster(run: &crate::run::Run) -> Result<(), Error> {
     if run.state.remove(&run.state.kubeconfig())? {
@@ -162,7 +162,7 @@ fn render_text(hosts: &[ResetHost]) -> String {
     }
 }
 
-/// What there is to say about a host.
+/// Remarks about one host.
 fn list_notes(host: &ResetHost) -> Vec<String> {
     match &host.outcome {
         Ok(Outcome::Clean { left, .. }) => left

@@ -20,7 +20,7 @@ pub(super) struct SchemaArgs {
     of: Of,
 }
 
-/// What there are schemas of.
+/// What a schema can describe.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Of {
     /// The inventory

@@ -1,4 +1,4 @@
-//! `status`: how the cluster fares.
+//! `status`: shows the health of the cluster.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -86,13 +86,13 @@ impl StatusArgs {
     }
 }
 
-/// Where a status is shown, and how.
+/// Where and how the status is shown.
 struct Screen {
     printer: Printer,
     output: OutputFormat,
-    /// Whether it repeats.
+    /// Whether it is shown repeatedly.
     watch: bool,
-    /// Whether it is drawn over itself.
+    /// Whether it replaces the previous one on the screen.
     redraw: bool,
 }
 
@@ -116,7 +116,7 @@ impl Screen {
                 true => serde_json::to_string(status),
                 false => serde_json::to_string_pretty(status),
             };
-            // A struct of text and numbers always has a JSON form.
+            // Serializing a struct of text and numbers cannot fail.
             return self.printer.out(&json.unwrap_or_default());
         }
         let text = report::status(status, self.printer.color_out);
@@ -132,11 +132,11 @@ impl Screen {
     }
 }
 
-/// A text that takes the place of what is on a terminal: each line is cut to
-/// its width and clears what is left of the old one; what doesn't fit is said.
+/// Draws `text` over what is on the terminal: each line is cut to its width and clears the
+/// rest of the old one. The last line says how many lines do not fit.
 fn draw_frame(text: &str, rows: usize, columns: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    // The newline after the last line takes a row of its own.
+    // The newline after the last line takes one row.
     let room = rows.saturating_sub(1).max(2);
     let shown = match lines.len() > room {
         true => room - 1,

@@ -1,4 +1,4 @@
-//! A plan as people read it.
+//! Plans as text.
 
 use pki::Action;
 use text::count;
@@ -16,8 +16,8 @@ impl PlanDocument {
         self.changes == 0
     }
 
-    /// The plan as text: what happens to whom, in order, with diffs of what is
-    /// changed and hashes of what is secret.
+    /// Renders the plan as text: what happens where, in order, with diffs of changes and
+    /// hashes of secrets.
     pub fn render(&self, color: bool) -> String {
         let mut sections = Vec::new();
         let certificates = self.certificates.iter().map(|decision| {
@@ -47,7 +47,7 @@ impl PlanDocument {
         push(&mut sections, "restarts", restarts.collect());
         let aside = &self.set_aside;
         let aside = aside.iter().map(|one| {
-            // What SSH says begins with the host.
+            // SSH errors begin with the host.
             let named = format!("{}: ", one.host);
             let why = one.why.strip_prefix(&named).unwrap_or(&one.why);
             format!("  {named}{why}")

@@ -1,4 +1,4 @@
-//! How a cluster fares, as people read it: one screen.
+//! The status of a cluster as text, on one screen.
 
 use console::Style;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::status::{
     Validity,
 };
 
-/// How many certificates are shown; those that want attention are all shown.
+/// How many certificates are shown; those that need attention are always shown.
 const CERTIFICATES: usize = 4;
 
 /// The whole screen.
@@ -96,7 +96,7 @@ fn hosts(status: &ClusterStatus, painter: &Painter) -> String {
         ],
         &rows,
     );
-    // Colours come after the columns are laid out: escapes have no width.
+    // Colours are added after laying out the columns, because escapes have no width.
     let mut lines = text.lines().map(str::to_owned);
     let mut painted: Vec<String> = lines.next().map(|l| painter.dim(&l)).into_iter().collect();
     painted.extend(lines.zip(&status.hosts).map(|(line, host)| {
@@ -121,7 +121,7 @@ fn ready(host: &HostStatus) -> String {
     }
 }
 
-/// `6 ok`, or who isn't.
+/// `6 ok`, or which are not.
 fn components(host: &HostStatus) -> String {
     let names = |health: Health| {
         let names: Vec<&str> = host
@@ -193,7 +193,7 @@ fn unknown_nodes(nodes: &[NodeStatus]) -> Option<String> {
     ))
 }
 
-/// Why, for all that the tables show as not well.
+/// The reasons for everything that the tables show as unhealthy.
 fn wrong(status: &ClusterStatus, painter: &Painter) -> Option<String> {
     let mut lines = Vec::new();
     for host in &status.hosts {
@@ -204,7 +204,7 @@ fn wrong(status: &ClusterStatus, painter: &Painter) -> Option<String> {
         if let (Some(false), Some(why)) = (host.ready, &host.ready_reason) {
             say(format!("Node is not Ready: {why}"));
         }
-        // What runs on a host that can't be reached is nobody's to tell.
+        // The components of an unreachable host are unknown.
         for one in host.components.iter().filter(|_| host.reachable) {
             if let (true, Some(why)) = (one.health != Health::Healthy, &one.reason) {
                 say(format!("{}: {why}", one.name));
@@ -233,7 +233,7 @@ fn etcd(etcd: &EtcdStatus) -> Option<String> {
             let role = match (member.leader, member.learner) {
                 (true, _) => "leader",
                 (_, true) => "learner",
-                // Whoever doesn't answer may be anything.
+                // A member that does not respond may have any role.
                 _ if member.db_size.is_none() => "?",
                 _ => "follower",
             };
@@ -347,7 +347,7 @@ fn drift(status: &ClusterStatus, painter: &Painter) -> String {
     painter.odd(&text)
 }
 
-/// Paints, or doesn't.
+/// Adds colours, if enabled.
 struct Painter(bool);
 
 impl Painter {
@@ -355,7 +355,7 @@ impl Painter {
         if !self.0 {
             return text.to_owned();
         }
-        // Line by line: a screen that is cut into lines stays whole.
+        // Line by line, because screens are cut into lines.
         let style = style.force_styling(true);
         let lines: Vec<String> = text
             .lines()

@@ -1,4 +1,4 @@
-//! Which phases a run takes part in, and which parts can't stand alone.
+//! Which phases a run executes.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ pub struct Selection {
     chosen: BTreeSet<Phase>,
 }
 
-/// A selection that can't be.
+/// An invalid selection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// No phase has that name.
@@ -44,7 +44,7 @@ impl Selection {
     /// `skip`.
     ///
     /// # Errors
-    /// A name that is no phase's, or nothing left.
+    /// An unknown name, or no phase left.
     pub fn new(only: &[String], skip: &[String]) -> Result<Self, SelectionError> {
         let mut chosen = if only.is_empty() {
             Selection::all().chosen
@@ -60,13 +60,13 @@ impl Selection {
         Ok(Selection { chosen })
     }
 
-    /// The same without `phase`.
+    /// Removes `phase`.
     pub(crate) fn without(mut self, phase: Phase) -> Self {
         self.chosen.remove(&phase);
         self
     }
 
-    /// Whether `phase` takes part.
+    /// Whether `phase` is selected.
     pub fn has(&self, phase: Phase) -> bool {
         self.chosen.contains(&phase)
     }
@@ -76,8 +76,7 @@ impl Selection {
         phases.iter().any(|phase| self.has(*phase))
     }
 
-    /// The phases that `phase` needs and that don't take part: they must have
-    /// been done already.
+    /// The phases that `phase` needs and that are not selected: they must have run already.
     pub fn assumed(&self, phase: Phase) -> impl Iterator<Item = Phase> {
         phase
             .info()

@@ -1,4 +1,4 @@
-//! `hosts trust`: shows host keys and, on a yes, trusts them.
+//! `hosts trust`: shows host keys and trusts them on confirmation.
 
 use clap::Args;
 use futures::StreamExt;
