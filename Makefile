@@ -1,6 +1,6 @@
 # What people type. The work is done by the scripts in lab/ and by cargo.
 
-# A cargo that is new enough, wherever it is; lab/rust.sh says so if there is none.
+# A recent enough cargo, wherever it is; lab/rust.sh says so if there is none.
 CARGO = PATH="$$(lab/rust.sh):$$PATH" cargo
 
 .PHONY: help demo demo-down test lint bench-bringup bench-ha clean
@@ -8,13 +8,13 @@ CARGO = PATH="$$(lab/rust.sh):$$PATH" cargo
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 24
 
-demo: ## three container hosts become a cluster; installs what that needs
+demo: ## a cluster on three container hosts; installs what that needs
 	@lab/demo.sh
 
-demo-down: ## take the demo away
+demo-down: ## remove the demo
 	@lab/demo.sh down
 
-test: ## all tests, the end-to-end ones on container hosts included
+test: ## all tests, including the end-to-end tests on container hosts
 	@lab/test.sh
 
 lint: ## formatting, clippy, shellcheck and the documentation's links
@@ -25,15 +25,15 @@ lint: ## formatting, clippy, shellcheck and the documentation's links
 	find src crates -name '*.sh' -exec shellcheck --shell=sh {} +
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 
-bench-bringup: ## apply against kubeadm init; wants real components in CLUSTERCTL_ARTIFACTS
+bench-bringup: ## apply compared with kubeadm init; needs real components in CLUSTERCTL_ARTIFACTS
 	@lab/artifacts.sh --real
 	$(CARGO) build --locked --release --bin clusterctl-rs
 	@lab/bench-bringup.sh
 
-bench-ha: ## three control planes against one, add-node to 30 nodes against 3
+bench-ha: ## three control planes compared with one, add-node to 30 nodes with 3
 	$(CARGO) build --locked --workspace --bins # the stand-ins
 	$(CARGO) build --locked --release --bin clusterctl-rs
 	@lab/bench-ha.sh
 
-clean: ## remove what building and testing wrote; the demo stays
+clean: ## remove build and test output; keep the demo
 	$(CARGO) clean

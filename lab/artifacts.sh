@@ -56,7 +56,7 @@ newest_in_cache() {
 # Whoever comes second waits, and finds them made.
 make_standins() {
   local program=$target/debug/standin
-  [[ -x $program ]] || die "the stand-ins are not built: cargo build --package clusterctl-standins"
+  [[ -x $program ]] || die "the stand-ins are not built: run cargo build --package clusterctl-standins"
   mkdir -p "$target/standins"
   exec 9>"$target/standins/lock"
   flock 9
@@ -80,7 +80,7 @@ done
 
 if [[ -n ${CLUSTERCTL_ARTIFACTS:-} ]]; then
   dir=$(realpath -m -- "$CLUSTERCTL_ARTIFACTS")
-  [[ -x $dir/linux-$arch/kubelet ]] || die "CLUSTERCTL_ARTIFACTS: there is no $dir/linux-$arch/kubelet"
+  [[ -x $dir/linux-$arch/kubelet ]] || die "CLUSTERCTL_ARTIFACTS: $dir/linux-$arch/kubelet does not exist"
 else
   dir=$(newest_in_cache)
 fi
@@ -95,7 +95,7 @@ else
 fi
 
 [[ $real_only = no || $kind = real ]] ||
-  die "real Kubernetes components are needed, and there are none: set CLUSTERCTL_ARTIFACTS" \
+  die "no real Kubernetes components found: set CLUSTERCTL_ARTIFACTS" \
     "to a directory of them (CONTRIBUTING.md says what is in it)"
 [[ $kind = real || $kind_only = yes || -n ${CLUSTERCTL_ARTIFACTS:-} ]] || make_standins "$dir" "$version"
 printf '%s %s %s\n' "$kind" "$version" "$dir"

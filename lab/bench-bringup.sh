@@ -49,10 +49,10 @@ read -r _ version artifacts <<<"$components"
 contenders=(kubeadm apply)
 [[ ${BENCH_ONLY:-} != kubeadm ]] || contenders=(kubeadm)
 [[ ${BENCH_ONLY:-} = kubeadm || -x $clusterctl ]] ||
-  die "there is no $clusterctl: cargo build --release, or set CLUSTERCTL"
-compgen -G "$artifacts/linux-*/kubeadm" >/dev/null || die "$artifacts holds no kubeadm to compare with"
+  die "$clusterctl does not exist: run cargo build --release, or set CLUSTERCTL"
+compgen -G "$artifacts/linux-*/kubeadm" >/dev/null || die "$artifacts contains no kubeadm to compare with"
 compgen -G "$artifacts/linux-*/images/*.tar" >/dev/null ||
-  die "$artifacts holds no images: pulling them would be most of what is measured"
+  die "$artifacts contains no images: pulling them would dominate the measurement"
 
 work=$(mktemp -d)
 trap '"$lab" down; rm -rf "$work"' EXIT
@@ -83,7 +83,7 @@ measure() {
   done
   wait $pid || { tail -n 40 "$log" >&2; die "failed after $(($(now) - begin)) ms: $*"; }
   returned=$(($(now) - begin))
-  [[ -n $ready ]] || die "it returned, and $address:6443/readyz does not answer: $*"
+  [[ -n $ready ]] || die "it returned, but $address:6443/readyz does not respond: $*"
 }
 
 ### hosts ####################################################################

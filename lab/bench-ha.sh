@@ -40,8 +40,8 @@ done
 
 components=$("$here/artifacts.sh")
 read -r kind version artifacts <<<"$components"
-[[ -x $clusterctl ]] || die "there is no $clusterctl: cargo build --release, or set CLUSTERCTL"
-kubectl=$(compgen -G "$artifacts/linux-*/kubectl") || die "$artifacts holds no kubectl"
+[[ -x $clusterctl ]] || die "$clusterctl does not exist: run cargo build --release, or set CLUSTERCTL"
+kubectl=$(compgen -G "$artifacts/linux-*/kubectl") || die "$artifacts contains no kubectl"
 
 work=$(mktemp -d)
 trap '"$lab" down; rm -rf "$work"' EXIT

@@ -2,8 +2,8 @@
 # A Kubernetes cluster of three container hosts, from nothing: installs what it
 # needs, builds, starts the hosts and runs `clusterctl-rs apply` on them.
 #
-#   demo.sh         bring it up, or put right the one that is up
-#   demo.sh down    take it away again
+#   demo.sh         create it, or bring the existing one in line
+#   demo.sh down    remove it
 #
 # Everything it writes is in demo/, in target/ and in the lab's own state.
 # lab/artifacts.sh says which Kubernetes components it takes.
@@ -21,7 +21,7 @@ die() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 down() {
   if [[ -e demo ]] || command -v docker >/dev/null; then lab/lab.sh down; fi
   rm -rf demo
-  echo "demo: the hosts and demo/ are gone; target/ and the hosts' image stay"
+  echo "demo: removed the hosts and demo/; kept target/ and the hosts' image"
 }
 
 case ${1:-up} in
@@ -36,11 +36,11 @@ if [[ $kind = real ]]; then
   echo "demo: real Kubernetes $version, from $artifacts"
 else
   echo "demo: STAND-INS for Kubernetes $version: they speak its protocols and run no workload."
-  echo "demo: for real Kubernetes set CLUSTERCTL_ARTIFACTS to a directory of its components."
+  echo "demo: for real Kubernetes, set CLUSTERCTL_ARTIFACTS to a directory of its components."
 fi
 # Half a cluster of each kind would be neither.
 [[ ! -s demo/components || $(<demo/components) = "$components" ]] ||
-  die "the demo that is there has other components ($(<demo/components)): make demo-down first"
+  die "the existing demo uses other components ($(<demo/components)): run make demo-down first"
 
 lab/packages.sh
 rust=$(lab/rust.sh)
@@ -60,7 +60,7 @@ lab/artifacts.sh >/dev/null # makes the stand-ins, if they are what is used
 mkdir -p demo
 echo "$components" >demo/components
 if [[ -s $inventory ]]; then
-  say "the inventory is there: $inventory"
+  say "using the existing inventory: $inventory"
 else
   say "writing the inventory: $inventory"
   lab/lab.sh inventory --kubernetes-version "$version" --artifacts "$artifacts" >"$inventory.new"
@@ -72,10 +72,10 @@ say "$clusterctl apply -i $inventory --yes"
   status=$?
   cat >&2 <<TEXT
 
-demo: apply ended with status $status; what it said above tells why. Then:
-  lab/lab.sh, with LAB_PREFIX=demo, reaches the hosts: LAB_PREFIX=demo lab/lab.sh ssh demo1
-  make demo         goes on where it stopped
-  make demo-down    takes everything away
+demo: apply failed with exit code $status; see above for the reason. Next:
+  LAB_PREFIX=demo lab/lab.sh ssh demo1    logs in to a host
+  make demo         continues where it stopped
+  make demo-down    removes everything
 TEXT
   exit $status
 }
@@ -89,16 +89,16 @@ say "kubectl get pods"
 
 cat <<TEXT
 
-demo: done. It is yours, after this in your shell:
+demo: done. To use it, run this in your shell:
 
   export KUBECONFIG=$top/$kubeconfig
   export CLUSTERCTL_INVENTORY=$top/$inventory
   export PATH=$(realpath -- "$(dirname -- "$clusterctl")"):$(dirname -- "$kubectl"):\$PATH
 
   kubectl get nodes
-  clusterctl-rs apply                     once more: there is nothing to change
+  clusterctl-rs apply                     nothing to change
   \$EDITOR $inventory            change something
-  clusterctl-rs plan                      see what that would do
-  LAB_PREFIX=demo lab/lab.sh ssh demo2    look at a host
-  make demo-down                          take everything away
+  clusterctl-rs plan                      see what would change
+  LAB_PREFIX=demo lab/lab.sh ssh demo2    log in to a host
+  make demo-down                          remove everything
 TEXT

@@ -43,11 +43,11 @@ while [ $# -gt 0 ]; do
 done
 case $containerd in
   auto | distro) ;;
-  *) die "--containerd is auto or distro, not $containerd" ;;
+  *) die "--containerd must be auto or distro, not $containerd" ;;
 esac
 case $suite in
   bookworm | trixie) ;;
-  *) die "--suite is bookworm or trixie, not $suite" ;;
+  *) die "--suite must be bookworm or trixie, not $suite" ;;
 esac
 
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -101,13 +101,14 @@ if [ -n "$missing" ]; then
 fi
 
 # Per line: a machine; what a kubelet and kubeadm's preflight look for; a
-# container runtime; what people expect to find. No Python: the product must
-# not need it, and here it would fail if it did.
+# container runtime; what people expect to find; haproxy, which the kubelet
+# stand-in runs in place of its image. No Python: the product must not need it,
+# and here it would fail if it did.
 packages='
   systemd systemd-sysv dbus openssh-server sudo ca-certificates curl kmod procps
   iproute2 iputils-ping iptables nftables conntrack ethtool ipset mount socat util-linux
   containerd runc containernetworking-plugins
-  less'
+  less haproxy'
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -7,11 +7,11 @@
 #   lab.sh list                     name, address and state of each host
 #   lab.sh exec NAME CMD...         run a command, past sshd
 #   lab.sh ssh NAME [CMD...]        log in (as root, or as LAB_USER)
-#   lab.sh stop|start|kill NAME...  shut down; boot; pull the plug
-#   lab.sh limit CPUS NAME...       no more CPU than that for each, such as 0.5
-#   lab.sh key                      path of the private key that may log in
+#   lab.sh stop|start|kill NAME...  shut down; boot; cut the power
+#   lab.sh limit CPUS NAME...       limit the CPUs of each, such as 0.5
+#   lab.sh key                      path of the private key
 #   lab.sh known-hosts              known_hosts lines, read past the network
-#   lab.sh sweep                    remove whatever LAB_RUN started, in all its labs
+#   lab.sh sweep                    remove everything that LAB_RUN started, in all its labs
 #   lab.sh inventory --kubernetes-version V --artifacts DIR
 #                    [--control-planes N] [--user root|ops]
 #
@@ -79,7 +79,7 @@ subnet() {
 name_of() {
   local number=${1#"$prefix"}
   [[ $number =~ ^[1-9][0-9]{0,2}$ && $number -le 240 ]] ||
-    die "no host of this lab can be called '$1': ${prefix}1 to ${prefix}240 can"
+    die "invalid host name '$1': names are ${prefix}1 to ${prefix}240"
   echo "$prefix$number"
 }
 
@@ -196,10 +196,10 @@ up_one() {
     '') create "$image" "$subnet" "$dns" "$1" || return 1 ;;
     "$prefix running") ;;
     "$prefix "*) docker start "$1" >/dev/null || return 1 ;;
-    *) say "a container $1 exists and is not this lab's"; return 1 ;;
+    *) say "a container $1 exists, but belongs to another lab"; return 1 ;;
   esac
   await_sshd "$(address_of "$subnet" "$1")" ||
-    { say "$1: sshd does not answer; see: docker logs $1"; return 1; }
+    { say "$1: sshd is not responding; see: docker logs $1"; return 1; }
 }
 
 # Each systemd, kubelet and containerd takes a handful of inotify instances, and
@@ -210,7 +210,7 @@ inotify() {
   have=$(cat "$knob")
   [[ $have -ge $wanted ]] && return
   { echo "$wanted" >"$knob"; } 2>/dev/null ||
-    echo "lab: cannot raise $knob from $have: with many hosts, some may hang in their boot" >&2
+    echo "lab: cannot raise $knob from $have: with many hosts, some may hang at boot" >&2
 }
 
 cmd_up() {
@@ -356,11 +356,11 @@ cmd_inventory() {
     shift 2
   done
   [[ -n $version && -n $artifacts ]] || { usage >&2; exit 2; }
-  [[ $user = root || $user = ops ]] || die "--user is root or ops, not $user"
-  [[ $control_planes =~ ^[1-9][0-9]*$ ]] || die "--control-planes is a number, not $control_planes"
+  [[ $user = root || $user = ops ]] || die "--user must be root or ops, not $user"
+  [[ $control_planes =~ ^[1-9][0-9]*$ ]] || die "--control-planes must be a number, not $control_planes"
   local list first net role name i=0 cgroup swap full ignore=SystemVerification
   list=$(running)
-  [[ -n $list ]] || die "no host runs: lab.sh up 3"
+  [[ -n $list ]] || die "no host is running: lab.sh up 3"
   [[ $control_planes -le $(wc -l <<<"$list") ]] || die "there are fewer hosts than $control_planes"
   first=$(head -n 1 <<<"$list")
   net=$(subnet)

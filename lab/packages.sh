@@ -32,17 +32,17 @@ as_root() {
   elif command -v sudo >/dev/null; then
     sudo "$@"
   else
-    die "this needs root, and there is no sudo: $*"
+    die "this needs root or sudo: $*"
   fi
 }
 
 has() { [[ " ${missing[*]} " = *" $1 "* ]]; }
 
 if [[ ${#missing[@]} -gt 0 ]]; then
-  command -v apt-get >/dev/null || die "no apt-get here; install what these packages hold: ${missing[*]}"
+  command -v apt-get >/dev/null || die "there is no apt-get; install the contents of these packages: ${missing[*]}"
   say "installing with apt-get: ${missing[*]}"
-  ! has docker.io || say "this starts docker's daemon, and goes on starting it at boot"
-  ! has openssh-server || say "the tests start an sshd of their own: the package's service is switched off"
+  ! has docker.io || say "this starts docker's daemon, now and at boot"
+  ! has openssh-server || say "the tests start their own sshd: the package's service is disabled"
   as_root apt-get update -qq >&2
   as_root env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 </dev/null
@@ -62,5 +62,5 @@ if ! engine; then
     ! engine || exit 0
     sleep 1
   done
-  die "docker does not answer; what does 'docker version' say?"
+  die "docker is not responding; check 'docker version'"
 fi

@@ -30,7 +30,7 @@ if ! command -v rustup >/dev/null && apt-cache show rustup >/dev/null 2>&1; then
   $sudo apt-get install -y -qq --no-install-recommends rustup >&2 </dev/null || :
 fi
 if command -v rustup >/dev/null; then
-  say "getting Rust's stable toolchain with rustup (cargo $need or newer is needed)"
+  say "installing Rust's stable toolchain with rustup (cargo $need or newer is required)"
   if rustup toolchain install stable --profile minimal --component clippy --component rustfmt >&2; then
     cargo=$(rustup which --toolchain stable cargo)
     if new_enough "$cargo"; then

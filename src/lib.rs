@@ -1,6 +1,6 @@
-//! Turns machines that one reaches over SSH into a Kubernetes cluster.
+//! Turns machines that are reachable over SSH into a Kubernetes cluster.
 //!
-//! `docs/architecture.md` shows the way through the code.
+//! `docs/architecture.md` describes how the code is organized.
 
 pub mod apply;
 pub mod artifacts;
@@ -10,6 +10,7 @@ pub mod desired;
 pub mod host;
 pub mod inventory;
 pub mod kubernetes;
+pub mod layout;
 pub mod plan;
 pub mod remove;
 pub mod report;

@@ -147,9 +147,9 @@ async fn what_the_list_does_not_vouch_for_is_refused() {
     fs::remove_file(artifacts.dir().join("README")).unwrap();
     symlink("/etc/passwd", artifacts.dir().join("linux-amd64/link")).unwrap();
     insta::assert_snapshot!(artifacts.refusal().await, @r"
-    DIR can't be used:
-      README: is in SHA256SUMS, but not there
-      linux-amd64/kubectl: is not in SHA256SUMS
+    cannot use DIR:
+      README: is listed in SHA256SUMS, but missing
+      linux-amd64/kubectl: is not listed in SHA256SUMS
       linux-amd64/link: is a symbolic link
     ");
 }
@@ -161,9 +161,9 @@ async fn what_differs_from_the_list_is_refused() {
     let whole = fs::read(artifacts.dir().join("linux-amd64/images/pause.tar")).unwrap();
     artifacts.add("linux-amd64/images/pause.tar", &whole[..530]);
     insta::assert_snapshot!(artifacts.refusal().await, @r"
-    DIR can't be used:
+    cannot use DIR:
       linux-amd64/images/pause.tar: is truncated
-      linux-amd64/kubelet: has the SHA-256 e58aa214d4ff42d28e7c47bd3b187feada8d3282639b7b5f8e314fb0a8694e1e, not the listed one
+      linux-amd64/kubelet: has the SHA-256 e58aa214d4ff42d28e7c47bd3b187feada8d3282639b7b5f8e314fb0a8694e1e, not the one listed
     ");
 }
 
@@ -493,7 +493,7 @@ async fn a_wrong_checksum_is_an_error_and_leaves_nothing() {
     assert!(
         error
             .to_string()
-            .ends_with("kubelet.sha256 holds no SHA-256")
+            .ends_with("kubelet.sha256 contains no SHA-256")
     );
 }
 
@@ -511,7 +511,7 @@ async fn what_is_not_there_is_asked_for_once_and_what_fails_again() {
     let error = get(&request).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("can't download {url}{sum}: the server says 404 Not Found")
+        format!("cannot download {url}{sum}: the server responded 404 Not Found")
     );
     assert!(error.hint().is_some());
     assert_eq!(server.log().iter().filter(|path| **path == sum).count(), 1);

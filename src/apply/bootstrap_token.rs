@@ -57,7 +57,7 @@ impl RunToken {
             tokio::time::sleep(RENEWAL).await;
             if let Err(error) = self.renew(execution).await {
                 execution.run.events().warn(format!(
-                    "{error}; if the bootstrap token of this run can't be renewed, hosts that \
+                    "{error}; unless the bootstrap token of this run is renewed, hosts that \
                      join late will be refused"
                 ));
             }
@@ -72,7 +72,7 @@ impl RunToken {
         let token = TokenSecret::for_join(
             token.clone(),
             jiff::Timestamp::now() + TOKEN_TTL,
-            "clusterctl-rs: workers of one run join with it",
+            "clusterctl-rs: lets the workers of one run join",
         );
         let what = format!("Secret kube-system/{}", token.name());
         let applied = async { Ok(execution.api.applier().apply(&token.object()).await?) };

@@ -72,7 +72,7 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
             run.events().emit(Event::HostProgress {
                 host: from.to_owned(),
                 phase: Phase::ControlPlane.name(),
-                doing: format!("waiting until {endpoint} (controlPlaneEndpoint) leads to the API"),
+                doing: format!("waiting for the API server at {endpoint} (controlPlaneEndpoint)"),
                 bytes: None,
             });
         }
@@ -199,10 +199,12 @@ impl Search {
     fn reason(&self) -> String {
         match (self.strangers, &self.last) {
             (0, Some(last)) => last.clone(),
-            (0, None) => "no answer".into(),
-            _ => "whoever answers shows a certificate that no control plane has: it is another \
-                  machine, or it ends TLS instead of passing it on"
-                .into(),
+            (0, None) => "no response".into(),
+            _ => {
+                "the server there presents a certificate that no control plane has: it is another \
+                  machine, or it terminates TLS instead of passing it through"
+                    .into()
+            }
         }
     }
 
@@ -216,15 +218,15 @@ impl Search {
         let seconds = PATIENCE.as_secs();
         if !missing.is_empty() {
             return Some(format!(
-                "{endpoint} (controlPlaneEndpoint) did not lead to {} within {seconds} s: is it \
-                 among the load balancer's servers?",
+                "{endpoint} (controlPlaneEndpoint) did not reach {} within {seconds} s: check the \
+                 load balancer's list of servers",
                 missing.join(", ")
             ));
         }
         (self.strangers > 0).then(|| {
             format!(
-                "{endpoint} (controlPlaneEndpoint) leads to the control planes, but sometimes to \
-                 somebody else: the load balancer has a server too many"
+                "{endpoint} (controlPlaneEndpoint) also reaches a server that is not a control plane: \
+                 check the load balancer's list of servers"
             )
         })
     }
@@ -260,12 +262,17 @@ mod tests {
         }
         search.failed("refused".into());
         assert!(!search.is_done() && search.reached_any());
-        insta::assert_snapshot!(search.warning(&endpoint()).unwrap(), @"k8s.example.com:6443 (controlPlaneEndpoint) did not lead to cp2 within 45 s: is it among the load balancer's servers?");
+        insta::assert_snapshot!(search.warning(&endpoint()).unwrap(), @"k8s.example.com:6443 (controlPlaneEndpoint) did not reach cp2 within 45 s: check the load balancer's list of servers");
         search.saw(b"2", || None);
         assert!(search.is_done());
         assert_eq!(search.warning(&endpoint()), None);
         search.saw(b"4", || None);
-        assert!(search.warning(&endpoint()).unwrap().contains("too many"));
+        assert!(
+            search
+                .warning(&endpoint())
+                .unwrap()
+                .contains("not a control plane")
+        );
     }
 
     #[test]
@@ -275,7 +282,7 @@ mod tests {
         assert_eq!(search.reason(), "refused");
         search.saw(b"a certificate of its own", || None);
         assert!(!search.reached_any());
-        assert!(search.reason().contains("ends TLS"));
+        assert!(search.reason().contains("terminates TLS"));
         search.saw(b"renewed", || Some("cp1".into()));
         assert!(search.reached_any(), "the store's is older");
     }
@@ -292,7 +299,7 @@ mod tests {
         }
         let base = std::path::Path::new("/");
         let (cluster, _) = crate::inventory::parse(&text, "inventory.yaml", base).unwrap();
-        let endpoints = Endpoints::of(&cluster, |_| None).unwrap();
+        let endpoints = Endpoints::from_facts(&cluster, |_| None).unwrap();
         (cluster, endpoints)
     }
 

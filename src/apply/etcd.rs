@@ -11,7 +11,8 @@ use crate::cluster::survey::Surveyed;
 use crate::inventory::Etcd;
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, wait_healthy};
 use crate::kubernetes::endpoint;
-use crate::kubernetes::static_pods::etcd_peer_url;
+use crate::kubernetes::etcd as members;
+use crate::layout::health::API_SERVER_READY;
 use crate::plan::model::{Plan, Work};
 use crate::run::Run;
 use crate::run::error::Error;
@@ -88,10 +89,10 @@ fn enough<'a>(all: usize, others: impl Iterator<Item = (&'a str, Option<&'a str>
     }
     let unreached = all - 1 - healthy - wrong.len();
     if unreached > 0 {
-        wrong.push(format!("{unreached} can't be reached"));
+        wrong.push(format!("{unreached} unreachable"));
     }
     Health::No(format!(
-        "of {all} control planes only {healthy} others work ({})",
+        "of {all} control planes, only {healthy} others are healthy ({})",
         wrong.join("; ")
     ))
 }
@@ -102,7 +103,7 @@ async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
         Ok(api) => api,
         Err(error) => return Health::No(error.to_string()),
     };
-    let answer = api.ask_health("/readyz").await;
+    let answer = api.ask_health(API_SERVER_READY).await;
     if answer != Health::Ok || matches!(run.cluster.etcd, Etcd::External(_)) {
         return answer;
     }
@@ -121,10 +122,10 @@ async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
 pub(super) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
     let name = work.name();
     let url = peer_url(&work.surveyed)?;
-    part.doing(name, "adding its member to etcd");
+    part.doing(name, "adding its etcd member");
     let what = format!("etcd member of {name}");
     run.journalled(Some(name), Phase::ControlPlane, &what, async {
-        retried(run, "etcd, to admit a member", || async {
+        retried(run, "etcd to admit a member", || async {
             let client = standing(run, plan, work).await?;
             let members = client.members().await?;
             match members.iter().find(|member| member.is_at(&url)) {
@@ -151,7 +152,7 @@ pub(super) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) ->
     part.doing(name, "waiting for its etcd member to catch up");
     let what = format!("vote of the etcd member of {name}");
     run.journalled(Some(name), Phase::ControlPlane, &what, async {
-        retried(run, "etcd, to promote a member", || async {
+        retried(run, "etcd to promote a member", || async {
             let client = standing(run, plan, work).await?;
             let members = client.members().await?;
             let member = members.iter().find(|member| member.is_at(&url));
@@ -159,7 +160,7 @@ pub(super) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) ->
                 Some(member) if !member.has_started() => Err(not_yet("it has not started")),
                 Some(member) if member.is_learner => Ok(client.promote(member).await?),
                 Some(_) => Ok(()),
-                None => Err(not_yet("it is not among the members")),
+                None => Err(not_yet("it is not a member")),
             }
         })
         .await
@@ -175,7 +176,7 @@ fn not_yet(why: &str) -> Error {
 
 fn peer_url(one: &Surveyed) -> Result<String, Error> {
     let address = endpoint::advertise_address(&one.host, &one.gathered.facts)?;
-    Ok(etcd_peer_url(address))
+    Ok(members::peer_url(address))
 }
 
 /// A member that has a vote, other than that of `work`.
@@ -193,7 +194,7 @@ async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Err
         }
     });
     let answer = asked.await.into_result();
-    answer.map_err(|silent| not_yet(&silent.last_or("no other member can be reached")))
+    answer.map_err(|silent| not_yet(&silent.last_or("no other member is reachable")))
 }
 
 /// Tries again until it works: etcd refuses changes while a member is away, while

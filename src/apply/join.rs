@@ -41,11 +41,11 @@ pub(super) async fn wait_registered(
     let host = work.host();
     let wanted = |node: &Node| {
         if needs_cidr && pod_cidrs(node).is_empty() {
-            return Health::No("the controller manager has given it no pod CIDR".into());
+            return Health::No("the controller manager has not assigned it a pod CIDR".into());
         }
         Health::Ok
     };
-    let what = format!("registration of node {}", host.node_name);
+    let what = format!("node {} to register", host.node_name);
     let timeout = execution.run.cluster.timeouts.tls_bootstrap;
     match wait_for_node(
         &execution.api.admin,

@@ -9,8 +9,9 @@ use super::network;
 use crate::cluster::api::ClusterApi;
 use crate::cluster::diagnose;
 use crate::desired::node::{effect, is_unwanted, metadata, missing_taints, unwanted_taints};
-use crate::inventory::{CniType, Host};
+use crate::inventory::Host;
 use crate::kubernetes::api::{ApiError, node_ready, node_ready_since, wait_for_node};
+use crate::kubernetes::network::pod_network;
 use crate::plan::model::Work;
 use crate::run::Run;
 use crate::run::error::Error;
@@ -39,7 +40,7 @@ pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(),
     let part = execution.run.tracker.part(Phase::Nodes);
     let changed = label_and_taint(execution.run, &execution.api, work.host()).await?;
     // Without a network no node ever gets Ready.
-    if execution.plan.context.cluster.networking.cni != CniType::None {
+    if pod_network(&execution.plan.context.cluster).makes_nodes_ready() {
         part.doing(work.name(), "waiting until it is Ready");
         wait_ready(execution, work).await?;
     }

@@ -62,7 +62,7 @@ pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<bool, Error> {
         // The whole of it was told when it happened.
         let why = one.error.to_string();
         run.events().warn(format!(
-            "{} is not in step with the control planes ({}): run `clusterctl-rs apply` once it works",
+            "{} still has the old list of control planes ({}): run `clusterctl-rs apply` once it is fixed",
             one.host,
             why.lines().next().unwrap_or_default()
         ));

@@ -34,7 +34,7 @@ pub(super) fn references(path: &Path) -> io::Result<Vec<String>> {
         let mut json = Vec::new();
         entry.read_to_end(&mut json)?;
         let json: Value = serde_json::from_slice(&json)
-            .map_err(|e| invalid(format!("has an index that is no JSON: {e}")))?;
+            .map_err(|e| invalid(format!("has an index that is not JSON: {e}")))?;
         collect(&json, &mut found);
     }
     if !is_archive {
@@ -43,7 +43,7 @@ pub(super) fn references(path: &Path) -> io::Result<Vec<String>> {
         ));
     }
     if found.is_empty() {
-        return Err(invalid("doesn't say which images it holds"));
+        return Err(invalid("does not name its images"));
     }
     found.sort();
     found.dedup();
@@ -165,8 +165,8 @@ mod tests {
     fn what_is_no_archive_says_so() {
         let wrong = |files: &[(&str, &str)]| read(files).unwrap_err();
         assert!(wrong(&[("x", "y")]).starts_with("is neither"));
-        assert!(wrong(&[("manifest.json", "[]")]).starts_with("doesn't say"));
-        assert!(wrong(&[("index.json", "[}")]).starts_with("has an index that is no JSON"));
+        assert!(wrong(&[("manifest.json", "[]")]).starts_with("does not name"));
+        assert!(wrong(&[("index.json", "[}")]).starts_with("has an index that is not JSON"));
     }
 
     #[test]

@@ -39,12 +39,12 @@ pub async fn open_directory(
     for (file, kind) in &files {
         match kind {
             Kind::Plain if sums.contains_key(file) => {}
-            Kind::Plain => problems.push((file.clone(), "is not in SHA256SUMS".to_owned())),
+            Kind::Plain => problems.push((file.clone(), "is not listed in SHA256SUMS".to_owned())),
             Kind::Other(what) => problems.push((file.clone(), format!("is {what}"))),
         }
     }
     for file in sums.keys().filter(|file| !files.contains_key(*file)) {
-        problems.push((file.clone(), "is in SHA256SUMS, but not there".into()));
+        problems.push((file.clone(), "is listed in SHA256SUMS, but missing".into()));
     }
     refuse(dir, problems)?;
 
@@ -58,7 +58,7 @@ pub async fn open_directory(
             }
             Ok(known) => problems.push((
                 file,
-                format!("has the SHA-256 {}, not the listed one", known.sha256),
+                format!("has the SHA-256 {}, not the one listed", known.sha256),
             )),
             Err(why) => problems.push((file, why)),
         }
@@ -119,7 +119,7 @@ fn walk(dir: &Path) -> Result<BTreeMap<String, Kind>, ArtifactsError> {
             }
             let Some(name) = relative.to_str() else {
                 let name = relative.to_string_lossy().into_owned();
-                found.insert(name, Kind::Other("a name that is no UTF-8"));
+                found.insert(name, Kind::Other("not named in UTF-8"));
                 continue;
             };
             let kind = if kind.is_file() {
@@ -127,14 +127,14 @@ fn walk(dir: &Path) -> Result<BTreeMap<String, Kind>, ArtifactsError> {
             } else if kind.is_symlink() {
                 Kind::Other("a symbolic link")
             } else {
-                Kind::Other("no regular file")
+                Kind::Other("not a regular file")
             };
             if name != sums::FILE {
                 found.insert(name.to_owned(), kind);
             }
             if found.len() > FILES {
                 return Err(fail(io::Error::other(
-                    "more than 10,000 files: this is no directory of artifacts",
+                    "more than 10,000 files: this is not an artifacts directory",
                 )));
             }
         }
@@ -170,12 +170,12 @@ async fn examine(
 }
 
 fn read(path: &Path, is_archive: bool) -> Result<Known, String> {
-    let fail = |e: io::Error| format!("can't be read: {e}");
+    let fail = |e: io::Error| format!("cannot be read: {e}");
     let (sha256, size) = hash(path).map_err(fail)?;
     let references = if is_archive {
         archive::references(path).map_err(|e| match e.kind() {
             io::ErrorKind::InvalidData => e.to_string(),
-            _ => format!("is no image archive: {e}"),
+            _ => format!("is not an image archive: {e}"),
         })?
     } else {
         Vec::new()

@@ -123,7 +123,7 @@ impl Client {
                 fs::remove_file(part).await.map_err(failed)?;
                 return Err(ArtifactsError::Http {
                     url: url.to_owned(),
-                    why: "the server can't go on where the last attempt broke off".into(),
+                    why: "the server cannot resume the download".into(),
                 });
             }
             refused(url, &response)?;
@@ -165,7 +165,7 @@ impl Client {
         if resumed {
             return Err(ArtifactsError::Http {
                 url: url.to_owned(),
-                why: "the parts of several attempts don't fit together".into(),
+                why: "the partial downloads do not fit together".into(),
             });
         }
         Err(ArtifactsError::Checksum {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactsError {
     /// A file or directory can't be read.
-    #[error("can't read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -15,7 +15,7 @@ pub enum ArtifactsError {
         source: io::Error,
     },
     /// A file or directory can't be written.
-    #[error("can't write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum ArtifactsError {
         why: &'static str,
     },
     /// Files that must not be used.
-    #[error("{} can't be used:{}", dir.display(), listed(problems))]
+    #[error("cannot use {}:{}", dir.display(), listed(problems))]
     Refused {
         /// The directory.
         dir: PathBuf,
@@ -52,7 +52,7 @@ pub enum ArtifactsError {
         arch: String,
     },
     /// A server said no.
-    #[error("can't download {url}: the server says {status}")]
+    #[error("cannot download {url}: the server responded {status}")]
     Status {
         /// What was asked for.
         url: String,
@@ -60,7 +60,7 @@ pub enum ArtifactsError {
         status: String,
     },
     /// A server can't be reached, or the connection broke.
-    #[error("can't download {url}: {why}")]
+    #[error("cannot download {url}: {why}")]
     Http {
         /// What was asked for.
         url: String,
@@ -78,13 +78,13 @@ pub enum ArtifactsError {
         wanted: String,
     },
     /// A published checksum is none.
-    #[error("{url} holds no SHA-256")]
+    #[error("{url} contains no SHA-256")]
     NoChecksum {
         /// What was asked for.
         url: String,
     },
     /// An archive can't be unpacked.
-    #[error("can't unpack {}: {source}", path.display())]
+    #[error("cannot unpack {}: {source}", path.display())]
     Unpack {
         /// The archive.
         path: PathBuf,
@@ -92,7 +92,7 @@ pub enum ArtifactsError {
         source: io::Error,
     },
     /// A task was cancelled, or panicked.
-    #[error("a task did not end well: {0}")]
+    #[error("internal error: a task failed: {0}")]
     Task(String),
 }
 
@@ -114,13 +114,13 @@ impl ArtifactsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             ArtifactsError::NoSums(dir) => Some(format!(
-                "if you trust what is there: cd {} && find . -type f ! -name SHA256SUMS \
+                "if you trust these files, run: cd {} && find . -type f ! -name SHA256SUMS \
                  -exec sha256sum {{}} + > SHA256SUMS",
                 dir.display()
             )),
             ArtifactsError::Refused { .. } => Some(
-                "fetch the files again from where they came from; write SHA256SUMS anew only \
-                 if you know why they changed"
+                "fetch the files again from their source; regenerate SHA256SUMS only if you \
+                 know why they changed"
                     .into(),
             ),
             ArtifactsError::Status { .. } | ArtifactsError::Http { .. } => Some(

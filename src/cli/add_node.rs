@@ -1,4 +1,4 @@
-//! `add-node`: brings hosts into a cluster that runs.
+//! `add-node`: adds hosts to a running cluster.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use text::count;
 
 use super::Global;
 use super::apply::conclude;
-use super::load::load;
+use super::load::load_inventory;
+use super::open_run::{AccessMode, OpenRun, PartArgs, no_host};
 use super::prompt::confirm;
-use super::session::{Access, Part, Session, no_host};
 use crate::apply::certs::make_certificates;
 use crate::inventory::edit::{EditError, HostEntry};
 use crate::inventory::{Cluster, Host, Role, edit};
@@ -17,40 +17,40 @@ use crate::plan::draft::Draft;
 use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::Phase;
 
-/// Bring hosts into the cluster, and touch no other
+/// Add hosts to the cluster; leave all others untouched
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  clusterctl-rs add-node worker4     (the inventory has it already)
+  clusterctl-rs add-node worker4     (already in the inventory)
   clusterctl-rs add-node worker4 --address 192.0.2.24
   clusterctl-rs add-node cp3 --address 192.0.2.13 --role control-plane
 
-With --address, the host is written into the inventory first, whose comments and layout stay.
+With --address, the host is first added to the inventory, keeping its comments and layout. To
+add back a host that `remove-node` removed, its name is enough.
 
-The same as `apply --hosts NAME` on a cluster whose API answers. A host that `remove-node` has
-taken out comes back by its name alone. A run that was interrupted is taken up by the same
-command.")]
-pub(super) struct AddNode {
-    /// Hosts, by name
+Does the same as `apply --hosts NAME`, but needs a running cluster. To resume an interrupted
+run, run the same command again.")]
+pub(super) struct AddNodeArgs {
+    /// Names of the hosts
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// IP address or DNS name that SSH connects to; writes the host into the inventory
+    /// IP address or DNS name for SSH; adds the host to the inventory
     #[arg(long)]
     address: Option<String>,
-    /// What the host is for
+    /// Role of the host
     #[arg(long, value_enum, default_value_t, requires = "address")]
     role: RoleName,
-    /// Who SSH logs in as, if not as the inventory says for all hosts
+    /// SSH user, if not the one in the inventory
     #[arg(long, requires = "address")]
     user: Option<String>,
-    /// SSH's port, if not as the inventory says for all hosts
+    /// SSH port, if not the one in the inventory
     #[arg(long, requires = "address")]
     port: Option<u16>,
-    /// Don't ask before changing things
+    /// Don't ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
 
-/// Roles by the names that the inventory gives them.
+/// Roles, named as in the inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum RoleName {
     #[default]
@@ -58,41 +58,41 @@ enum RoleName {
     ControlPlane,
 }
 
-impl AddNode {
+impl AddNodeArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(None);
-        let edit = self.edit(&path, global)?;
-        let cluster = edit::preview_edit(&path, |text| edit.make(text))?;
-        // The admin's kubeconfig holds the first control plane's certificate, and
-        // names none of the hosts that come: another one may be asked here.
-        let part = Part::hosts(self.names.clone()).without(Phase::Kubeconfig);
-        let mut session = Session::with(global, "add-node", &path, cluster, &part, Access::Write)?;
-        // Whoever stands already needs nobody to look at it.
-        session.run.options.one_control_plane = true;
+        let edit = self.plan_edit(&path, global)?;
+        let cluster = edit::preview_edit(&path, |text| edit.apply_to(text))?;
+        // The admin kubeconfig holds the first control plane's certificate and does not
+        // name the new hosts, so any control plane may be used here.
+        let part = PartArgs::hosts(self.names.clone()).without(Phase::Kubeconfig);
+        let mut opened =
+            OpenRun::with(global, "add-node", &path, cluster, &part, AccessMode::Write)?;
+        // Existing hosts need not be connected to.
+        opened.run.options.one_control_plane = true;
         tokio::select! {
-            result = self.go(global, &session, &path, &edit) => result,
+            result = self.add_hosts(global, &opened, &path, &edit) => result,
             () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
         }
     }
 
-    async fn go(
+    async fn add_hosts(
         &self,
         global: &Global,
-        session: &Session,
+        opened: &OpenRun,
         path: &Path,
         edit: &Edit,
     ) -> Result<ExitStatus, Error> {
-        let run = &session.run;
+        let run = &opened.run;
         let printer = global.printer();
         let mut draft = Draft::new(run).await?;
         if !draft.has_api() {
             return Err(Error::Refused {
                 message: format!(
-                    "there is no cluster to add to: the API of {} does not answer",
+                    "there is no cluster to add to: the API server of {} is not responding",
                     run.cluster.name
                 ),
-                hint: "run `clusterctl-rs apply`, which brings up all hosts of the inventory"
-                    .into(),
+                hint: "run `clusterctl-rs apply` to set up all hosts in the inventory".into(),
             });
         }
         self.refuse_ready(run, &draft)?;
@@ -102,7 +102,7 @@ impl AddNode {
             .iter()
             .all(|name| aside.iter().any(|one| one.host == *name))
         {
-            // None is left to add: nothing has happened, the inventory included.
+            // No host is left to add: nothing has been changed, not even the inventory.
             let Some(first) = aside.pop() else {
                 return Ok(ExitStatus::Done);
             };
@@ -118,17 +118,17 @@ impl AddNode {
             let question = match edit.is_none() {
                 true => format!("Make {}?", count(plan.count(), "change")),
                 false => format!(
-                    "Make {}, and edit {}?",
+                    "Make {} and edit {}?",
                     count(plan.count(), "change"),
                     path.display()
                 ),
             };
             confirm(&question)?;
         }
-        // Before the first change: whatever happens from here on, the same
-        // command finds the host in the inventory and goes on.
-        if edit::edit_file(path, |text| edit.make(text))?.changed() {
-            run.events().note(edit.told(path, &self.names));
+        // Before the first change: if the run is interrupted from here on, the same command
+        // finds the host in the inventory and continues.
+        if edit::edit_file(path, |text| edit.apply_to(text))?.changed() {
+            run.events().note(edit.describe(path, &self.names));
         }
         if plan.changes_certs() {
             make_certificates(run, &mut draft)?;
@@ -140,16 +140,16 @@ impl AddNode {
             true => crate::apply::references::in_step(run, run.cluster.hosts.clone()).await?,
             false => true,
         };
-        printer.out(&session.summary.render());
+        printer.out(&opened.summary.render());
         Ok(match (conclude(printer, &aside), in_step) {
             (ExitStatus::Done, false) => ExitStatus::SetAside,
             (status, _) => status,
         })
     }
 
-    /// What has to stand in the inventory first.
-    fn edit(&self, path: &Path, global: &Global) -> Result<Edit, Error> {
-        let cluster = load(path, global.printer())?;
+    /// Which edit the inventory needs first.
+    fn plan_edit(&self, path: &Path, global: &Global) -> Result<Edit, Error> {
+        let cluster = load_inventory(path, global.printer())?;
         let marked: Vec<&String> = cluster
             .removed_hosts
             .iter()
@@ -169,18 +169,18 @@ impl AddNode {
             let known = |name: &&String| all.hosts.iter().any(|host| host.name == **name);
             return match self.names.iter().find(|name| !known(name)) {
                 None => Ok(edit),
-                Some(name) => Err(unknown(name, &all)),
+                Some(name) => Err(unknown_host(name, &all)),
             };
         };
         let [name] = self.names.as_slice() else {
             return Err(Error::Usage {
-                message: "--address is for one host, and several are named".into(),
-                hint: Some("add them one by one, or write them into the inventory".into()),
+                message: "`--address` takes one host, but several are named".into(),
+                hint: Some("add them one at a time, or write them into the inventory".into()),
             });
         };
         if name.contains(['[', ']']) {
             return Err(Error::Usage {
-                message: format!("`{name}` is a range, and --address is for one host"),
+                message: format!("`--address` takes one host, but `{name}` is a range"),
                 hint: Some("write the range into the inventory".into()),
             });
         }
@@ -192,7 +192,7 @@ impl AddNode {
             port: self.port,
         };
         match all.hosts.iter().find(|known| known.name == *name) {
-            Some(known) => same(known, &host, path).map(|()| edit),
+            Some(known) => check_same(known, &host, path).map(|()| edit),
             None => Ok(Edit {
                 host: Some(host),
                 ..edit
@@ -207,7 +207,7 @@ impl AddNode {
         }
     }
 
-    /// A Node that is Ready already is somebody else's work.
+    /// Rejects hosts whose Node is already Ready: that is a job for `apply`.
     fn refuse_ready(&self, run: &crate::run::Run, draft: &Draft) -> Result<(), Error> {
         let hosts = run.cluster.hosts.iter();
         for host in hosts.filter(|host| run.takes_part(host)) {
@@ -215,12 +215,12 @@ impl AddNode {
                 let name = &host.name;
                 return Err(Error::Usage {
                     message: format!(
-                        "node {} is in the cluster already, and Ready",
+                        "node {} is already in the cluster and Ready",
                         host.node_name
                     ),
                     hint: Some(format!(
-                        "`clusterctl-rs apply --hosts {name}` puts right what differs from the \
-                         inventory; to make it anew, `clusterctl-rs remove-node {name}` first"
+                        "to bring it in line with the inventory, run `clusterctl-rs apply --hosts \
+                         {name}`; to replace it, run `clusterctl-rs remove-node {name}` first"
                     )),
                 });
             }
@@ -229,11 +229,11 @@ impl AddNode {
     }
 }
 
-/// What has to change in the inventory.
+/// An edit of the inventory.
 struct Edit {
-    /// All marks that stay, if some go.
+    /// The new list of removed hosts, if it changes.
     marks: Option<Vec<String>>,
-    /// A host that is new.
+    /// A host to add.
     host: Option<HostEntry>,
 }
 
@@ -242,7 +242,7 @@ impl Edit {
         self.marks.is_none() && self.host.is_none()
     }
 
-    fn make(&self, text: &str) -> Result<String, EditError> {
+    fn apply_to(&self, text: &str) -> Result<String, EditError> {
         let mut text = text.to_owned();
         if let Some(marks) = &self.marks {
             text = edit::set_removed_hosts(&text, marks)?;
@@ -253,20 +253,21 @@ impl Edit {
         }
     }
 
-    fn told(&self, path: &Path, names: &[String]) -> String {
+    fn describe(&self, path: &Path, names: &[String]) -> String {
         let path = path.display();
         match &self.host {
-            Some(host) => format!("{path}: {} is one of `hosts` now", host.name),
+            Some(host) => format!("added {} to `hosts` in {path}", host.name),
             None => format!(
-                "{path}: no mark in `removedHosts` any more: {}",
+                "removed from `removedHosts` in {path}: {}",
                 names.join(", ")
             ),
         }
     }
 }
 
-/// A host that stands in the inventory has to stand there as the flags say.
-fn same(known: &Host, flags: &HostEntry, path: &Path) -> Result<(), Error> {
+/// Checks that a host which is already in the inventory has the settings that the flags
+/// give.
+fn check_same(known: &Host, flags: &HostEntry, path: &Path) -> Result<(), Error> {
     let user = flags.user.is_none() || known.ssh.user == flags.user;
     let port = flags.port.is_none() || known.ssh.port == flags.port;
     let roles = flags.roles.iter().all(|role| known.roles.contains(role));
@@ -275,21 +276,21 @@ fn same(known: &Host, flags: &HostEntry, path: &Path) -> Result<(), Error> {
     }
     Err(Error::Usage {
         message: format!(
-            "{} stands in {} already, with address {}, other than the flags say",
+            "{} is already in {}, with different settings (address {})",
             known.name,
             path.display(),
             known.address
         ),
-        hint: Some("change it there, and run add-node with its name alone".into()),
+        hint: Some("edit it there, then run `clusterctl-rs add-node` with its name only".into()),
     })
 }
 
-fn unknown(name: &str, cluster: &Cluster) -> Error {
+fn unknown_host(name: &str, cluster: &Cluster) -> Error {
     match no_host(name, cluster) {
         Error::Usage { message, hint } => Error::Usage {
             message,
             hint: Some(format!(
-                "{}; or give its --address, and it is written into the inventory",
+                "{}; to add a new host, pass its `--address`",
                 hint.unwrap_or_default()
             )),
         },

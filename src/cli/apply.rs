@@ -1,4 +1,4 @@
-//! `apply`: makes hosts and cluster what the inventory says.
+//! `apply`: brings hosts and cluster in line with the inventory.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use text::count;
 use zeroize::Zeroizing;
 
 use super::Global;
+use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::prompt::confirm;
-use super::session::{Access, Part, Session};
 use crate::apply::certs::make_certificates;
 use crate::cluster::survey::Aside;
 use crate::kubernetes::upload_certs::CertificateKey;
@@ -17,77 +17,78 @@ use crate::plan::draft::Draft;
 use crate::report::Printer;
 use crate::run::error::{Error, ExitStatus};
 
-/// Bring the cluster up, or put right what differs from the inventory
+/// Create the cluster, or bring it in line with the inventory
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   clusterctl-rs apply
   clusterctl-rs apply --yes --hosts 'worker*' --phases hosts
   clusterctl-rs plan --out next.plan && clusterctl-rs apply next.plan
 
-A run that was interrupted is taken up by the same command.")]
-pub(super) struct Apply {
-    /// The inventory; or a plan of `plan --out`, which is carried out as it is,
-    /// or refused if anything that it is about has moved since
+To resume an interrupted run, run the same command again.")]
+pub(super) struct ApplyArgs {
+    /// The inventory, or a plan from `plan --out`: that is applied exactly, or
+    /// rejected if anything it covers has changed since
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Don't ask before changing things
+    /// Don't ask for confirmation
     #[arg(short, long)]
     yes: bool,
     #[command(flatten)]
-    part: Part,
+    part: PartArgs,
     /// Store the shared certificates, encrypted, in the cluster for two hours, for
     /// `kubeadm join --control-plane`
     #[arg(long)]
     upload_certs: bool,
-    /// Fail if anything at all would be changed, and change nothing
+    /// Fail without changing anything if there are changes to make
     #[arg(long)]
     assert_noop: bool,
 }
 
-/// The key of uploaded certificates, and what it is good for.
-fn certificate_key(key: &CertificateKey, joinable: bool) -> Zeroizing<String> {
+/// Describes the key of the uploaded certificates and how to use it.
+fn describe_certificate_key(key: &CertificateKey, joinable: bool) -> Zeroizing<String> {
     let how = match joinable {
         true => {
-            "; until\n\
-             then a control plane joins with what `kubeadm token create --print-join-command` \
-             says and\n--control-plane --certificate-key KEY"
+            ".\n\
+             Until then, join control planes with the command that `kubeadm token create \
+             --print-join-command`\nprints, plus `--control-plane --certificate-key KEY`."
         }
         false => {
-            ", but\n\
-             kubeadm joins no control plane to a cluster without a controlPlaneEndpoint: set one, \
-             and apply"
+            ".\n\
+             kubeadm cannot join control planes to a cluster without a controlPlaneEndpoint: set \
+             one, then\nrun `clusterctl-rs apply`."
         }
     };
     Zeroizing::new(format!(
         "\ncertificate key: {}\n\
-         It opens the cluster's CA keys: keep it secret. The upload is gone in two hours{how}",
+         It decrypts the cluster's CA keys: keep it secret. The upload expires in two hours{how}",
         *key.expose()
     ))
 }
 
-impl Apply {
+impl ApplyArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
-        let kept = self.kept_plan()?;
+        let kept = self.read_kept_plan()?;
         let (file, part, upload_certs) = match &kept {
-            // The options are the plan's own.
+            // A saved plan brings its own options.
             Some(plan) => (
                 Some(PathBuf::from(&plan.inventory)),
-                Part::of_plan(&plan.options),
+                PartArgs::of_plan(&plan.options),
                 plan.options.upload_certs,
             ),
             None => (self.file.clone(), self.part.clone(), self.upload_certs),
         };
-        let mut session = Session::open(global, "apply", file.as_ref(), &part, Access::Write)?;
-        session.run.options.upload_certs |= upload_certs;
+        let mut opened = OpenRun::open(global, "apply", file.as_ref(), &part, AccessMode::Write)?;
+        opened.run.options.upload_certs |= upload_certs;
         tokio::select! {
-            result = self.go(global, &session, kept.as_ref()) => result,
-            // Whatever is under way dies with its channel, on the hosts too.
+            result = self.apply_inventory(global, &opened, kept.as_ref()) => result,
+            // Dropping the run closes its channels, which ends its commands on the hosts,
+            // too.
             () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
         }
     }
 
-    /// The plan in the file that was named, if it is one.
-    fn kept_plan(&self) -> Result<Option<PlanDocument>, Error> {
+    /// Reads FILE as a plan, if it is one.
+    fn read_kept_plan(&self) -> Result<Option<PlanDocument>, Error> {
         let Some(path) = self
             .file
             .as_ref()
@@ -98,22 +99,22 @@ impl Apply {
         if !self.part.is_all() || self.upload_certs {
             return Err(Error::Usage {
                 message: format!(
-                    "{} is a plan, and says itself which phases and hosts take part",
+                    "{} is a plan, which sets phases and hosts itself",
                     path.display()
                 ),
-                hint: Some("give these options to `clusterctl-rs plan --out FILE`".into()),
+                hint: Some("pass these options to `clusterctl-rs plan --out FILE` instead".into()),
             });
         }
         crate::plan::file::read_plan(path).map(Some)
     }
 
-    async fn go(
+    async fn apply_inventory(
         &self,
         global: &Global,
-        session: &Session,
+        opened: &OpenRun,
         kept: Option<&PlanDocument>,
     ) -> Result<ExitStatus, Error> {
-        let run = &session.run;
+        let run = &opened.run;
         let printer = global.printer();
         let mut draft = Draft::new(run).await?;
         if let Some(kept) = kept {
@@ -144,19 +145,19 @@ impl Apply {
             }
             aside.extend(crate::apply::apply(run, &plan).await?);
         }
-        printer.out(&session.summary.render());
+        printer.out(&opened.summary.render());
         if let Some(key) = &plan.certificate_key {
             let joinable = plan.control_planes_join_by_hand();
-            printer.out(&certificate_key(key, joinable));
+            printer.out(&describe_certificate_key(key, joinable));
         }
         Ok(conclude(printer, &aside))
     }
 }
 
-/// Tells why hosts were set aside, and how the process ends.
+/// Prints why hosts were set aside; returns the exit status.
 pub(super) fn conclude(printer: Printer, aside: &[Aside]) -> ExitStatus {
     for one in aside {
-        // Some errors name their host by themselves.
+        // Some errors already name their host.
         let text = one.error.to_string();
         let named = text.starts_with(&format!("{}:", one.host));
         printer.err(&if named {

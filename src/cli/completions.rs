@@ -10,12 +10,12 @@ use crate::run::error::{Error, ExitStatus};
 #[command(
     after_help = "Example:\n  clusterctl-rs completions bash > /etc/bash_completion.d/clusterctl-rs"
 )]
-pub(super) struct Completions {
-    /// Which shell
+pub(super) struct CompletionsArgs {
+    /// Shell to write completions for
     shell: Shell,
 }
 
-impl Completions {
+impl CompletionsArgs {
     pub(super) fn run(&self) -> Result<ExitStatus, Error> {
         let mut text = Vec::new();
         clap_complete::generate(

@@ -11,20 +11,20 @@ use super::Global;
 use crate::inventory;
 use crate::run::error::{Error, ExitStatus};
 
-/// Write a commented inventory to start from
+/// Write a commented starter inventory
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  clusterctl-rs init\n  clusterctl-rs init --name prod prod.yaml"
 )]
-pub(super) struct Init {
-    /// Where to write it; an existing file is left alone
+pub(super) struct InitArgs {
+    /// File to write; existing files are never overwritten
     file: Option<PathBuf>,
-    /// The cluster's name
+    /// Name of the cluster
     #[arg(long, default_value = "demo")]
     name: String,
 }
 
-impl Init {
+impl InitArgs {
     pub(super) fn run(&self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(self.file.as_ref());
         let cannot = |source| Error::File {
@@ -38,15 +38,15 @@ impl Init {
             .open(&path)
             .map_err(|source| match source.kind() {
                 io::ErrorKind::AlreadyExists => Error::Refused {
-                    message: format!("{} is there already, and stays as it is", path.display()),
-                    hint: "name another file, `clusterctl-rs init FILE`, or remove it first".into(),
+                    message: format!("{} already exists", path.display()),
+                    hint: "choose another file with `clusterctl-rs init FILE`, or remove this one first".into(),
                 },
                 _ => cannot(source),
             })?;
         file.write_all(inventory::starter(&self.name).as_bytes())
             .map_err(cannot)?;
         global.printer().err(&format!(
-            "wrote {0}: put your hosts in, then `clusterctl-rs validate {0}`",
+            "wrote {0}; add your hosts to it, then run `clusterctl-rs validate {0}`",
             path.display()
         ));
         Ok(ExitStatus::Done)

@@ -8,7 +8,7 @@ use clap::Args;
 use files::write_private;
 
 use super::Global;
-use super::load::load;
+use super::load::load_inventory;
 use crate::kubernetes;
 use crate::run::error::{Error, ExitStatus};
 use crate::run::state::State;
@@ -18,11 +18,11 @@ use crate::run::state::State;
 #[command(after_help = "Examples:
   clusterctl-rs kubeconfig --merge && kubectl get nodes
   clusterctl-rs kubeconfig > admin.conf")]
-pub(super) struct Kubeconfig {
+pub(super) struct KubeconfigArgs {
     /// The inventory
     file: Option<PathBuf>,
-    /// Merge it into $KUBECONFIG's first file, or ~/.kube/config; whatever else
-    /// stands there stays
+    /// Merge it into the first file of $KUBECONFIG, or ~/.kube/config, keeping
+    /// all other entries
     #[arg(long)]
     merge: bool,
     /// Merge it into this file instead
@@ -30,10 +30,10 @@ pub(super) struct Kubeconfig {
     into: Option<PathBuf>,
 }
 
-impl Kubeconfig {
+impl KubeconfigArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
-        let cluster = load(&global.inventory(self.file.as_ref()), printer)?;
+        let cluster = load_inventory(&global.inventory(self.file.as_ref()), printer)?;
         let path = State::peek(cluster.state_dir()).kubeconfig();
         let ours = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::NoKubeconfig {
@@ -64,7 +64,7 @@ impl Kubeconfig {
         };
         let merged = kubernetes::merge_into(&existing, &ours)?;
         if *merged == existing {
-            printer.err(&format!("{} has it already", target.display()));
+            printer.err(&format!("{} is up to date", target.display()));
             return Ok(ExitStatus::Done);
         }
         if let Some(dir) = target.parent() {
@@ -94,7 +94,7 @@ fn default_target() -> Result<PathBuf, Error> {
     std::env::home_dir()
         .map(|home| home.join(".kube/config"))
         .ok_or_else(|| Error::Usage {
-            message: "this user has no home directory".into(),
-            hint: Some("say where: --merge --into FILE".into()),
+            message: "cannot find your home directory".into(),
+            hint: Some("name the file with `--merge --into FILE`".into()),
         })
 }

@@ -1,4 +1,4 @@
-//! Loading the inventory for a verb.
+//! Loads the inventory for a verb.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::report::Printer;
 use crate::run::error::Error;
 
 /// Loads the inventory and shows its warnings.
-pub(super) fn load(path: &Path, printer: Printer) -> Result<Cluster, Error> {
+pub(super) fn load_inventory(path: &Path, printer: Printer) -> Result<Cluster, Error> {
     let (cluster, warnings) = inventory::load(path)?;
     for warning in &warnings {
         printer.err(&warning.render(printer.color_err));

@@ -8,6 +8,7 @@ mod hosts;
 mod init;
 mod kubeconfig;
 mod load;
+mod open_run;
 mod phases;
 mod plan;
 mod preflight;
@@ -16,7 +17,6 @@ mod remove_node;
 mod render;
 mod reset;
 mod schema;
-mod session;
 mod status;
 mod validate;
 
@@ -29,7 +29,7 @@ use crate::report::Printer;
 use crate::run::error::Error;
 use crate::run::error::ExitStatus;
 
-/// Turns machines that you reach over SSH into a Kubernetes cluster.
+/// Turn machines that you reach over SSH into a Kubernetes cluster
 #[derive(Debug, Parser)]
 #[command(name = "clusterctl-rs", version, max_term_width = 100, after_help = AFTER_HELP)]
 pub struct Cli {
@@ -40,26 +40,26 @@ pub struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Example, a first cluster:
-  clusterctl-rs init                 write a commented inventory.yaml, then edit it
-  clusterctl-rs hosts trust          look at the hosts' keys and trust them
-  clusterctl-rs preflight            see what the hosts lack
-  clusterctl-rs apply                bring the cluster up
-  clusterctl-rs kubeconfig --merge   let kubectl find it
+Example: a first cluster
+  clusterctl-rs init                 write a commented inventory.yaml; add your hosts to it
+  clusterctl-rs hosts trust          check the hosts' SSH keys and trust them
+  clusterctl-rs preflight            check that the hosts are ready
+  clusterctl-rs apply                create the cluster
+  clusterctl-rs kubeconfig --merge   make it available to kubectl
 
 Exit codes:
   0  done
   1  failed
-  2  inventory or command line wrong
-  3  `plan --exit-code` found changes, or `status --exit-code` something that isn't well
+  2  invalid inventory or command line
+  3  `plan --exit-code` found changes, or `status --exit-code` found a problem
   4  done, but some hosts were set aside
-  5  preflight refused
+  5  preflight checks failed
   6  another run holds the lock";
 
-/// Apart from a verb's own options, so that those are read first.
-const EVERY_VERB: &str = "Options of every verb";
+/// A separate heading, so that a verb's own options come first.
+const EVERY_VERB: &str = "Global options";
 
-/// Options of every verb.
+/// Options of every verb, shown below its own.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// The inventory [default: inventory.yaml]
@@ -73,18 +73,18 @@ pub(crate) struct Global {
         value_name = "FILE"
     )]
     inventory: Option<PathBuf>,
-    /// Show every command with its host, exit status and time (twice: SSH's own log)
+    /// Show each command with its host, exit status and duration; `-vv` adds the SSH log
     #[arg(short, long, global = true, help_heading = EVERY_VERB, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Form of the result on stdout
-    #[arg(long, global = true, help_heading = EVERY_VERB, value_enum, default_value_t, value_name = "FORM")]
+    /// Format of the result on stdout
+    #[arg(long, global = true, help_heading = EVERY_VERB, value_enum, default_value_t, value_name = "FORMAT")]
     output: OutputFormat,
-    /// Form of the events on stderr
-    #[arg(long, global = true, help_heading = EVERY_VERB, value_enum, default_value_t, value_name = "FORM")]
+    /// Format of the events on stderr
+    #[arg(long, global = true, help_heading = EVERY_VERB, value_enum, default_value_t, value_name = "FORMAT")]
     events: EventFormat,
 }
 
-/// Form of a result.
+/// Format of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum OutputFormat {
     /// For people.
@@ -96,27 +96,27 @@ pub(crate) enum OutputFormat {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Init(init::Init),
-    Validate(validate::Validate),
-    Schema(schema::Schema),
-    Hosts(hosts::Hosts),
-    Preflight(preflight::Preflight),
-    Render(render::Render),
-    Plan(plan::Plan),
-    Apply(apply::Apply),
-    AddNode(add_node::AddNode),
-    RemoveNode(remove_node::RemoveNode),
-    Reset(reset::Reset),
-    Status(status::Status),
-    Phases(phases::Phases),
-    Kubeconfig(kubeconfig::Kubeconfig),
-    Completions(completions::Completions),
+    Init(init::InitArgs),
+    Validate(validate::ValidateArgs),
+    Schema(schema::SchemaArgs),
+    Hosts(hosts::HostsArgs),
+    Preflight(preflight::PreflightArgs),
+    Render(render::RenderArgs),
+    Plan(plan::PlanArgs),
+    Apply(apply::ApplyArgs),
+    AddNode(add_node::AddNodeArgs),
+    RemoveNode(remove_node::RemoveNodeArgs),
+    Reset(reset::ResetArgs),
+    Status(status::StatusArgs),
+    Phases(phases::PhasesArgs),
+    Kubeconfig(kubeconfig::KubeconfigArgs),
+    Completions(completions::CompletionsArgs),
 }
 
-/// Runs the verb that the command line names.
+/// Runs the verb on the command line.
 ///
 /// # Errors
-/// Whatever the verb says; `main` renders it.
+/// Whatever the verb fails with; `main` renders it.
 pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
     let global = cli.global;
     match cli.verb {
@@ -139,7 +139,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
 }
 
 impl Cli {
-    /// How much the operator wants to hear: the level of the log on stderr.
+    /// The log level on stderr, from `-v`.
     pub fn log_filter(&self) -> &'static str {
         match self.global.verbose {
             0 | 1 => "warn,russh=error",
@@ -150,8 +150,8 @@ impl Cli {
 }
 
 impl Global {
-    /// The inventory's path: the verb's own argument, `-i`, the environment,
-    /// `inventory.yaml`.
+    /// The path of the inventory: the verb's own argument, else `-i`, else the environment,
+    /// else `inventory.yaml`.
     fn inventory(&self, argument: Option<&PathBuf>) -> PathBuf {
         argument
             .or(self.inventory.as_ref())

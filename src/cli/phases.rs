@@ -8,14 +8,14 @@ use crate::report::table;
 use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::PHASES;
 
-/// List the phases of `apply` in order
+/// List the phases of `apply`, in order
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  clusterctl-rs phases\n  clusterctl-rs apply --phases certs,hosts"
 )]
-pub(super) struct Phases {}
+pub(super) struct PhasesArgs {}
 
-impl Phases {
+impl PhasesArgs {
     pub(super) fn run(&self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
         let needs = |info: &crate::run::phase::PhaseInfo| -> Vec<&str> {
@@ -32,7 +32,7 @@ impl Phases {
                 .iter()
                 .map(|info| vec![info.name.into(), info.title.into(), needs(info).join(", ")])
                 .collect();
-            printer.out(&table(&["PHASE", "WHAT IT DOES", "NEEDS"], &rows));
+            printer.out(&table(&["PHASE", "DESCRIPTION", "NEEDS"], &rows));
         }
         Ok(ExitStatus::Done)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::session::{Access, Part, Session};
+use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::{Global, OutputFormat};
 use crate::plan::draft::Draft;
 use crate::plan::file::write_plan;
@@ -14,34 +14,39 @@ use crate::run::error::{Error, ExitStatus};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   clusterctl-rs plan --exit-code || echo 'the cluster differs'
-  clusterctl-rs plan --out next.plan     keep it, look at it, let others look at it
-  clusterctl-rs apply next.plan          do exactly that, or refuse if anything has moved
+  clusterctl-rs plan --out next.plan     save it for review
+  clusterctl-rs apply next.plan          apply exactly that plan, or fail if it is out of date
   clusterctl-rs plan --output json | jq '.hosts[] | {name, changes: (.changes | length)}'
 
 `clusterctl-rs schema plan` prints the JSON Schema of plans.")]
-pub(super) struct Plan {
+pub(super) struct PlanArgs {
     /// The inventory
     file: Option<PathBuf>,
-    /// Exit with 3 if there are changes
+    /// Exit with code 3 if there are changes
     #[arg(long)]
     exit_code: bool,
-    /// Keep the plan in a file that only you may read, for `apply FILE`
+    /// Save the plan to a file (mode 0600) for `apply FILE`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    part: Part,
+    part: PartArgs,
     /// Plan for `apply --upload-certs`
     #[arg(long)]
     upload_certs: bool,
 }
 
-impl Plan {
+impl PlanArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
-        let mut session =
-            Session::open(global, "plan", self.file.as_ref(), &self.part, Access::Read)?;
-        session.run.options.upload_certs |= self.upload_certs;
-        let draft = Draft::new(&session.run).await?;
-        let plan = draft.document(&session.run).await?;
+        let mut opened = OpenRun::open(
+            global,
+            "plan",
+            self.file.as_ref(),
+            &self.part,
+            AccessMode::Read,
+        )?;
+        opened.run.options.upload_certs |= self.upload_certs;
+        let draft = Draft::new(&opened.run).await?;
+        let plan = draft.document(&opened.run).await?;
         let printer = global.printer();
         if global.output == OutputFormat::Json {
             let json = serde_json::to_string(&plan).map_err(|error| Error::File {
@@ -56,7 +61,7 @@ impl Plan {
         if let Some(path) = &self.out {
             write_plan(path, &plan)?;
             printer.err(&format!(
-                "the plan is in {0}; `clusterctl-rs apply {0}` carries it out",
+                "wrote the plan to {0}; apply it with `clusterctl-rs apply {0}`",
                 path.display()
             ));
         }

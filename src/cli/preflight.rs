@@ -1,34 +1,40 @@
-//! `preflight`: hosts by checks, and what to do about each finding.
+//! `preflight`: checks all hosts and shows how to fix each finding.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::session::{Access, Part, Session};
+use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::{Global, OutputFormat};
 use crate::host::preflight::{Finding, Severity};
 use crate::report::table;
 use crate::run::error::{Error, ExitStatus};
 
-/// Check every host and say what to do about each finding; change nothing
+/// Check all hosts and show how to fix each finding; change nothing
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  clusterctl-rs preflight\n  clusterctl-rs preflight --hosts 'worker*'\n\nExit code: 5 if a finding is an error, for which `apply` would refuse to go on."
+    after_help = "Examples:\n  clusterctl-rs preflight\n  clusterctl-rs preflight --hosts 'worker*'\n\nExit code: 5 if a finding is an error; `apply` would stop there."
 )]
-pub(super) struct Preflight {
+pub(super) struct PreflightArgs {
     /// The inventory
     file: Option<PathBuf>,
-    /// Only hosts whose names match (`*` and `?`), joined by commas
+    /// Only hosts whose names match these patterns (`*`, `?`), comma-separated
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     hosts: Vec<String>,
 }
 
-impl Preflight {
+impl PreflightArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
-        let part = Part::hosts(self.hosts);
-        let session = Session::open(global, "preflight", self.file.as_ref(), &part, Access::Read)?;
-        let report = crate::plan::preflight::report(&session.run).await?;
+        let part = PartArgs::hosts(self.hosts);
+        let opened = OpenRun::open(
+            global,
+            "preflight",
+            self.file.as_ref(),
+            &part,
+            AccessMode::Read,
+        )?;
+        let report = crate::plan::preflight::report(&opened.run).await?;
         let printer = global.printer();
         if global.output == OutputFormat::Json {
             let json = serde_json::json!({
@@ -53,14 +59,13 @@ impl Preflight {
     }
 }
 
-/// A table of hosts by those checks that found something anywhere, and then
-/// what to do about it.
+/// A table of hosts by checks, limited to checks with findings, followed by the findings.
 fn render(hosts: &[String], findings: &[Finding]) -> String {
     if hosts.is_empty() {
         return "no host could be checked".into();
     }
     if findings.is_empty() {
-        return format!("every check passes on {}", text::count(hosts.len(), "host"));
+        return format!("all checks passed on {}", text::count(hosts.len(), "host"));
     }
     let checks: BTreeSet<&str> = findings
         .iter()
@@ -105,6 +110,6 @@ mod tests {
     #[test]
     fn where_nobody_answered_nothing_has_passed() {
         assert_eq!(render(&[], &[]), "no host could be checked");
-        assert_eq!(render(&["w1".into()], &[]), "every check passes on 1 host");
+        assert_eq!(render(&["w1".into()], &[]), "all checks passed on 1 host");
     }
 }

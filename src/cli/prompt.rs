@@ -1,4 +1,4 @@
-//! Questions to the operator. Only on a terminal: elsewhere nobody answers.
+//! Questions to the user. Only asked on a terminal.
 
 use std::io;
 use std::io::{IsTerminal, stdin};
@@ -10,28 +10,32 @@ use zeroize::Zeroizing;
 
 use crate::run::error::Error;
 
-/// Asks on the terminal.
+/// Prompts on the terminal.
 #[derive(Debug)]
 pub(super) struct Terminal;
 
 impl Prompt for Terminal {
     fn passphrase(&self, key: &Path, again: bool) -> io::Result<Secret> {
-        password(&format!("{}Passphrase of {}", wrong(again), key.display()))
+        ask_password(&format!(
+            "{}Passphrase for {}",
+            retry_prefix(again),
+            key.display()
+        ))
     }
 
     fn sudo_password(&self, user: &str, host: &str, again: bool) -> io::Result<Secret> {
-        password(&format!(
-            "{}sudo password of {user} ({host} wants it first)",
-            wrong(again)
+        ask_password(&format!(
+            "{}sudo password for {user} (first asked by {host})",
+            retry_prefix(again)
         ))
     }
 }
 
-fn wrong(again: bool) -> &'static str {
-    if again { "That was wrong. " } else { "" }
+fn retry_prefix(again: bool) -> &'static str {
+    if again { "Wrong, try again. " } else { "" }
 }
 
-fn password(question: &str) -> io::Result<Secret> {
+fn ask_password(question: &str) -> io::Result<Secret> {
     if !stdin().is_terminal() {
         return Err(io::Error::other("there is no terminal to ask on"));
     }
@@ -43,7 +47,7 @@ fn password(question: &str) -> io::Result<Secret> {
         .map_err(io::Error::other)
 }
 
-/// Asks a question that only a clear yes answers.
+/// Asks for confirmation; the default is no.
 pub(super) fn confirm(question: &str) -> Result<(), Error> {
     refuse_without_terminal()?;
     let yes = Confirm::new()
@@ -56,8 +60,8 @@ pub(super) fn confirm(question: &str) -> Result<(), Error> {
     }
 }
 
-/// Asks for the name of what is about to be destroyed, so that nobody answers
-/// out of habit.
+/// Asks for the name of what is about to be destroyed, so that it is not confirmed out of
+/// habit.
 pub(super) fn confirm_by_name(question: &str, name: &str) -> Result<(), Error> {
     refuse_without_terminal()?;
     let answer = Input::<String>::new()
@@ -75,7 +79,7 @@ fn refuse_without_terminal() -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::Usage {
-        message: "this needs an answer, and there is no terminal to ask on".into(),
-        hint: Some("pass --yes if you mean it".into()),
+        message: "cannot ask for confirmation: there is no terminal".into(),
+        hint: Some("pass `--yes` to skip the question".into()),
     })
 }

@@ -1,4 +1,4 @@
-//! `remove-node`: takes hosts out of a cluster that lives on.
+//! `remove-node`: removes hosts from a cluster that keeps running.
 
 use std::time::Duration;
 
@@ -6,69 +6,76 @@ use clap::Args;
 use serde_json::json;
 use text::count;
 
-use super::load::load;
+use super::load::load_inventory;
+use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::prompt::confirm;
-use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::inventory::{Cluster, edit};
 use crate::remove::node::{Removal, RemoveOptions};
 use crate::run::error::{Error, ExitStatus};
 
-/// Take hosts out of the cluster: drain, leave etcd, delete the Node, clean the host
+/// Remove hosts from the cluster: drain, leave etcd, delete the Node, clean the host
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   clusterctl-rs remove-node worker3
   clusterctl-rs remove-node worker3 --timeout 20m --yes
-  clusterctl-rs remove-node cp1 --unreachable     (it is gone for good)
+  clusterctl-rs remove-node cp1 --unreachable     (the host is gone for good)
 
-Pods are evicted as `kubectl drain` does it, disruption budgets respected. If that doesn't work in
-time, the node takes pods again and nothing else has happened. Control planes are no different: the
-first one goes like any other, unless etcd would lose its quorum. The inventory then says that the
-hosts are gone (spec.removedHosts); `add-node NAME` brings them back.
+Evicts pods as `kubectl drain` does, respecting disruption budgets. If draining times out, the
+node is uncordoned and nothing else is changed. Any control plane can be removed, the first one
+included, unless etcd would lose its quorum. Removed hosts are listed in the inventory
+(spec.removedHosts); `add-node NAME` adds them back.
 
-A run that was interrupted is taken up by the same command. A host that was gone and is back is
-cleaned by it, too.")]
-pub(super) struct RemoveNode {
-    /// Hosts, by name
+To resume an interrupted run, or to clean a host that was unreachable and is back, run the same
+command again.")]
+pub(super) struct RemoveNodeArgs {
+    /// Names of the hosts
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// How long pods may take to leave a node, such as 90s or 20m
-    #[arg(long, default_value = "5m", value_parser = duration, value_name = "TIME")]
+    /// How long draining a node may take, such as 90s or 20m
+    #[arg(long, default_value = "5m", value_parser = parse_duration, value_name = "TIME")]
     timeout: Duration,
-    /// Lose pods that no controller makes anew, and data in emptyDir volumes
+    /// Delete pods without a controller, and data in emptyDir volumes
     #[arg(long)]
     force: bool,
-    /// Don't connect to the hosts, which are gone for good, and start their pods elsewhere
+    /// Don't connect to the hosts: they are gone for good; start their pods elsewhere
     #[arg(long)]
     unreachable: bool,
-    /// Leave the inventory as it is
+    /// Don't edit the inventory
     #[arg(long)]
     keep_inventory: bool,
-    /// Don't ask before changing things
+    /// Don't ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+fn parse_duration(text: &str) -> Result<Duration, String> {
     crate::inventory::parse_duration(text).map_err(|wrong| format!("it {wrong}"))
 }
 
-impl RemoveNode {
+impl RemoveNodeArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(None);
-        let cluster = load(&path, global.printer())?;
-        check(&self.names, &cluster)?;
-        // Those that are marked already are looked at once more: a run may have
-        // been cut short, a host may have come back.
-        let marks = without(&cluster.removed_hosts, &self.names);
+        let cluster = load_inventory(&path, global.printer())?;
+        check_names(&self.names, &cluster)?;
+        // Hosts that are already marked as removed are handled again: an earlier run may
+        // have been interrupted, or a host may be back.
+        let marks = drop_names(&cluster.removed_hosts, &self.names);
         let cluster = edit::preview_edit(&path, |text| edit::set_removed_hosts(text, &marks))?;
-        let part = Part::hosts(self.names.clone());
-        let session = Session::with(global, "remove-node", &path, cluster, &part, Access::Write)?;
+        let part = PartArgs::hosts(self.names.clone());
+        let opened = OpenRun::with(
+            global,
+            "remove-node",
+            &path,
+            cluster,
+            &part,
+            AccessMode::Write,
+        )?;
         if !self.yes {
             confirm(&format!(
                 "Remove {} from cluster {}?",
                 self.names.join(", "),
-                session.run.cluster.name
+                opened.run.cluster.name
             ))?;
         }
         let options = RemoveOptions {
@@ -76,16 +83,16 @@ impl RemoveNode {
             force: self.force,
             unreachable: self.unreachable,
         };
-        // Ctrl-C is the phases' business: a node that was cordoned must not stay so.
-        let removal = crate::remove::node::remove(&session.run, options).await?;
+        // The phases handle Ctrl-C themselves: a node must not stay cordoned.
+        let removal = crate::remove::node::remove(&opened.run, options).await?;
         let edited = match self.keep_inventory || removal.removed.is_empty() {
             true => Ok(false),
-            false => mark(&path, &removal),
+            false => mark_removed(&path, &removal),
         };
         let printer = global.printer();
         printer.out(&match global.output {
-            OutputFormat::Json => self.json(&removal, matches!(edited, Ok(true))),
-            OutputFormat::Text => self.text(&removal, matches!(edited, Ok(true))),
+            OutputFormat::Json => self.render_json(&removal, matches!(edited, Ok(true))),
+            OutputFormat::Text => self.render_text(&removal, matches!(edited, Ok(true))),
         });
         if let Some(error) = removal.failed {
             return Err(error);
@@ -97,21 +104,21 @@ impl RemoveNode {
         })
     }
 
-    fn text(&self, removal: &Removal, edited: bool) -> String {
+    fn render_text(&self, removal: &Removal, edited: bool) -> String {
         let mut lines = Vec::new();
         for one in &removal.removed {
             lines.push(match (one.cleaned, self.unreachable) {
-                (true, _) => format!("{}: removed, and clean", one.name),
-                (false, true) => format!("{}: removed; nobody connected to it", one.name),
-                (false, false) => format!("{}: removed; nothing of ours was on it", one.name),
+                (true, _) => format!("{}: removed and cleaned", one.name),
+                (false, true) => format!("{}: removed, not cleaned (not connected)", one.name),
+                (false, false) => format!("{}: removed, nothing to clean", one.name),
             });
             let left = one.left.iter();
-            lines.extend(left.map(|what| format!("  left, for it is not ours: {what}")));
+            lines.extend(left.map(|what| format!("  kept (not created by clusterctl-rs): {what}")));
         }
         let gone = removal.removed.len();
         if edited {
             lines.push(format!(
-                "the inventory marks {} as removed; add-node brings {} back",
+                "marked {} as removed in the inventory; `add-node` adds {} back",
                 count(gone, "host"),
                 if gone == 1 { "it" } else { "them" }
             ));
@@ -119,7 +126,7 @@ impl RemoveNode {
         lines.join("\n")
     }
 
-    fn json(&self, removal: &Removal, edited: bool) -> String {
+    fn render_json(&self, removal: &Removal, edited: bool) -> String {
         let hosts: Vec<_> = removal
             .removed
             .iter()
@@ -130,28 +137,28 @@ impl RemoveNode {
     }
 }
 
-/// Every name has to be a host's, as it stands there: no patterns.
-fn check(names: &[String], cluster: &Cluster) -> Result<(), Error> {
+/// Checks that every name is a host's exact name: patterns are not allowed.
+fn check_names(names: &[String], cluster: &Cluster) -> Result<(), Error> {
     for name in names {
         let known = cluster.hosts.iter().any(|host| host.name == *name);
         if !known && !cluster.removed_hosts.contains(name) {
-            return Err(super::session::no_host(name, cluster));
+            return Err(super::open_run::no_host(name, cluster));
         }
     }
     Ok(())
 }
 
-fn without(list: &[String], names: &[String]) -> Vec<String> {
+fn drop_names(list: &[String], names: &[String]) -> Vec<String> {
     let stays = |name: &&String| !names.contains(name);
     list.iter().filter(stays).cloned().collect()
 }
 
-/// Marks the hosts in the inventory, as it stands by now. Says whether that
+/// Marks the hosts as removed in the inventory, in its current state. Returns whether that
 /// changed it.
-fn mark(path: &std::path::Path, removal: &Removal) -> Result<bool, Error> {
+fn mark_removed(path: &std::path::Path, removal: &Removal) -> Result<bool, Error> {
     let gone: Vec<String> = removal.removed.iter().map(|one| one.name.clone()).collect();
     let now = crate::inventory::load(path)?.0;
-    // Who has deleted a host's entry in the meantime needs no mark.
+    // If the host's entry has been deleted in the meantime, it needs no mark.
     let there = |name: &String| now.hosts.iter().any(|host| host.name == *name);
     let marks: Vec<String> = now
         .removed_hosts

@@ -1,4 +1,4 @@
-//! `render`: every file and object that `apply` would make, into a directory.
+//! `render`: writes the files and objects that `apply` would create to a directory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,36 +12,40 @@ use serde_json::Value;
 use text::count;
 
 use super::Global;
-use super::load::load;
+use super::load::load_inventory;
 use crate::desired::render::Rendered;
 use crate::host::{Content, Facts, Resource};
 use crate::kubernetes;
 use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::Phase;
 
-/// Write every file and API object that `apply` would make, without touching a host
+/// Write the files and API objects that `apply` would create to a directory
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   clusterctl-rs render -o out && diff -r out.before out
 
-Layout: DIR/hosts/NAME/<path on the host>, DIR/hosts/NAME.resources.txt (everything that is no
-text: packages, units, sysctls, binaries, images), DIR/objects/NN-kind-name.yaml. Keys and tokens
-are written, too, readable by you alone; what the operator state doesn't hold yet is made up.")]
-pub(super) struct Render {
+Connects to no host. Layout:
+  DIR/hosts/NAME/PATH             files, by their path on the host
+  DIR/hosts/NAME.resources.txt    the rest: packages, units, sysctls, binaries, images
+  DIR/objects/NN-KIND-NAME.yaml   API objects, in order
+
+The output contains keys and tokens, readable only by you. Those that do not exist yet are
+generated for the output only.")]
+pub(super) struct RenderArgs {
     /// The inventory
     file: Option<PathBuf>,
-    /// Directory to write to; created if it isn't there
+    /// Directory to write to; created if missing
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Facts by host name, as YAML or JSON, instead of assumed ones
+    /// Facts by host name (YAML or JSON), instead of assumed ones
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
 }
 
-impl Render {
+impl RenderArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
-        let cluster = load(&global.inventory(self.file.as_ref()), printer)?;
+        let cluster = load_inventory(&global.inventory(self.file.as_ref()), printer)?;
         let facts = self
             .facts
             .as_deref()
@@ -68,7 +72,7 @@ impl Render {
                     Resource::File(file) => {
                         if let Content::Bytes(bytes) = &file.content {
                             let path = file.path.trim_start_matches('/');
-                            put(
+                            write_private_file(
                                 &self.out.join("hosts").join(host).join(path),
                                 bytes,
                                 file.mode,
@@ -76,13 +80,13 @@ impl Render {
                             files += 1;
                             continue;
                         }
-                        others.push_str(&line(*phase, resource));
+                        others.push_str(&describe_resource(*phase, resource));
                     }
-                    _ => others.push_str(&line(*phase, resource)),
+                    _ => others.push_str(&describe_resource(*phase, resource)),
                 }
             }
             let list = self.out.join("hosts").join(format!("{host}.resources.txt"));
-            put(&list, others.as_bytes(), 0o644)?;
+            write_private_file(&list, others.as_bytes(), 0o644)?;
         }
         for (index, (_, object)) in rendered.objects.iter().enumerate() {
             let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
@@ -94,19 +98,19 @@ impl Render {
                     .replace([':', '/'], "_"),
             );
             let yaml = kubernetes::to_yaml(object)?;
-            put(&self.out.join("objects").join(name), yaml.as_bytes(), 0o600)?;
+            write_private_file(&self.out.join("objects").join(name), yaml.as_bytes(), 0o600)?;
         }
         Ok(files)
     }
 }
 
-/// A resource that is no text, as a line.
-fn line(phase: Phase, resource: &Resource) -> String {
+/// Describes a resource that is not a text file, on one line.
+fn describe_resource(phase: Phase, resource: &Resource) -> String {
     let what = resource.describe();
     format!("{}: {what}\n", phase.name())
 }
 
-fn put(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
+fn write_private_file(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let cannot = |source| Error::File {
         what: "write",
         path: path.to_owned(),
@@ -119,7 +123,7 @@ fn put(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
             .create(dir)
             .map_err(cannot)?;
     }
-    // An older file keeps its mode when it is opened: it may have been public.
+    // Opening an existing file would keep its mode, which may be world-readable.
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(cannot(error)),
         _ => {}

@@ -1,18 +1,18 @@
-//! `reset`: takes Kubernetes off hosts.
+//! `reset`: removes Kubernetes from hosts.
 
 use clap::Args;
 use serde_json::json;
 use text::count;
 
+use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::prompt::confirm_by_name;
-use super::session::{Access, Part, Session};
 use super::{Global, OutputFormat};
 use crate::inventory::Etcd;
 use crate::remove::reset::{Outcome, ResetHost, ResetOptions};
 use crate::report::table;
 use crate::run::error::{Error, ExitStatus};
 
-/// Take Kubernetes off hosts, and put back what stood there before
+/// Remove Kubernetes from hosts and restore what was there before
 #[derive(Debug, Args)]
 #[command(
     override_usage = "clusterctl-rs reset [OPTIONS] <NAME>...\n       clusterctl-rs reset [OPTIONS] --all",
@@ -20,54 +20,54 @@ use crate::run::error::{Error, ExitStatus};
   clusterctl-rs reset worker3
   clusterctl-rs reset --all --yes && clusterctl-rs apply --yes
 
-Stops kubelet and pods, removes what apply put on the hosts and what Kubernetes made there,
-and puts back files, units, sysctls and swap as they were. Hosts that apply never touched stay
-untouched. What stays: installed packages, the logs below /var/log/pods and /var/log/containers,
-images that pods pulled, and whatever else is not ours (it is listed).
+Stops the kubelet and all pods, removes everything that `apply` and Kubernetes created on the
+hosts, and restores files, units, sysctls and swap. Hosts that `apply` never touched are left
+alone. Kept are installed packages, logs in /var/log/pods and /var/log/containers, images pulled
+by pods, and anything clusterctl-rs did not create (it is listed).
 
-Pods on the hosts die at once: nothing is drained. Where other control planes stay, etcd lets go
-of the members that leave, and the API of their Nodes.
+Pods are killed, not drained: use `remove-node` to drain. If other control planes remain, the
+hosts' etcd members and Nodes are removed from the cluster.
 
-After `reset --all`, the CA and its keys stay in .clusterctl/NAME/pki, and the next apply uses
-them again; remove that directory to get new ones."
+`reset --all` keeps the CA and its keys in .clusterctl/NAME/pki for the next `apply`; delete
+that directory to get new ones."
 )]
-pub(super) struct Reset {
-    /// Hosts, by name or pattern (`*` and `?`)
+pub(super) struct ResetArgs {
+    /// Names or patterns (`*`, `?`) of hosts
     #[arg(
         value_name = "NAME",
         required_unless_present = "all",
         conflicts_with = "all"
     )]
     names: Vec<String>,
-    /// All hosts of the inventory
+    /// All hosts in the inventory
     #[arg(long)]
     all: bool,
-    /// Don't ask for the cluster's name before destroying it
+    /// Don't ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Leave the images that apply brought, so that the next one is faster
+    /// Keep images that `apply` imported, to speed up the next `apply`
     #[arg(long)]
     keep_images: bool,
-    /// Reset control planes even if the etcd members that stay lose their quorum
+    /// Reset control planes even if the remaining etcd members lose quorum
     #[arg(long)]
     force: bool,
 }
 
-impl Reset {
+impl ResetArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
-        let part = Part::hosts(self.names.clone());
-        let session = Session::open(global, "reset", None, &part, Access::Write)?;
+        let part = PartArgs::hosts(self.names.clone());
+        let opened = OpenRun::open(global, "reset", None, &part, AccessMode::Write)?;
         if !self.yes {
-            ask(global, &session)?;
+            confirm_reset(global, &opened)?;
         }
         tokio::select! {
-            result = self.go(global, &session) => result,
+            result = self.reset_hosts(global, &opened) => result,
             () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
         }
     }
 
-    async fn go(&self, global: &Global, session: &Session) -> Result<ExitStatus, Error> {
-        let run = &session.run;
+    async fn reset_hosts(&self, global: &Global, opened: &OpenRun) -> Result<ExitStatus, Error> {
+        let run = &opened.run;
         let printer = global.printer();
         let options = ResetOptions {
             keep_images: self.keep_images,
@@ -79,8 +79,8 @@ impl Reset {
             forget_cluster(run)?;
         }
         printer.out(&match global.output {
-            OutputFormat::Json => json(&hosts),
-            OutputFormat::Text => text(&hosts),
+            OutputFormat::Json => render_json(&hosts),
+            OutputFormat::Text => render_text(&hosts),
         });
         Ok(match failed {
             0 => ExitStatus::Done,
@@ -90,10 +90,10 @@ impl Reset {
     }
 }
 
-/// Asks for the cluster's name, having said what is at stake.
-fn ask(global: &Global, session: &Session) -> Result<(), Error> {
+/// Says what will be destroyed and asks for the cluster's name.
+fn confirm_reset(global: &Global, opened: &OpenRun) -> Result<(), Error> {
     const SHOWN: usize = 20;
-    let run = &session.run;
+    let run = &opened.run;
     let cluster = &run.cluster;
     let wanted: Vec<&str> = cluster
         .hosts
@@ -107,41 +107,41 @@ fn ask(global: &Global, session: &Session) -> Result<(), Error> {
         n => format!(", and {n} more"),
     };
     global.printer().err(&format!(
-        "This takes Kubernetes off {} of cluster {}: {}{more}.\n{}",
+        "This removes Kubernetes from {} of cluster {}: {}{more}.\n{}",
         count(wanted.len(), "host"),
         cluster.name,
         wanted[..wanted.len().min(SHOWN)].join(", "),
         if whole && matches!(cluster.etcd, Etcd::External(_)) {
-            "The cluster will be gone. What it stores stays in the external etcd."
+            "The cluster will be destroyed. Its data stays in the external etcd."
         } else if whole {
-            "The cluster and all that it stores will be gone."
+            "The cluster and all its data will be destroyed."
         } else {
-            "Pods that run there die."
+            "Pods on these hosts will be killed."
         }
     ));
-    confirm_by_name("Type the cluster's name to go on", &cluster.name)
+    confirm_by_name("Type the name of the cluster to continue", &cluster.name)
 }
 
-/// The cluster is gone: its kubeconfig leads nowhere. Its CA may serve the next
+/// Removes the kubeconfig of a cluster that no longer exists. Its CA is kept for the next
 /// one.
 fn forget_cluster(run: &crate::run::Run) -> Result<(), Error> {
     if run.state.remove(&run.state.kubeconfig())? {
         run.events().note(format!(
-            "the kubeconfig is removed; the CA and its keys stay in {} for the next apply",
+            "removed the kubeconfig; kept the CA and its keys in {} for the next apply",
             run.state.dir().join("pki").display()
         ));
     }
     if let Etcd::External(etcd) = &run.cluster.etcd {
         run.events().note(format!(
-            "etcd at {} keeps all that the cluster stored, and the next apply finds it there; to \
-             begin anew, first run `etcdctl del --prefix /registry/` against it",
+            "etcd at {} still holds the cluster's data, and the next apply will use it; to start \
+             with an empty cluster, run `etcdctl del --prefix /registry/` against it first",
             etcd.endpoints.join(", ")
         ));
     }
     Ok(())
 }
 
-fn text(hosts: &[ResetHost]) -> String {
+fn render_text(hosts: &[ResetHost]) -> String {
     let mut rows = Vec::new();
     let mut notes = String::new();
     for host in hosts {
@@ -151,7 +151,7 @@ fn text(hosts: &[ResetHost]) -> String {
             Err(_) => "FAILED",
         };
         rows.push(vec![host.name.clone(), result.to_owned()]);
-        for note in self::notes(host) {
+        for note in list_notes(host) {
             notes.push_str(&format!("\n{}: {note}", host.name));
         }
     }
@@ -162,22 +162,22 @@ fn text(hosts: &[ResetHost]) -> String {
     }
 }
 
-/// What there is to say about a host.
-fn notes(host: &ResetHost) -> Vec<String> {
+/// Remarks about one host.
+fn list_notes(host: &ResetHost) -> Vec<String> {
     match &host.outcome {
         Ok(Outcome::Clean { left, .. }) => left
             .iter()
-            .map(|what| format!("left, for it is not ours: {what}"))
+            .map(|what| format!("kept (not created by clusterctl-rs): {what}"))
             .collect(),
         Ok(Outcome::Untouched { joined: true }) => {
-            vec!["a kubelet has joined a cluster there, but not by us: see `kubeadm reset`".into()]
+            vec!["the kubelet has joined a cluster, but not through clusterctl-rs; use `kubeadm reset`".into()]
         }
         Ok(Outcome::Untouched { joined: false }) => Vec::new(),
         Err(error) => vec![error.to_string()],
     }
 }
 
-fn json(hosts: &[ResetHost]) -> String {
+fn render_json(hosts: &[ResetHost]) -> String {
     let hosts: Vec<_> = hosts
         .iter()
         .map(|host| match &host.outcome {

@@ -6,30 +6,31 @@ use crate::inventory;
 use crate::report::Printer;
 use crate::run::error::{Error, ExitStatus};
 
-/// Print the JSON Schema of the inventory, or of plans
+/// Print the JSON Schema of inventories or plans
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   clusterctl-rs schema > inventory.schema.json
   clusterctl-rs schema plan > plan.schema.json
-The first line of an inventory, for VS Code's YAML extension:
+
+For VS Code's YAML extension, put this line first in the inventory:
   # yaml-language-server: $schema=inventory.schema.json")]
-pub(super) struct Schema {
+pub(super) struct SchemaArgs {
     /// What the schema describes
     #[arg(value_enum, default_value_t, value_name = "WHAT")]
     of: Of,
 }
 
-/// What there are schemas of.
+/// What a schema can describe.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Of {
     /// The inventory
     #[default]
     Inventory,
-    /// What `plan --output json` prints and `plan --out` writes
+    /// The output of `plan --output json` and `plan --out`
     Plan,
 }
 
-impl Schema {
+impl SchemaArgs {
     pub(super) fn run(&self) -> Result<ExitStatus, Error> {
         let schema = match self.of {
             Of::Inventory => inventory::schema(),

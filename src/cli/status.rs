@@ -1,4 +1,4 @@
-//! `status`: how the cluster fares.
+//! `status`: shows the health of the cluster.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -7,36 +7,36 @@ use std::time::Duration;
 use clap::Args;
 use console::Term;
 
-use super::session::{Access, Part, Session};
+use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::{Global, OutputFormat};
 use crate::report;
 use crate::report::Printer;
 use crate::run::error::{Error, ExitStatus};
 use crate::status::{ClusterStatus, Watch};
 
-/// Show how the cluster fares, on one screen; change nothing
+/// Show the health of the cluster; change nothing
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   clusterctl-rs status
   clusterctl-rs status --watch
-  clusterctl-rs status --exit-code --output json >status.json || mail -s 'look at the cluster' ops
+  clusterctl-rs status --exit-code --output json >status.json || mail -s 'cluster alert' ops
 
-Shows each host with its roles, whether it can be reached, its kubelet, whether its Node is
-Ready, and its components; Nodes that the inventory doesn't know; etcd's members and their
-leader; the certificates that expire soonest; and how many changes `plan` would show. Hosts
-that don't answer are shown as such after a few seconds and don't hold up the rest. No lock is
-taken, nothing is downloaded.
+Shows each host with its roles, components and drift; Nodes that are not in the inventory; the
+members of etcd; and the certificates that expire first. Drift is the number of changes that
+`plan` would show. A host that does not respond is reported after a few seconds and does not
+delay the others. Takes no lock and downloads nothing.
 
-A watch keeps its connections, makes a plan once a minute, and ends with Ctrl-C, exit code 0.
+With --watch, connections stay open and drift is checked once a minute. Stop with Ctrl-C (exit
+code 0).
 
-With --output json: one object (with --watch: one a line); docs/status.md describes its fields.
+With --output json, prints one object (with --watch, one per line); docs/status.md describes it.
 
-Exit code: 0 if status could tell, however the cluster fares. With --exit-code, 3 if anything
-isn't well, differs from the inventory, or can't be told; a certificate that expires soon counts.")]
-pub(super) struct Status {
+Exit code: 0 even if the cluster is unhealthy. With --exit-code, 3 if anything is unhealthy,
+unknown, differs from the inventory, or if a certificate expires soon.")]
+pub(super) struct StatusArgs {
     /// The inventory
     file: Option<PathBuf>,
-    /// Look again every so many seconds [without a number: 5]
+    /// Repeat every SECONDS seconds [default without a number: 5]
     #[arg(
         short,
         long,
@@ -47,21 +47,21 @@ pub(super) struct Status {
         value_parser = clap::value_parser!(u32).range(1..=86_400)
     )]
     watch: Option<u32>,
-    /// Exit with 3 if anything isn't well or differs from the inventory
+    /// Exit with code 3 if anything is unhealthy or differs from the inventory
     #[arg(long, conflicts_with = "watch")]
     exit_code: bool,
 }
 
-impl Status {
+impl StatusArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
-        let session = Session::open(
+        let opened = OpenRun::open(
             global,
             "status",
             self.file.as_ref(),
-            &Part::default(),
-            Access::Read,
+            &PartArgs::default(),
+            AccessMode::Read,
         )?;
-        let watch = Watch::new(&session.run);
+        let watch = Watch::new(&opened.run);
         let screen = Screen::new(global, self.watch.is_some());
         let Some(seconds) = self.watch else {
             let status = watch.look().await;
@@ -86,13 +86,13 @@ impl Status {
     }
 }
 
-/// Where a status is shown, and how.
+/// Where and how the status is shown.
 struct Screen {
     printer: Printer,
     output: OutputFormat,
-    /// Whether it repeats.
+    /// Whether it is shown repeatedly.
     watch: bool,
-    /// Whether it is drawn over itself.
+    /// Whether it replaces the previous one on the screen.
     redraw: bool,
 }
 
@@ -116,13 +116,14 @@ impl Screen {
                 true => serde_json::to_string(status),
                 false => serde_json::to_string_pretty(status),
             };
-            // A struct of text and numbers always has a JSON form.
+            // Serializing a struct of text and numbers cannot fail.
             return self.printer.out(&json.unwrap_or_default());
         }
         let text = report::status(status, self.printer.color_out);
         if self.redraw {
             let (rows, columns) = Term::stdout().size();
-            self.printer.out(&frame(&text, rows.into(), columns.into()));
+            self.printer
+                .out(&draw_frame(&text, rows.into(), columns.into()));
         } else if self.watch {
             self.printer.out(&format!("{text}\n"));
         } else {
@@ -131,11 +132,11 @@ impl Screen {
     }
 }
 
-/// A text that takes the place of what is on a terminal: each line is cut to
-/// its width and clears what is left of the old one; what doesn't fit is said.
-fn frame(text: &str, rows: usize, columns: usize) -> String {
+/// Draws `text` over what is on the terminal: each line is cut to its width and clears the
+/// rest of the old one. The last line says how many lines do not fit.
+fn draw_frame(text: &str, rows: usize, columns: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    // The newline after the last line takes a row of its own.
+    // The newline after the last line takes one row.
     let room = rows.saturating_sub(1).max(2);
     let shown = match lines.len() > room {
         true => room - 1,
@@ -156,15 +157,18 @@ fn frame(text: &str, rows: usize, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::frame;
+    use super::draw_frame;
 
     #[test]
     fn a_frame_fits_the_terminal() {
-        assert_eq!(frame("ab\ncd", 10, 10), "\x1b[Hab\x1b[K\ncd\x1b[K\x1b[J");
         assert_eq!(
-            frame("a\nb\nc\nd", 4, 10),
+            draw_frame("ab\ncd", 10, 10),
+            "\x1b[Hab\x1b[K\ncd\x1b[K\x1b[J"
+        );
+        assert_eq!(
+            draw_frame("a\nb\nc\nd", 4, 10),
             "\x1b[Ha\x1b[K\nb\x1b[K\n… 2 more lines\x1b[K\x1b[J"
         );
-        assert_eq!(frame("abcdef", 4, 4), "\x1b[Habc…\x1b[K\x1b[J");
+        assert_eq!(draw_frame("abcdef", 4, 4), "\x1b[Habc…\x1b[K\x1b[J");
     }
 }

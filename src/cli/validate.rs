@@ -6,21 +6,21 @@ use clap::Args;
 use text::count;
 
 use super::Global;
-use super::load::load;
+use super::load::load_inventory;
 use crate::run::error::{Error, ExitStatus};
 
-/// Check the inventory, and report every fault at once; connect to no host
+/// Check the inventory, reporting all errors at once; connect to no host
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  clusterctl-rs validate prod.yaml")]
-pub(super) struct Validate {
+pub(super) struct ValidateArgs {
     /// The inventory
     file: Option<PathBuf>,
 }
 
-impl Validate {
+impl ValidateArgs {
     pub(super) fn run(&self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(self.file.as_ref());
-        let cluster = load(&path, global.printer())?;
+        let cluster = load_inventory(&path, global.printer())?;
         let control_planes = cluster.control_planes().count();
         global.printer().out(&format!(
             "{} is valid: cluster {}, Kubernetes {}, {}, {}",

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::health::ask_api_server;
 use super::survey::Surveyed;
+use crate::kubernetes::api;
 use crate::kubernetes::api::{ApiError, Applier, Health, Identity};
-use crate::kubernetes::{api, endpoint};
+use crate::kubernetes::health::api_server_endpoint;
 use crate::run::Run;
 use crate::run::error::Error;
 
@@ -25,8 +26,8 @@ impl ClusterApi {
     /// Clients of the API server on `control_plane`. Connects lazily.
     pub(crate) fn new(run: &Run, pki: &Pki, control_plane: &Surveyed) -> Result<Self, Error> {
         let facts = &control_plane.gathered.facts;
-        let address = endpoint::advertise_address(&control_plane.host, facts)?.to_string();
-        let (remote, port) = (&control_plane.session, run.cluster.bind_port);
+        let at = api_server_endpoint(&run.cluster, &control_plane.host, Some(facts));
+        let remote = &control_plane.session;
         let name = &control_plane.host.name;
         let client = |user: &str| -> Result<Option<kube::Client>, Error> {
             let Some(leaf) = pki.leaf(name, &format!("kubeconfig/{user}")) else {
@@ -36,12 +37,12 @@ impl ClusterApi {
                 cert: leaf.cert.clone(),
                 key: leaf.key.clone(),
             };
-            let client = remote.api_client(&address, port, pki.ca_cert(), &identity)?;
+            let client = remote.api_client(&at.address, at.port, pki.ca_cert(), &identity)?;
             Ok(Some(client))
         };
         let admin = client("admin")?.ok_or_else(|| {
             ApiError::Client(format!(
-                "the operator state holds no admin certificate for {name}"
+                "there is no admin certificate for {name} in the state directory"
             ))
         })?;
         Ok(ClusterApi {
@@ -98,7 +99,7 @@ impl ClusterApi {
             .await?;
         // The API server learns of the binding by a watch of its own: an
         // instant later the admin is no longer refused.
-        api::wait_healthy("the admin's rights", self.budget, || async {
+        api::wait_healthy("the admin's RBAC permissions", self.budget, || async {
             match applier.compare(std::slice::from_ref(binding)).await {
                 Ok(_) => Health::Ok,
                 Err(error) => Health::No(error.to_string()),

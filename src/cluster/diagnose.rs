@@ -10,11 +10,11 @@ use crate::run::remote::Remote;
 const CAUSES: &[(&str, &str)] = &[
     (
         "unknown flag",
-        "an argument is not known to this version: look at the extraArgs of that component in the inventory",
+        "this version does not know an argument: check the extraArgs of that component in the inventory",
     ),
     (
         "failed to load kubelet config file",
-        "a field of the kubelet's configuration is not known to this version: look at kubelet.config in the inventory",
+        "this version does not know a field of the kubelet's configuration: check kubelet.config in the inventory",
     ),
     (
         "running with swap on",
@@ -38,23 +38,23 @@ const CAUSES: &[(&str, &str)] = &[
     ),
     (
         "certificate has expired or is not yet valid",
-        "compare the clocks of this machine and of the host",
+        "compare the clocks of this machine and the host",
     ),
     (
         "failed to pull",
-        "an image can't be pulled: put its archive into the artifacts directory, or let the host reach the registry",
+        "an image cannot be pulled: add its archive to the artifacts directory, or give the host access to the registry",
     ),
     (
         "ErrImageNeverPull",
-        "an image is missing and imagePullPolicy is Never: put its archive into the artifacts directory",
+        "an image is missing and imagePullPolicy is Never: add its archive to the artifacts directory",
     ),
     (
         "cgroup driver",
-        "the kubelet and containerd disagree about the cgroup driver: set both, SystemdCgroup in runtime.containerd.config and cgroupDriver in kubelet.config",
+        "the kubelet and containerd use different cgroup drivers: make SystemdCgroup in runtime.containerd.config match cgroupDriver in kubelet.config",
     ),
     (
         "system:anonymous",
-        "nobody has signed the kubelet's certificate request (`kubectl get csr`): with an external CA, sign it yourself, then run the same command again",
+        "the kubelet's certificate request has not been signed (`kubectl get csr`): with an external CA, sign it yourself, then run the same command again",
     ),
 ];
 
@@ -62,10 +62,10 @@ const CAUSES: &[(&str, &str)] = &[
 pub(crate) async fn explain_unhealthy(host: &Remote, source: ApiError) -> Error {
     let evidence = match host.collect_evidence().await {
         Ok(text) => text::terminal::sanitize(&text).into_owned(),
-        Err(error) => format!("(the host did not tell more: {error})"),
+        Err(error) => format!("(no more details from the host: {error})"),
     };
     let hint = find_cause(&evidence).or_else(|| {
-        Some("look at `journalctl -u kubelet` and /var/log/pods on the host, then run the same command again".into())
+        Some("check `journalctl -u kubelet` and /var/log/pods on the host, then run the same command again".into())
     });
     Error::Unhealthy {
         source,

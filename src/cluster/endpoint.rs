@@ -46,10 +46,10 @@ pub(crate) async fn check_endpoint(
         host: control_plane.to_owned(),
         severity: Severity::Warning,
         message: format!(
-            "{endpoint} (controlPlaneEndpoint) does not lead to the API: {}",
+            "{endpoint} (controlPlaneEndpoint) does not reach the API server: {}",
             escape(&answer.err()?)
         ),
-        remedy: Some("look at the load balancer, and whether the API servers run".into()),
+        remedy: Some("check the load balancer, and that the API servers run".into()),
     })
 }
 

@@ -1,7 +1,6 @@
 //! etcd's members, through the SSH session and with the operator's own certificate.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use pki::Store;
@@ -10,7 +9,7 @@ use super::answer::{answer_within, ask_first};
 use super::survey::Surveyed;
 use crate::inventory::Host;
 use crate::kubernetes::api::{EtcdClient, Identity, Member};
-use crate::kubernetes::static_pods::ETCD_CLIENT_PORT;
+use crate::kubernetes::health::etcd_client_address;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
@@ -21,8 +20,8 @@ const REQUEST: Duration = Duration::from_secs(10);
 
 /// A client of the member on `host`.
 pub(crate) fn member_client(run: &Run, remote: &Remote, host: &Host) -> Result<EtcdClient, Error> {
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    member_client_at(run, remote, host, address, ETCD_CLIENT_PORT)
+    let (address, port) = etcd_client_address(&run.cluster, host);
+    member_client_at(run, remote, host, address, port)
 }
 
 /// A client, with the certificate of `host`, of the member that `host` reaches
@@ -31,7 +30,7 @@ pub(crate) fn member_client_at(
     run: &Run,
     remote: &Remote,
     host: &Host,
-    address: IpAddr,
+    address: impl ToString,
     port: u16,
 ) -> Result<EtcdClient, Error> {
     let files = Store::new(run.state.dir()).etcd_client(&host.name)?;
@@ -60,5 +59,5 @@ pub(crate) async fn list_members(run: &Run, standing: &[&Surveyed]) -> Result<Ve
         limit_request(client.members()).await
     });
     let answer = asked.await.into_result();
-    answer.map_err(|silent| silent.last_or("no control plane can be reached"))
+    answer.map_err(|silent| silent.last_or("no control plane is reachable"))
 }

@@ -1,12 +1,12 @@
 //! The API as the operator's kubeconfig opens it, through any control plane.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
 
 use zeroize::Zeroizing;
 
 use crate::inventory::Host;
 use crate::kubernetes::api::{ApiError, Identity};
+use crate::kubernetes::health::api_server_endpoint;
 use crate::kubernetes::read_embedded;
 use crate::run::Run;
 use crate::run::error::Error;
@@ -49,7 +49,7 @@ impl OperatorAccess {
                 identity: Identity { cert, key },
             }),
             None => Err(Error::Usage {
-                message: format!("{} holds no client certificate", path.display()),
+                message: format!("{} contains no client certificate", path.display()),
                 hint: None,
             }),
         }
@@ -65,10 +65,7 @@ impl OperatorAccess {
         host: &Host,
         remote: &Remote,
     ) -> Result<kube::Client, ApiError> {
-        let address = host
-            .advertise_address
-            .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-            .to_string();
-        remote.api_client(&address, run.cluster.bind_port, &self.ca, &self.identity)
+        let at = api_server_endpoint(&run.cluster, host, None);
+        remote.api_client(&at.address, at.port, &self.ca, &self.identity)
     }
 }

@@ -22,8 +22,9 @@ use crate::kubernetes::api;
 use crate::kubernetes::api::{
     ApiError, Dial, EtcdClient, Health, Identity, probe_http, probe_https, serving_certificate,
 };
+use crate::kubernetes::health::{HealthEndpoint, Scheme};
 use crate::run::error::Error;
-use crate::run::remote::{Answer, Converging, HealthProbe, Ownership, RemoteHost, Server};
+use crate::run::remote::{Answer, Converging, Ownership, RemoteHost, Server};
 
 /// Time for the facts of one host. The script does nothing that waits, so a
 /// host that takes longer is a host in trouble.
@@ -227,14 +228,31 @@ impl RemoteHost for SshHost {
 
     fn kubelet_started(&self) -> Answer<'_, Timestamp> {
         async move {
-            let name = "ask when the kubelet started";
+            let name = "read when the kubelet started";
             let timeout = RunOptions::default().timeout;
             let output = self.run_text(name, KUBELET_STARTED, timeout).await?;
             let text = String::from_utf8_lossy(&output.stdout);
             let seconds = text.trim().parse().ok().filter(|_| output.status == 0);
             seconds
                 .and_then(|seconds| Timestamp::from_second(seconds).ok())
-                .ok_or_else(|| failed("ask when kubelet.service started", &output))
+                .ok_or_else(|| failed("read when kubelet.service started", &output))
+        }
+        .boxed()
+    }
+
+    fn ask_kubelet_unit(&self) -> Answer<'_, Health> {
+        async move {
+            let text = "systemctl is-active kubelet.service && sleep 2 && \
+                        systemctl is-active kubelet.service\n";
+            let timeout = RunOptions::default().timeout;
+            let name = "ask for the kubelet's unit";
+            let output = self.run_text(name, text, timeout).await?;
+            if output.status == 0 {
+                return Ok(Health::Ok);
+            }
+            let text = String::from_utf8_lossy(&output.stdout);
+            let state = text.lines().last().unwrap_or("unknown").trim();
+            Ok(Health::No(format!("kubelet.service is {state}")))
         }
         .boxed()
     }
@@ -243,7 +261,7 @@ impl RemoteHost for SshHost {
         async move {
             let text = include_str!("crash_loops.sh");
             let output = self
-                .run_text("look for what won't heal", text, CRASH_LOOP_TIMEOUT)
+                .run_text("find crash loops", text, CRASH_LOOP_TIMEOUT)
                 .await?;
             Ok(judge_restarts(&String::from_utf8_lossy(&output.stdout)))
         }
@@ -254,7 +272,7 @@ impl RemoteHost for SshHost {
         async move {
             let text = include_str!("diagnose.sh");
             let output = self
-                .run_text("look for the cause", text, EVIDENCE_TIMEOUT)
+                .run_text("find the cause", text, EVIDENCE_TIMEOUT)
                 .await?;
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         }
@@ -276,8 +294,12 @@ impl RemoteHost for SshHost {
     fn wait_until_address_gone(&self, address: IpAddr) -> Answer<'_, ()> {
         async move {
             let text = format!("address={address}\n{ADDRESS_GONE}");
-            self.run_text("wait until the address is gone", &text, ADDRESS_TIMEOUT)
-                .await?;
+            self.run_text(
+                "wait for the address to be released",
+                &text,
+                ADDRESS_TIMEOUT,
+            )
+            .await?;
             Ok(())
         }
         .boxed()
@@ -297,13 +319,13 @@ impl RemoteHost for SshHost {
         .boxed()
     }
 
-    fn probe_health<'a>(&'a self, probe: HealthProbe<'a>) -> BoxFuture<'a, io::Result<Health>> {
+    fn probe_health<'a>(&'a self, at: &'a HealthEndpoint) -> BoxFuture<'a, io::Result<Health>> {
         async move {
-            let tunnel = Tunnel::new(&self.session, probe.address, probe.port);
+            let tunnel = Tunnel::new(&self.session, &at.address, at.port);
             let stream = tunnel.dial().await?;
-            Ok(match probe.tls {
-                true => probe_https(stream, probe.path).await,
-                false => probe_http(stream, probe.path).await,
+            Ok(match at.scheme {
+                Scheme::Http => probe_http(stream, at.path).await,
+                Scheme::Https => probe_https(stream, at.path).await,
             })
         }
         .boxed()
@@ -380,7 +402,7 @@ fn judge_restarts(said: &str) -> Option<String> {
     }
     let component = sanitize(rest.lines().next()?).into_owned();
     Some(format!(
-        "{component} is crash-looping: it refuses its arguments"
+        "{component} is crash-looping: it rejects its arguments"
     ))
 }
 

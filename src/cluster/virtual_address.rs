@@ -8,19 +8,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, PostParams};
+use text::terminal::escape;
 
 use crate::inventory::Host;
 use crate::kubernetes::api::ApiError;
+use crate::layout::names::{KUBE_SYSTEM, KUBE_VIP_LEASE};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::remote::Remote;
 use crate::run::tracker::Part;
-use text::terminal::escape;
-
-/// What the kube-vips of a cluster take turns at, as templates/manifests/kube-vip.yaml.j2
-/// names it.
-const LEASE: &str = "plndr-cp-lock";
 
 /// Time for the move. The successor asks for the lease every second or two, and the
 /// holder gives up after its renew deadline, 3 s.
@@ -42,15 +39,12 @@ pub(crate) async fn hand_over(
     let Some(address) = run.cluster.virtual_address() else {
         return;
     };
-    let leases = Api::namespaced(api.clone(), "kube-system");
+    let leases = Api::namespaced(api.clone(), KUBE_SYSTEM);
     let moved = async {
         if !bequeath(&leases, &host.node_name, heir).await? {
             return Ok(());
         }
-        part.doing(
-            &host.name,
-            format!("handing the address {address} over to {heir}"),
-        );
+        part.doing(&host.name, format!("moving address {address} to {heir}"));
         run.journalled(
             Some(&host.name),
             Phase::ControlPlane,
@@ -62,15 +56,15 @@ pub(crate) async fn hand_over(
     let why = match tokio::time::timeout(PATIENCE, moved).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("not within {} s", PATIENCE.as_secs()),
+        Err(_) => format!("timed out after {} s", PATIENCE.as_secs()),
     };
     run.events().warn(stays(host, &why));
 }
 
 pub(crate) fn stays(host: &Host, why: &str) -> String {
     format!(
-        "{}: kube-vip's address was not handed over ({}): clients may be refused until it has \
-         moved by itself, for some seconds",
+        "{}: kube-vip's address could not be moved ({}): clients may be refused for some seconds, \
+         until it moves by itself",
         host.name,
         escape(why)
     )
@@ -80,19 +74,22 @@ pub(crate) fn stays(host: &Host, why: &str) -> String {
 async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool, Error> {
     let mut tries = 0;
     loop {
-        let lease = leases.get_opt(LEASE).await;
-        let lease = lease.map_err(ApiError::request(format!("read lease {LEASE}")))?;
+        let lease = leases.get_opt(KUBE_VIP_LEASE).await;
+        let lease = lease.map_err(ApiError::request(format!("read lease {KUBE_VIP_LEASE}")))?;
         let Some(lease) = lease.and_then(|lease| given(lease, holder, heir, Timestamp::now()))
         else {
             return Ok(false);
         };
         tries += 1;
-        match leases.replace(LEASE, &PostParams::default(), &lease).await {
+        match leases
+            .replace(KUBE_VIP_LEASE, &PostParams::default(), &lease)
+            .await
+        {
             Ok(_) => return Ok(true),
             // Its holder was faster.
             Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
             Err(error) => {
-                let what = format!("give lease {LEASE} to {heir}");
+                let what = format!("transfer lease {KUBE_VIP_LEASE} to {heir}");
                 return Err(ApiError::request(what)(error).into());
             }
         }

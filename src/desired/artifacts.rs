@@ -10,19 +10,16 @@ use crate::artifacts::{File, OnlineRequest, Set};
 use crate::host::{Content, FileResource, ImagePull, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::Images;
+use crate::layout::{components, names, paths};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::{artifacts, host, kubernetes};
 
-/// Where the CNI plugins of the artifacts go, and where containerd looks by
-/// default.
-pub(crate) const CNI_BIN_DIR: &str = "/opt/cni/bin";
-
 /// Binaries and where they go; those that are not required are placed if the
 /// artifacts offer them.
 const BINARIES: [(&str, bool); 4] = [
-    ("kubelet", true),
+    (components::KUBELET, true),
     ("kubectl", false),
     ("kubeadm", false),
     ("crictl", false),
@@ -94,7 +91,7 @@ pub(crate) fn hashes() -> Result<PathBuf, Error> {
 
 fn cache() -> Result<PathBuf, Error> {
     artifacts::default_cache_dir().ok_or_else(|| Error::Usage {
-        message: "the environment names no home directory, so there is no place for a cache".into(),
+        message: "there is no home directory for the cache".into(),
         hint: Some("set XDG_CACHE_HOME".into()),
     })
 }
@@ -173,21 +170,19 @@ pub(crate) fn resources(
     for (name, required) in BINARIES {
         match set.binary(arch, name) {
             Some(file) => {
-                let mut resource = executable(file, format!("/usr/bin/{name}"));
-                if name == "kubelet" {
-                    resource = resource.notify("kubelet.service");
+                let mut resource = executable(file, format!("{}/{name}", paths::BIN_DIR));
+                if name == components::KUBELET {
+                    resource = resource.notify(names::KUBELET_UNIT);
                 }
                 resources.push(Resource::File(resource));
             }
             None if required && !has_version(target, cluster) => {
                 return Err(Error::Usage {
                     message: format!(
-                        "the artifacts hold no {name} for linux-{arch}, which {} needs",
+                        "the artifacts contain no {name} for linux-{arch}, which {} needs",
                         target.host.name
                     ),
-                    hint: Some(format!(
-                        "put it there as linux-{arch}/{name}, and into SHA256SUMS"
-                    )),
+                    hint: Some(format!("add it as linux-{arch}/{name}, and to SHA256SUMS")),
                 });
             }
             None => {}
@@ -195,7 +190,7 @@ pub(crate) fn resources(
     }
     if let Some(offered) = set.architectures.get(arch) {
         for (name, file) in &offered.cni_plugins {
-            let path = format!("{CNI_BIN_DIR}/{name}");
+            let path = format!("{}/{name}", paths::CNI_BIN_DIR);
             resources.push(Resource::File(executable(file, path)));
         }
     }
@@ -314,8 +309,8 @@ fn refuse_other_version(images: &Images, set: &Set) -> Result<(), Error> {
     }
     let offered: Vec<_> = offered.into_iter().collect();
     Err(Error::Usage {
-        message: format!("the artifacts hold {}, not {wanted}", offered.join(", ")),
-        hint: Some("name their version as kubernetesVersion, or other artifacts".into()),
+        message: format!("the artifacts contain {}, not {wanted}", offered.join(", ")),
+        hint: Some("set kubernetesVersion to their version, or use other artifacts".into()),
     })
 }
 
@@ -441,7 +436,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error,
-            "the artifacts hold registry.k8s.io/kube-apiserver:v1.35.6, \
+            "the artifacts contain registry.k8s.io/kube-apiserver:v1.35.6, \
              not registry.k8s.io/kube-apiserver:v1.36.2"
         );
         assert!(refuse_other_version(&images, &offered(&[])).is_ok());

@@ -17,6 +17,7 @@ use crate::host;
 use crate::host::{Observed, Resource};
 use crate::kubernetes::api::Health;
 use crate::kubernetes::upload_certs::CertificateKey;
+use crate::layout::health::API_SERVER;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -141,8 +142,8 @@ pub(crate) async fn make(
     {
         return Err(Error::NotAlone {
             phase: phase.name(),
-            missing: "the API does not answer".into(),
-            hint: "run the phases before it first: --phases certs,hosts,control-plane".into(),
+            missing: "the API server is not responding".into(),
+            hint: "run the earlier phases first: `--phases certs,hosts,control-plane`".into(),
         });
     }
     // The first control plane's credentials are in it: it stays while that one is away.
@@ -267,14 +268,14 @@ fn refuse_alone(
                 return Err(Error::NotAlone {
                     phase: phase.name(),
                     missing: format!(
-                        "phase {} has still to {first}{}",
+                        "phase {} still has to {first}{}",
                         needed.name(),
                         match changes.len() {
                             1 => String::new(),
                             n => format!(", and {} more", n - 1),
                         }
                     ),
-                    hint: format!("add it: --phases {},{}", needed.name(), phase.name()),
+                    hint: format!("add it: `--phases {},{}`", needed.name(), phase.name()),
                 });
             }
         }
@@ -299,7 +300,7 @@ pub(crate) async fn live(
             Ok(api) => api,
             Err(error) => return Ok(Err(error)),
         };
-        match api.ask_health("/livez").await {
+        match api.ask_health(API_SERVER).await {
             Health::Ok => Ok(Ok((one, api))),
             Health::No(why) => Err(Error::NotReady { why }),
         }

@@ -13,6 +13,11 @@ use crate::run::phase::{PHASES, Phase};
 /// CA.
 pub(crate) fn plan_certificates(run: &Run, request: &Request) -> Result<Pki, Error> {
     let pki = Store::new(run.state.dir()).plan(request)?;
+    // A key that others could read, a certificate that expires soon, a name that no
+    // certificate can carry.
+    for warning in &pki.warnings {
+        run.events().warn(warning.as_str());
+    }
     if let Some(missing) = pki
         .decisions
         .iter()
@@ -25,8 +30,8 @@ pub(crate) fn plan_certificates(run: &Run, request: &Request) -> Result<Pki, Err
             .find(|&phase| run.has(phase));
         return Err(Error::NotAlone {
             phase: asked.unwrap_or(Phase::ControlPlane).name(),
-            missing: format!("{} is not there yet", missing.file),
-            hint: "add the phase certs: --phases certs,…".into(),
+            missing: format!("{} does not exist yet", missing.file),
+            hint: "add phase certs: `--phases certs,…`".into(),
         });
     }
     Ok(pki)

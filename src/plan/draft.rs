@@ -190,7 +190,7 @@ fn context(
     };
     Ok(Context {
         cluster: Arc::new(artifacts::fit(&run.cluster, &artifacts)),
-        endpoints: Endpoints::of(&run.cluster, facts)?,
+        endpoints: Endpoints::from_facts(&run.cluster, facts)?,
         first_address: first_address(run, first)?,
         first_facts: first.gathered.facts.clone(),
         pki: Arc::new(pki),

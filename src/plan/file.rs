@@ -51,7 +51,7 @@ pub fn read_plan(path: &Path) -> Result<PlanDocument, Error> {
         false => serde_saphyr::from_str(&text).map_err(|error| error.to_string()),
     };
     parsed.map_err(|why| Error::Usage {
-        message: format!("{} is no plan: {}", path.display(), escape(&why)),
+        message: format!("{} is not a plan: {}", path.display(), escape(&why)),
         hint: Some("make one with `clusterctl-rs plan --out FILE`".into()),
     })
 }
@@ -61,7 +61,7 @@ fn read(path: &Path) -> std::io::Result<String> {
     let file = File::open(path)?;
     file.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     if text.len() as u64 > MAX_BYTES {
-        let why = format!("it has more than {} MiB", MAX_BYTES >> 20);
+        let why = format!("it is larger than {} MiB", MAX_BYTES >> 20);
         return Err(std::io::Error::new(ErrorKind::FileTooLarge, why));
     }
     Ok(text)
@@ -75,8 +75,8 @@ fn read(path: &Path) -> std::io::Result<String> {
 pub fn write_plan(path: &Path, plan: &PlanDocument) -> Result<(), Error> {
     if path.exists() && !is_plan(path) {
         return Err(Error::Usage {
-            message: format!("{} is there and is no plan", path.display()),
-            hint: Some("name another file, or remove this one".into()),
+            message: format!("{} exists and is not a plan", path.display()),
+            hint: Some("name another file, or remove this one first".into()),
         });
     }
     let cannot = |source| Error::File {
@@ -105,8 +105,8 @@ pub fn moved(then: &PlanDocument, now: &PlanDocument) -> Vec<String> {
     }
     for (host, difference) in compare(&then.set_aside, &now.set_aside, |one| one.host.clone()) {
         match difference {
-            Difference::Gone => moved.line(&host, "the host", "can be looked at again"),
-            Difference::New => moved.line(&host, "the host", "can't be looked at any more"),
+            Difference::Gone => moved.line(&host, "the host", "can be inspected again"),
+            Difference::New => moved.line(&host, "the host", "can no longer be inspected"),
             // In other words, but for all the same out of reach.
             Difference::Other(..) => {}
         }
@@ -122,10 +122,10 @@ pub fn moved(then: &PlanDocument, now: &PlanDocument) -> Vec<String> {
     }
     if then.api_answers != now.api_answers {
         let how = match now.api_answers {
-            true => "answers now",
-            false => "does not answer any more",
+            true => "responds now",
+            false => "no longer responds",
         };
-        moved.line("cluster", "the API", how);
+        moved.line("cluster", "the API server", how);
     } else {
         for (title, difference) in compare(&then.objects, &now.objects, PlannedObject::title) {
             moved.line("cluster", &title, object(&difference));
@@ -136,7 +136,7 @@ pub fn moved(then: &PlanDocument, now: &PlanDocument) -> Vec<String> {
     }
     // Whatever it is, it is not what was agreed to.
     if moved.lines.is_empty() && comparable(then) != comparable(now) {
-        moved.line("cluster", "the plan", "is another one now");
+        moved.line("cluster", "the plan", "differs");
     }
     moved.lines
 }
@@ -163,7 +163,7 @@ impl Moved {
 
     fn value(&mut self, what: &str, then: &str, now: &str) {
         if then != now {
-            let how = format!("was {}, and is {now} now", escape(then));
+            let how = format!("was {}, is now {now}", escape(then));
             self.line("this machine", what, &how);
         }
     }
@@ -176,11 +176,11 @@ impl Moved {
             (Some(then), Some(now)) => self.changes(name, then, now),
             (None, None) => {}
             (Some(_), None) => self.line(name, "the host", "has joined since"),
-            (None, Some(_)) => self.line(name, "the host", "has to join again"),
+            (None, Some(_)) => self.line(name, "the host", "must join again"),
         }
         let node = |host: &PlannedHost| (host.registers_again, host.after_registration);
         if node(then) != node(now) {
-            self.line(name, "its node", "has come or gone");
+            self.line(name, "its Node", "has been created or deleted");
         }
         if then.labels != now.labels {
             self.line(name, "labels of its node", "have changed");
@@ -190,7 +190,7 @@ impl Moved {
             self.line(name, "taints of its node", "have changed");
         }
         if self.lines.len() == before {
-            self.line(name, "the order of changes", "is another one now");
+            self.line(name, "the order of changes", "differs");
         }
     }
 
@@ -216,19 +216,21 @@ fn change(then: &[&PlannedChange], now: &[&PlannedChange]) -> &'static str {
         changes.iter().map(|change| change.after.clone()).collect()
     };
     if standing(then) != standing(now) {
-        "has changed there since"
+        "has changed since"
     } else if written(then) != written(now) {
-        "would be written otherwise now"
+        "would be written differently now"
     } else {
-        "is in another state now"
+        "is in a different state now"
     }
 }
 
 fn object(difference: &Difference<'_, PlannedObject>) -> &'static str {
     match difference {
-        Difference::Other(then, now) if then.before != now.before => "has changed there since",
-        Difference::Other(then, now) if then.after != now.after => "would be written otherwise now",
-        Difference::Other(..) => "is in another state now",
+        Difference::Other(then, now) if then.before != now.before => "has changed since",
+        Difference::Other(then, now) if then.after != now.after => {
+            "would be written differently now"
+        }
+        Difference::Other(..) => "is in a different state now",
         other => other.of_work(),
     }
 }
@@ -247,9 +249,9 @@ impl<T> Difference<'_, T> {
     /// Words for something that plans say is to be done.
     fn of_work(&self) -> &'static str {
         match self {
-            Difference::Gone => "needs no change any more",
-            Difference::New => "needs a change that the plan doesn't have",
-            Difference::Other(..) => "needs another change now",
+            Difference::Gone => "no longer needs a change",
+            Difference::New => "needs a change that is not in the plan",
+            Difference::Other(..) => "needs a different change now",
         }
     }
 

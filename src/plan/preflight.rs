@@ -113,10 +113,14 @@ async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Find
         .map(|one| Subject {
             host: &one.host,
             gathered: &one.gathered,
-            owned: host::preflight::belongs(&run.cluster, &one.gathered, Some(ca.as_bytes())),
+            owned: host::preflight::belongs_to_cluster(
+                &run.cluster,
+                &one.gathered,
+                Some(ca.as_bytes()),
+            ),
         })
         .collect();
-    let mut findings = host::preflight::check(&run.cluster, &subjects);
+    let mut findings = host::preflight::check_hosts(&run.cluster, &subjects);
     findings.extend(reachability(run, &subjects, surveyed).await?);
     let control_planes = subjects
         .iter()

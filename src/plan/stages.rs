@@ -26,11 +26,11 @@ fn describe_stage(plan: &Plan, phase: Phase) -> Option<Stage> {
         Phase::ControlPlane if plan.live => {
             "one at a time, each until it is healthy; new ones last"
         }
-        Phase::ControlPlane => "side by side, each until its components are healthy",
-        Phase::Join => "side by side, once the API answers",
-        Phase::Network => "side by side, each once it has its pod CIDR",
-        Phase::Nodes => "side by side, each once its node has registered, and until it is Ready",
-        _ => "side by side, changes in the order shown",
+        Phase::ControlPlane => "in parallel, each until its components are healthy",
+        Phase::Join => "in parallel, once the API server is up",
+        Phase::Network => "in parallel, each once it has its pod CIDR",
+        Phase::Nodes => "in parallel, each once its node has registered, until it is Ready",
+        _ => "in parallel, changes in the order shown",
     };
     Some(Stage {
         phase: phase.name().to_owned(),

@@ -72,10 +72,10 @@ pub(crate) async fn check(client: &kube::Client, node: &str, force: bool) -> Res
         true => Ok(()),
         false => Err(Error::Refused {
             message: format!(
-                "draining node {node} would lose what can't be had back{}",
+                "draining node {node} would lose pods or data that cannot be restored{}",
                 lines(&losing)
             ),
-            hint: "move what matters elsewhere, or pass --force to lose it".into(),
+            hint: "move what matters elsewhere, or pass `--force` to lose it".into(),
         }),
     }
 }
@@ -112,7 +112,7 @@ pub(crate) async fn drain(
 pub(crate) async fn give_back(run: &Run, client: &kube::Client, node: &str) {
     if let Err(left) = uncordon(client, node).await {
         run.events().warn(format!(
-            "node {node} stays cordoned ({left}): kubectl uncordon {node}"
+            "node {node} is still cordoned ({left}): run `kubectl uncordon {node}`"
         ));
     }
 }
@@ -188,10 +188,10 @@ async fn empty(
                 let losing = pods.iter().find(|pod| matches!(fate(pod), Fate::Loses(_)));
                 if let Some(pod) = losing.filter(|_| !options.force) {
                     // It came after the check.
-                    let why = format!("{}: it would be lost", name(pod));
+                    let why = format!("{}: would be lost", name(pod));
                     return Err(failed(
                         node,
-                        "it has got a pod that needs --force",
+                        "a pod that needs `--force` has been added to it",
                         vec![why],
                     ));
                 }
@@ -199,7 +199,7 @@ async fn empty(
                 if patience.ends(pods.len(), Instant::now()) {
                     let patient = options.timeout.as_secs();
                     run.events().note(format!(
-                        "{host}: not empty yet, waiting up to {patient} s (--timeout){}",
+                        "{host}: still draining, waiting up to {patient} s (--timeout){}",
                         lines(&reasons(&left))
                     ));
                 }
@@ -218,7 +218,7 @@ async fn empty(
             let mut pods = reasons(&left);
             pods.extend(unheard);
             let why = format!(
-                "it was not empty within {} s (--timeout)",
+                "timed out after {} s (--timeout)",
                 options.timeout.as_secs()
             );
             return Err(failed(node, &why, pods));
@@ -283,7 +283,7 @@ async fn evict_all(client: &kube::Client, pods: &[Pod]) -> Result<BTreeMap<Strin
     let answers: Vec<Result<Option<(String, String)>, Error>> = futures::stream::iter(pods)
         .map(|pod| async move {
             let why = match pod.metadata.deletion_timestamp {
-                Some(_) => Some("it is told to end, and has not".to_owned()),
+                Some(_) => Some("still terminating".to_owned()),
                 None => evict(client, pod).await?,
             };
             Ok(why.map(|why| (name(pod), why)))
@@ -315,7 +315,7 @@ async fn evict(client: &kube::Client, pod: &Pod) -> Result<Option<String>, Error
         .evict(meta.name.as_deref().unwrap_or_default(), &params)
         .await
     {
-        Ok(_) => return Ok(Some("it is told to end, and has not".into())),
+        Ok(_) => return Ok(Some("still terminating".into())),
         Err(error) => error,
     };
     match &error {
@@ -416,8 +416,10 @@ fn fate(pod: &Pod) -> Fate {
         volumes.iter().any(|volume| volume.empty_dir.is_some())
     };
     match controller(pod) {
-        None => Fate::Loses("no controller makes it anew"),
-        Some(_) if volumes.is_some_and(scratch) => Fate::Loses("it keeps data in an emptyDir"),
+        None => Fate::Loses("it has no controller"),
+        Some(_) if volumes.is_some_and(scratch) => {
+            Fate::Loses("it stores data in an emptyDir volume")
+        }
         Some(_) => Fate::Goes,
     }
 }
@@ -454,14 +456,14 @@ mod tests {
                 bare.clone(),
                 &none,
                 "Running",
-                Fate::Loses("no controller makes it anew"),
+                Fate::Loses("it has no controller"),
             ),
             (bare.clone(), &scratch, "Succeeded", Fate::Goes),
             (
                 owned("StatefulSet"),
                 &scratch,
                 "Running",
-                Fate::Loses("it keeps data in an emptyDir"),
+                Fate::Loses("it stores data in an emptyDir volume"),
             ),
             (owned("Job"), &scratch, "Failed", Fate::Goes),
         ] {

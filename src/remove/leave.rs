@@ -7,15 +7,14 @@ use std::time::Duration;
 use futures::TryFutureExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams};
-
 use text::terminal::escape;
 
+use super::reset::{Outcome, ResetHost};
 use crate::cluster::answer::{answer_within, ask_first};
 use crate::cluster::etcd::{limit_request, member_client};
 use crate::cluster::operator_access::OperatorAccess;
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{ApiError, EtcdClient};
-use crate::remove::reset::{Outcome, ResetHost};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -81,7 +80,7 @@ async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> 
     });
     match tokio::time::timeout(PATIENCE, left).await {
         Ok(left) => left.map_err(|error| escape(&error.to_string()).into_owned()),
-        Err(_) => Err("etcd does not answer".into()),
+        Err(_) => Err("etcd is not responding".into()),
     }
 }
 
@@ -115,7 +114,7 @@ async fn find_member(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
     });
     let answer = asked.await.into_result();
     answer.map_err(|silent| {
-        escape(&silent.last_or("no other control plane can be reached")).into_owned()
+        escape(&silent.last_or("no other control plane is reachable")).into_owned()
     })
 }
 
@@ -152,7 +151,9 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
             Ok(Ok(true)) => part.changed(format!("Node {name}"), "deleted"),
             Ok(Ok(false)) => {}
             Ok(Err(why)) => run.events().warn(stays(name, &why)),
-            Err(_) => run.events().warn(stays(name, "the API does not answer")),
+            Err(_) => run
+                .events()
+                .warn(stays(name, "the API server is not responding")),
         }
     }
 }
@@ -165,16 +166,16 @@ async fn find_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
         let client = access.client(run, host, &remote)?;
         let version = client
             .apiserver_version()
-            .map_err(ApiError::request("ask the API"));
+            .map_err(ApiError::request("query the API server"));
         answer_within(ANSWER, version).await?;
         Ok(client)
     });
     let answer = asked.await.into_result();
-    answer.map_err(|silent| escape(&silent.last_or("no control plane can be reached")).into_owned())
+    answer.map_err(|silent| escape(&silent.last_or("no control plane is reachable")).into_owned())
 }
 
 fn stays(node: &str, why: &str) -> String {
-    format!("Node {node} stays in the API ({why}): kubectl delete node {node}")
+    format!("Node {node} was not deleted ({why}): run `kubectl delete node {node}`")
 }
 
 /// Deletes a Node; says whether there was one.

@@ -17,6 +17,7 @@ use crate::cluster::operator_access::OperatorAccess;
 use crate::cluster::virtual_address::hand_over;
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{ApiError, Health, wait_healthy};
+use crate::layout::health::API_SERVER_READY;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -135,8 +136,8 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
             Err(error) => {
                 removal.in_step = false;
                 run.events().warn(format!(
-                    "what names control planes is not in step yet: {error}; run `clusterctl-rs \
-                     apply`"
+                    "references to the removed control planes were not updated: {error}; run \
+                     `clusterctl-rs apply`"
                 ));
             }
         }
@@ -175,8 +176,8 @@ async fn find_anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor
         .collect();
     if control_planes.is_empty() {
         return Err(Error::Usage {
-            message: "no control plane would stay".into(),
-            hint: Some("`clusterctl-rs reset --all` takes the whole cluster away".into()),
+            message: "no control plane would remain".into(),
+            hint: Some("to remove the whole cluster, run `clusterctl-rs reset --all`".into()),
         });
     }
     let access = OperatorAccess::read(run)?;
@@ -209,10 +210,10 @@ async fn find_anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor
     if anchors.is_empty() {
         return Err(Error::Refused {
             message: format!(
-                "no control plane that stays has an API that works\n  {}",
+                "no remaining control plane has a working API server\n  {}",
                 silent.join("\n  ")
             ),
-            hint: "bring one up first with `clusterctl-rs apply`".into(),
+            hint: "repair one first with `clusterctl-rs apply`".into(),
         });
     }
     for why in silent {
@@ -224,7 +225,7 @@ async fn find_anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor
 async fn find_anchor(run: &Run, access: &OperatorAccess, host: &Host) -> Result<Anchor, Error> {
     let remote = run.connect(host).await?;
     let client = access.client(run, host, &remote)?;
-    match ask_api_server(&client, "/readyz").await {
+    match ask_api_server(&client, API_SERVER_READY).await {
         Health::Ok => Ok(Anchor {
             name: host.name.clone(),
             node_name: host.node_name.clone(),
@@ -251,7 +252,7 @@ fn refuse_lost_quorum(
     let working: Vec<&str> = anchors.iter().map(|anchor| anchor.name.as_str()).collect();
     Err(Error::Refused {
         message: format!(
-            "etcd would lose its quorum: of the {} control planes that stay only {} ({})",
+            "etcd would lose its quorum: of the {} remaining control planes, only {} ({})",
             count(stay),
             match working.len() {
                 1 => "one works".to_owned(),
@@ -259,9 +260,8 @@ fn refuse_lost_quorum(
             },
             working.join(", ")
         ),
-        hint:
-            "bring the others up first, or remove those that are gone for good with --unreachable"
-                .into(),
+        hint: "start the others first, or remove those that are gone for good with `--unreachable`"
+            .into(),
     })
 }
 
@@ -285,12 +285,13 @@ async fn refuse_if_ready(anchor: &Anchor, leaving: &[&Host]) -> Result<(), Error
         if node.is_some_and(|node| crate::kubernetes::api::node_ready(&node) == Health::Ok) {
             return Err(Error::Refused {
                 message: format!(
-                    "node {} is Ready, and --unreachable is for hosts that are gone for good",
+                    "node {} is Ready, but `--unreachable` is for hosts that are gone for good",
                     host.node_name
                 ),
-                hint: "leave --unreachable out; or, if the host has only just gone, wait for a \
-                       minute until its Node is NotReady"
-                    .into(),
+                hint:
+                    "omit `--unreachable`; if the host has only just gone, wait a minute until its \
+                       Node is NotReady"
+                        .into(),
             });
         }
     }
@@ -383,7 +384,7 @@ impl One<'_> {
     async fn empty(&self, part: &Part) -> Result<(), Error> {
         let (run, host) = (self.run, self.host);
         if self.options.unreachable {
-            part.doing(&host.name, "giving its pods up");
+            part.doing(&host.name, "deleting its pods");
             let abandoned = drain::abandon(&self.anchor.client, &host.node_name);
             let lost = run
                 .journalled(
@@ -395,7 +396,7 @@ impl One<'_> {
                 .await?;
             if !lost.is_empty() {
                 run.events().warn(format!(
-                    "lost with {}, for no controller makes them anew: {}",
+                    "lost with {}, because no controller recreates them: {}",
                     host.name,
                     text::terminal::escape(&lost.join(", "))
                 ));
@@ -418,7 +419,7 @@ impl One<'_> {
         if !leave::changes_etcd(self.run, &[host], self.stay) {
             return Ok(());
         }
-        part.doing(&host.name, "leaving etcd");
+        part.doing(&host.name, "removing its etcd member");
         let mut refused = leave::leave_etcd(self.run, self.stay, &[host]).await;
         let Some(why) = refused.remove(&host.name) else {
             return Ok(());
@@ -445,12 +446,12 @@ impl One<'_> {
         let gone = || async {
             match nodes.get_opt(name).await {
                 Ok(None) => Health::Ok,
-                Ok(Some(_)) => Health::No("a finalizer keeps it".into()),
+                Ok(Some(_)) => Health::No("a finalizer holds it".into()),
                 Err(error) => Health::No(error.to_string()),
             }
         };
         let timeout = run.cluster.timeouts.kubernetes_api_call;
-        Ok(wait_healthy(&format!("the end of Node {name}"), timeout, gone).await?)
+        Ok(wait_healthy(&format!("the deletion of Node {name}"), timeout, gone).await?)
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 
+use super::leave;
 use crate::host::{HostError, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes;
-use crate::remove::leave;
+use crate::kubernetes::network;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -96,7 +96,7 @@ pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, E
     if options.force {
         for (host, why) in std::mem::take(&mut refused) {
             run.events()
-                .warn(format!("{host} is reset by force: {why}"));
+                .warn(format!("{host}: resetting anyway (--force): {why}"));
         }
     }
 
@@ -185,7 +185,7 @@ pub(crate) async fn clean(
             Etcd::Local(local) => Some(&local.data_dir),
             Etcd::External(_) => None,
         },
-        network: kubernetes::cni::NETWORK,
+        networks: &network::CNI_NAMES,
         virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
     };

@@ -39,7 +39,7 @@ impl Printer {
 
     /// Prints a piece of the result.
     pub fn out(&self, text: &str) {
-        // A closed pipe (`| head`) is no failure of ours.
+        // A closed pipe (`| head`) is not an error.
         let _ = writeln!(std::io::stdout().lock(), "{text}");
     }
 

@@ -3,7 +3,7 @@
 use super::{Printer, human};
 use crate::run::events::{Event, Sink};
 
-/// Writes one line per event that a reader of a log wants.
+/// Writes one line per event that matters in a log.
 #[derive(Debug)]
 pub(super) struct Plain {
     pub(super) verbose: bool,
@@ -12,7 +12,7 @@ pub(super) struct Plain {
 
 impl Sink for Plain {
     fn take(&self, event: &Event) {
-        // Progress in bytes and small steps is noise where lines stay.
+        // Progress is noise where lines are kept.
         if matches!(event, Event::HostProgress { .. }) && !self.verbose {
             return;
         }
@@ -25,7 +25,7 @@ impl Sink for Plain {
     }
 }
 
-/// The line that an event makes, if it makes one.
+/// The line for an event, if it has one.
 pub(super) fn line(event: &Event, verbose: bool) -> Option<String> {
     Some(match event {
         Event::HostIdle { .. } | Event::Downloading { .. } => return None,

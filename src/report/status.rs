@@ -1,4 +1,4 @@
-//! How a cluster fares, as people read it: one screen.
+//! The status of a cluster as text, on one screen.
 
 use console::Style;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::status::{
     Validity,
 };
 
-/// How many certificates are shown; those that want attention are all shown.
+/// How many certificates are shown; those that need attention are always shown.
 const CERTIFICATES: usize = 4;
 
 /// The whole screen.
@@ -28,10 +28,10 @@ pub fn status(status: &ClusterStatus, color: bool) -> String {
 
 fn header(status: &ClusterStatus, painter: &Painter) -> String {
     let verdict = match (status.healthy, status.drifted) {
-        (true, Some(false)) => painter.good("all is well"),
-        (true, Some(true)) => painter.odd("healthy, but not as the inventory wants it"),
-        (true, None) => painter.odd("healthy; whether it is as the inventory wants it is unknown"),
-        (false, _) => painter.bad("something is wrong"),
+        (true, Some(false)) => painter.good("healthy"),
+        (true, Some(true)) => painter.odd("healthy, but differs from the inventory"),
+        (true, None) => painter.odd("healthy; whether it differs from the inventory is unknown"),
+        (false, _) => painter.bad("unhealthy"),
     };
     let time = status.time.to_zoned(TimeZone::system());
     let first = format!(
@@ -41,10 +41,10 @@ fn header(status: &ClusterStatus, painter: &Painter) -> String {
         status.kubernetes_version
     );
     let api = match (&status.api.through, &status.api.error) {
-        (Some(host), _) => format!("the API answers, through {host}"),
+        (Some(host), _) => format!("the API server is reachable through {host}"),
         (None, why) => painter.bad(&format!(
-            "the API does not answer: {}",
-            why.as_deref().unwrap_or("nobody says why")
+            "the API server is unreachable: {}",
+            why.as_deref().unwrap_or("unknown reason")
         )),
     };
     let Some(one) = &status.api.endpoint else {
@@ -52,15 +52,15 @@ fn header(status: &ClusterStatus, painter: &Painter) -> String {
     };
     let held = match one.held_by.as_deref() {
         None => String::new(),
-        Some([]) => ", and nobody has the address".into(),
-        Some(hosts) => format!(", to {}", hosts.join(" and ")),
+        Some([]) => "; no host holds the address".into(),
+        Some(hosts) => format!(", held by {}", hosts.join(" and ")),
     };
     let endpoint = match one.reachable {
-        true => format!("{} (controlPlaneEndpoint) leads there{held}", one.address),
+        true => format!("{} (controlPlaneEndpoint) reaches it{held}", one.address),
         false => painter.bad(&format!(
-            "{} (controlPlaneEndpoint) does not lead there{held}: {}",
+            "{} (controlPlaneEndpoint) does not reach it{held}: {}",
             one.address,
-            one.error.as_deref().unwrap_or("nobody says why")
+            one.error.as_deref().unwrap_or("unknown reason")
         )),
     };
     format!("{first}\n{api}\n{endpoint}")
@@ -88,7 +88,7 @@ fn hosts(status: &ClusterStatus, painter: &Painter) -> String {
             "HOST",
             "ROLES",
             "ADDRESS",
-            "REACHED",
+            "REACHABLE",
             "KUBELET",
             "READY",
             "COMPONENTS",
@@ -96,7 +96,7 @@ fn hosts(status: &ClusterStatus, painter: &Painter) -> String {
         ],
         &rows,
     );
-    // Colours come after the columns are laid out: escapes have no width.
+    // Colours are added after laying out the columns, because escapes have no width.
     let mut lines = text.lines().map(str::to_owned);
     let mut painted: Vec<String> = lines.next().map(|l| painter.dim(&l)).into_iter().collect();
     painted.extend(lines.zip(&status.hosts).map(|(line, host)| {
@@ -121,7 +121,7 @@ fn ready(host: &HostStatus) -> String {
     }
 }
 
-/// `6 ok`, or who isn't.
+/// `6 ok`, or which are not.
 fn components(host: &HostStatus) -> String {
     let names = |health: Health| {
         let names: Vec<&str> = host
@@ -193,18 +193,18 @@ fn unknown_nodes(nodes: &[NodeStatus]) -> Option<String> {
     ))
 }
 
-/// Why, for all that the tables show as not well.
+/// The reasons for everything that the tables show as unhealthy.
 fn wrong(status: &ClusterStatus, painter: &Painter) -> Option<String> {
     let mut lines = Vec::new();
     for host in &status.hosts {
         let mut say = |text: String| lines.push(format!("{}: {text}", host.name));
         if let Some(why) = &host.error {
-            say(format!("can't be reached: {why}"));
+            say(format!("unreachable: {why}"));
         }
         if let (Some(false), Some(why)) = (host.ready, &host.ready_reason) {
-            say(format!("its Node is not Ready: {why}"));
+            say(format!("Node is not Ready: {why}"));
         }
-        // What runs on a host that can't be reached is nobody's to tell.
+        // The components of an unreachable host are unknown.
         for one in host.components.iter().filter(|_| host.reachable) {
             if let (true, Some(why)) = (one.health != Health::Healthy, &one.reason) {
                 say(format!("{}: {why}", one.name));
@@ -213,7 +213,7 @@ fn wrong(status: &ClusterStatus, painter: &Painter) -> Option<String> {
     }
     for node in &status.unknown_nodes {
         if let Some(why) = &node.ready_reason {
-            lines.push(format!("{}: its Node is not Ready: {why}", node.name));
+            lines.push(format!("{}: Node is not Ready: {why}", node.name));
         }
     }
     (!lines.is_empty()).then(|| painter.bad(&lines.join("\n")))
@@ -224,7 +224,7 @@ fn etcd(etcd: &EtcdStatus) -> Option<String> {
         return Some(format!("external etcd: {}", etcd.endpoints.join(", ")));
     }
     if let Some(why) = &etcd.error {
-        return Some(format!("etcd's members are unknown: {why}"));
+        return Some(format!("etcd members unknown: {why}"));
     }
     let rows: Vec<Vec<String>> = etcd
         .members
@@ -233,7 +233,7 @@ fn etcd(etcd: &EtcdStatus) -> Option<String> {
             let role = match (member.leader, member.learner) {
                 (true, _) => "leader",
                 (_, true) => "learner",
-                // Whoever doesn't answer may be anything.
+                // A member that does not respond may have any role.
                 _ if member.db_size.is_none() => "?",
                 _ => "follower",
             };
@@ -251,7 +251,7 @@ fn etcd(etcd: &EtcdStatus) -> Option<String> {
         .collect();
     let mut text = table(&["ETCD MEMBER", "ROLE", "DB SIZE", "HEALTH"], &rows);
     if etcd.leader.is_none() {
-        text.push_str("\netcd has no leader: the API can neither read nor write");
+        text.push_str("\netcd has no leader: the API server can neither read nor write");
     }
     Some(text)
 }
@@ -280,7 +280,7 @@ fn certificates(all: &[CertificateStatus], now: Timestamp, painter: &Painter) ->
         .iter()
         .map(|one| vec![one.name.clone(), one.place(), expiry(one, now)])
         .collect();
-    let text = table(&["EXPIRES SOONEST", "ON", "WHEN"], &rows);
+    let text = table(&["CERTIFICATE", "ON", "EXPIRES"], &rows);
     let mut lines = text.lines().map(str::to_owned);
     let mut painted: Vec<String> = lines.next().into_iter().collect();
     painted.extend(lines.zip(shown).map(|(line, one)| match one.state {
@@ -290,7 +290,10 @@ fn certificates(all: &[CertificateStatus], now: Timestamp, painter: &Painter) ->
     }));
     if all.len() > CERTIFICATES && painted.len() <= all.len() {
         let rest = all.len() + 1 - painted.len();
-        painted.push(format!("and {} later", count(rest, "certificate")));
+        painted.push(format!(
+            "and {} that expire later",
+            count(rest, "certificate")
+        ));
     }
     Some(painted.join("\n"))
 }
@@ -335,11 +338,8 @@ fn drift(status: &ClusterStatus, painter: &Painter) -> String {
         .collect();
     let mut text = match (known.is_empty(), unknown.is_empty()) {
         (true, true) => return "drift: none".into(),
-        (true, false) => "drift: none elsewhere".to_owned(),
-        (false, _) => format!(
-            "drift: {}; `clusterctl-rs plan` shows more",
-            known.join(", ")
-        ),
+        (true, false) => "drift: none found".to_owned(),
+        (false, _) => format!("drift: {}; see `clusterctl-rs plan`", known.join(", ")),
     };
     if !unknown.is_empty() {
         text.push_str(&format!("; unknown: {}", unknown.join(", ")));
@@ -347,7 +347,7 @@ fn drift(status: &ClusterStatus, painter: &Painter) -> String {
     painter.odd(&text)
 }
 
-/// Paints, or doesn't.
+/// Adds colours, if enabled.
 struct Painter(bool);
 
 impl Painter {
@@ -355,7 +355,7 @@ impl Painter {
         if !self.0 {
             return text.to_owned();
         }
-        // Line by line: a screen that is cut into lines stays whole.
+        // Line by line, because screens are cut into lines.
         let style = style.force_styling(true);
         let lines: Vec<String> = text
             .lines()
@@ -429,11 +429,11 @@ mod tests {
                 .unwrap_or_default()
                 .to_owned()
         };
-        insta::assert_snapshot!(line(true, None), @"192.0.2.10:6443 (controlPlaneEndpoint) leads there");
-        insta::assert_snapshot!(line(false, None), @"192.0.2.10:6443 (controlPlaneEndpoint) does not lead there: refused");
-        insta::assert_snapshot!(line(true, Some(&["cp2"])), @"192.0.2.10:6443 (controlPlaneEndpoint) leads there, to cp2");
-        insta::assert_snapshot!(line(true, Some(&["cp1", "cp2"])), @"192.0.2.10:6443 (controlPlaneEndpoint) leads there, to cp1 and cp2");
-        insta::assert_snapshot!(line(false, Some(&[])), @"192.0.2.10:6443 (controlPlaneEndpoint) does not lead there, and nobody has the address: refused");
+        insta::assert_snapshot!(line(true, None), @"192.0.2.10:6443 (controlPlaneEndpoint) reaches it");
+        insta::assert_snapshot!(line(false, None), @"192.0.2.10:6443 (controlPlaneEndpoint) does not reach it: refused");
+        insta::assert_snapshot!(line(true, Some(&["cp2"])), @"192.0.2.10:6443 (controlPlaneEndpoint) reaches it, held by cp2");
+        insta::assert_snapshot!(line(true, Some(&["cp1", "cp2"])), @"192.0.2.10:6443 (controlPlaneEndpoint) reaches it, held by cp1 and cp2");
+        insta::assert_snapshot!(line(false, Some(&[])), @"192.0.2.10:6443 (controlPlaneEndpoint) does not reach it; no host holds the address: refused");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The closing summary: what was changed, how long each phase took, who was
+//! The final summary: the number of changes, the duration of each phase, which hosts were
 //! set aside.
 
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use super::{human, table};
 use crate::run::events::{Event, Sink};
 use crate::run::phase::Phase;
 
-/// Listens to a run and sums it up.
+/// Summarizes the events of a run.
 #[derive(Debug)]
 pub struct Summary {
     started: Instant,
@@ -23,7 +23,7 @@ struct Seen {
     host_changes: usize,
     other_changes: usize,
     failed: Vec<(String, &'static str)>,
-    /// What preflight warns of stands above everything, and is asked about.
+    /// Warnings of preflight are not repeated: they precede the confirmation.
     preflight_is_over: bool,
     warnings: Vec<String>,
 }
@@ -37,7 +37,7 @@ impl Summary {
         }
     }
 
-    /// How many things were written, on hosts and elsewhere.
+    /// The number of changes made, on hosts and elsewhere.
     pub fn changes(&self) -> usize {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.host_changes + seen.other_changes
@@ -82,7 +82,7 @@ impl Sink for Summary {
     fn take(&self, event: &Event) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            // What ends and is taken up again, as joining is, is still one phase.
+            // A phase that ends and resumes, such as join, is counted once.
             Event::PhaseFinished { phase, elapsed } => {
                 seen.preflight_is_over |= *phase == Phase::Preflight.name();
                 match seen.phases.iter_mut().find(|(name, _)| name == phase) {

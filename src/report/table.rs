@@ -16,7 +16,7 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         column.set_padding((0, 2));
     }
     let text = table.to_string();
-    // Trailing blanks make diffs and snapshots ugly.
+    // Trailing blanks would show up in diffs and snapshots.
     text.lines()
         .map(str::trim_end)
         .collect::<Vec<_>>()

@@ -11,10 +11,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
 use super::{Printer, plain};
 use crate::run::events::{Event, Sink};
 
-/// Rows that bars may take: beyond that, hosts work unseen.
+/// Maximum number of bars; further hosts are not shown.
 const ROWS: usize = 16;
 
-/// How bars look that count bytes, and those that only turn.
+/// Templates of bars that count bytes, and of spinners.
 const BYTES: &str = "{spinner} {prefix:16} {bar:24} {bytes}/{total_bytes} {msg}";
 const SPINNER: &str = "{spinner} {prefix:16} {msg} {elapsed:.dim}";
 

@@ -1,17 +1,17 @@
-//! Connections that outlive one look.
+//! Connections that are kept open between rounds.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use super::remote::Remote;
 
-/// Connections by host, and why there is none.
+/// Connections by host, or why connecting failed.
 #[derive(Debug, Default)]
 pub struct Kept(Mutex<BTreeMap<String, Result<Remote, String>>>);
 
 impl Kept {
-    /// The live connection to a host, or why it can't be reached; `None` if
-    /// that has to be tried.
+    /// The open connection to a host, or why it is unreachable; `None` if connecting has
+    /// not been tried.
     pub(crate) fn get(&self, host: &str) -> Option<Result<Remote, String>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.get(host) {
@@ -26,7 +26,7 @@ impl Kept {
         kept.insert(host.to_owned(), result);
     }
 
-    /// Forgets who could not be reached, so that it is tried again.
+    /// Forgets unreachable hosts, so that they are tried again.
     pub(crate) fn forget_failures(&self) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, result| result.is_ok());

@@ -1,4 +1,4 @@
-//! What can go wrong, where it is rendered, and the exit code that it makes.
+//! All errors of a verb, how they are rendered, and their exit codes.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::inventory::edit::FileEditError;
 use crate::kubernetes::KubernetesError;
 use crate::kubernetes::api::ApiError;
 
-/// How the process ends. The numbers are a contract.
+/// The exit codes. They are part of the interface and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
@@ -26,37 +26,37 @@ pub enum ExitStatus {
     Done = 0,
     /// Failed.
     Failed = 1,
-    /// The inventory or the command line is wrong (clap's own code, too).
+    /// The inventory or the command line is invalid (clap uses the same code).
     Usage = 2,
-    /// `plan --exit-code` found changes.
+    /// `plan --exit-code` found changes, or `status --exit-code` a problem.
     Changes = 3,
     /// Finished, but some hosts were set aside.
     SetAside = 4,
-    /// Preflight refused.
+    /// Preflight checks failed.
     Preflight = 5,
     /// Another run holds the lock.
     Locked = 6,
 }
 
-/// Anything that ends a verb, or sets a host aside.
+/// An error that ends a verb or sets a host aside.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The inventory is wrong. Its text holds every fault.
+    /// The inventory is invalid. Contains all errors found.
     #[error("{0}")]
     Inventory(#[from] InventoryError),
-    /// The command line is wrong in a way that clap can't know.
+    /// The command line is invalid in a way that clap cannot detect.
     #[error("{message}")]
     Usage {
         /// What is wrong.
         message: String,
-        /// What would be right.
+        /// How to fix it.
         hint: Option<String>,
     },
-    /// A phase was named that isn't there.
+    /// An unknown phase, or none left to run.
     #[error(transparent)]
     Selection(#[from] SelectionError),
-    /// A part was asked for that can't stand alone.
-    #[error("phase {phase} can't run alone: {missing}")]
+    /// The selected phases need others that have not run.
+    #[error("cannot run phase {phase} on its own: {missing}")]
     NotAlone {
         /// The phase.
         phase: &'static str,
@@ -65,41 +65,41 @@ pub enum Error {
         /// What to run.
         hint: String,
     },
-    /// The operator said no.
-    #[error("nothing was changed: the question was not answered with yes")]
+    /// The user did not confirm.
+    #[error("aborted; nothing was changed")]
     Declined,
     /// Preflight found errors.
     #[error("preflight found {}{}", count(*.errors, "error"), list(.findings))]
     Preflight {
-        /// How many.
+        /// Their number.
         errors: usize,
-        /// All findings, warnings among them.
+        /// All findings, including warnings.
         findings: Vec<Finding>,
     },
-    /// `--assert-noop` found something to do.
-    #[error("{} would be made, and --assert-noop allows none", count(*.changes, "change"))]
+    /// `--assert-noop` found changes to make.
+    #[error("`--assert-noop` allows no changes, but {} would be made", count(*.changes, "change"))]
     NotNoop {
-        /// How many.
+        /// Their number.
         changes: usize,
     },
-    /// What a plan is about is no longer as it was.
-    #[error("the plan can't be carried out as it is: {} moved since it was made{}", count(.moved.len(), "thing"), lines(.moved))]
+    /// A saved plan is out of date.
+    #[error("the plan is out of date: {} changed since it was made{}", count(.moved.len(), "thing"), lines(.moved))]
     Moved {
-        /// What has moved, a line each.
+        /// What has changed, one line each.
         moved: Vec<String>,
     },
     /// There is no admin kubeconfig yet.
-    #[error("cluster {cluster} has no kubeconfig yet: {} is not there", path.display())]
+    #[error("cluster {cluster} has no kubeconfig yet: {} does not exist", path.display())]
     NoKubeconfig {
-        /// Whose it would be.
+        /// The cluster.
         cluster: String,
-        /// Where it would be.
+        /// The path where it would be.
         path: PathBuf,
     },
     /// SSH failed.
     #[error("{0}")]
     Ssh(#[from] SshError),
-    /// A host's answer or state is not what it should be.
+    /// A host's output or state is not as expected.
     #[error("{0}")]
     Host(#[from] HostError),
     /// Certificates.
@@ -108,7 +108,7 @@ pub enum Error {
     /// Binaries and images.
     #[error("{0}")]
     Artifacts(#[from] ArtifactsError),
-    /// Rendering.
+    /// Rendering what hosts and the API should hold.
     #[error("{0}")]
     Kubernetes(#[from] KubernetesError),
     /// An API server or an etcd member that answers, but is not healthy.
@@ -117,69 +117,69 @@ pub enum Error {
         /// What it says.
         why: String,
     },
-    /// A host, its API or etcd said nothing in time.
-    #[error("no answer within {} s", .after.as_secs())]
+    /// A host, its API or etcd did not answer in time.
+    #[error("timed out after {} s", .after.as_secs())]
     NoAnswer {
         /// How long it was waited for.
         after: Duration,
     },
-    /// The API.
+    /// A request to the API.
     #[error("{0}")]
     Api(#[from] ApiError),
-    /// A component didn't get healthy; with what its host tells about it.
+    /// A component did not become healthy; with evidence from its host.
     #[error("{source}\n{evidence}")]
     Unhealthy {
         /// What was waited for.
         source: ApiError,
-        /// The tail of the logs that matter, terminal-safe.
+        /// The end of the relevant logs, escaped.
         evidence: String,
-        /// The likely cause and what to do.
+        /// The likely cause and how to fix it.
         hint: Option<String>,
     },
-    /// The operator's load balancer, or kube-vip's address, leads to no control plane.
+    /// No control plane is reachable through the load balancer or kube-vip's address.
     #[error(
-        "no control plane answers under {endpoint} (controlPlaneEndpoint), asked from {from}: {reason}"
+        "no control plane is reachable at {endpoint} (controlPlaneEndpoint) from {from}: {reason}"
     )]
     Endpoint {
         /// `host:port`.
         endpoint: String,
         /// The host that asked.
         from: String,
-        /// What the last try said.
+        /// The error of the last attempt.
         reason: String,
-        /// Whether kube-vip should hold it.
+        /// Whether kube-vip holds the address.
         kube_vip: bool,
     },
-    /// etcd doesn't let a member go.
-    #[error("etcd has not let this member go: {why}")]
+    /// An etcd member cannot be removed.
+    #[error("cannot remove this etcd member: {why}")]
     Quorum {
-        /// etcd's words, terminal-safe.
+        /// The reason, escaped.
         why: String,
     },
-    /// A control plane that would have to be taken down is needed.
-    #[error("left as it is, for taking it down now would stop the cluster: {why}")]
+    /// A control plane that would have to be restarted is needed by the cluster.
+    #[error("not changed, because taking it down now would stop the cluster: {why}")]
     AtRisk {
-        /// What is wrong with the others, terminal-safe.
+        /// What is wrong with the others, escaped.
         why: String,
     },
-    /// etcd was whole once and doesn't answer, so that no member can join it.
-    #[error("{host}: it can't join etcd, which doesn't answer: {why}")]
+    /// etcd was complete once and does not respond, so no member can join it.
+    #[error("{host}: cannot join etcd, which is not responding: {why}")]
     EtcdSilent {
         /// The control plane that is to join.
         host: String,
         /// Why not.
         why: String,
     },
-    /// A node that was changed has failed, so the same was not done to this one.
-    #[error("left as it is, because {after} has not survived its change")]
+    /// Updating another node failed, so this one was not changed.
+    #[error("not changed, because updating {after} failed")]
     RolloutStopped {
         /// The node that has failed.
         after: String,
     },
-    /// The operator state.
+    /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A host failed that the run can't do without.
+    /// An error on one host.
     #[error("{host}: {source}")]
     OnHost {
         /// The host.
@@ -187,52 +187,50 @@ pub enum Error {
         /// What failed there.
         source: Box<Error>,
     },
-    /// What was asked for would cost something that it must not, so nothing was
-    /// done.
+    /// Refused, because it would destroy something. Nothing was changed.
     #[error("{message}")]
     Refused {
-        /// What it would cost.
+        /// What would be destroyed.
         message: String,
         /// What to do instead.
         hint: String,
     },
-    /// A host that is to go can't be reached.
+    /// A host to be removed is unreachable.
     #[error("{source}")]
     Unreachable {
-        /// Which, and why not.
+        /// The host and the reason.
         source: Box<Error>,
     },
-    /// A node could not be emptied. It takes pods again.
-    #[error("node {node} was not drained: {why}")]
+    /// A node could not be drained. It has been uncordoned.
+    #[error("cannot drain node {node}: {why}")]
     Drain {
         /// The node.
         node: String,
-        /// Why, and which pods are left, terminal-safe.
+        /// The reason and the remaining pods, escaped.
         why: String,
     },
-    /// The inventory's text can't be edited without touching what is its
-    /// owner's.
-    #[error("{} is left as it is: {why}", path.display())]
+    /// The inventory cannot be edited without changing the user's formatting.
+    #[error("cannot edit {}: {why}", path.display())]
     Edit {
         /// The inventory.
         path: PathBuf,
-        /// Why it can't be edited.
+        /// The reason.
         why: String,
-        /// What to write by hand.
+        /// The edit to make by hand.
         by_hand: String,
     },
-    /// A file of the workstation.
+    /// A file on this machine.
     #[error("cannot {what} {}: {source}", path.display())]
     File {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
     /// The run was interrupted.
-    #[error("interrupted; run the same command again to go on")]
+    #[error("interrupted; run the same command again to continue")]
     Interrupted,
 }
 
@@ -247,7 +245,7 @@ impl From<FileEditError> for Error {
 }
 
 impl Error {
-    /// The same error, on a host that the run can't do without.
+    /// Adds the host's name to the error.
     pub fn on(self, host: &str) -> Self {
         Error::OnHost {
             host: host.to_owned(),
@@ -255,7 +253,7 @@ impl Error {
         }
     }
 
-    /// What to do next, where there is something to say.
+    /// What to do next, if there is something to say.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } | Error::Unhealthy { hint, .. } => hint.clone(),
@@ -269,47 +267,47 @@ impl Error {
             Error::State(error) => error.hint(),
             Error::OnHost { source, .. } => source.hint(),
             Error::Preflight { .. } => Some(
-                "each finding says what to do; demote a check with `preflight.ignore` in the inventory"
+                "fix each finding as it says, or demote its check with `preflight.ignore` in the inventory"
                     .into(),
             ),
             Error::NoKubeconfig { .. } => Some(
-                "run `clusterctl-rs apply` first; if that was done on another machine, the .clusterctl directory there has it"
+                "run `clusterctl-rs apply` first; if you did so on another machine, look in the .clusterctl directory there"
                     .into(),
             ),
             Error::Endpoint { kube_vip: true, .. } => Some(
-                "the control planes are up: see what kube-vip says there (`crictl logs $(crictl ps -q --name kube-vip)`), whether loadBalancer.interface is right and the network lets an address move, and run the same command again"
+                "the control planes are up: check kube-vip's logs there (`crictl logs $(crictl ps -q --name kube-vip)`), loadBalancer.interface, and that the network lets an address move, then run the same command again"
                     .into(),
             ),
             Error::Endpoint { .. } => Some(
-                "the control planes are up: let the load balancer pass TCP on to their API servers, and run the same command again"
+                "the control planes are up: make the load balancer forward TCP to their API servers, then run the same command again"
                     .into(),
             ),
             Error::Quorum { .. } => Some(
-                "without it the others could not write: bring them up first, or pass --force if their data doesn't matter"
+                "start the other members first; if their data does not matter, run `clusterctl-rs reset --force` on this host"
                     .into(),
             ),
             Error::Unreachable { source } => Some(match source.hint() {
-                Some(hint) => format!("{hint}; if the host is gone for good: --unreachable"),
-                None => "if the host is gone for good: --unreachable".into(),
+                Some(hint) => format!("{hint}; if the host is gone for good, pass `--unreachable`"),
+                None => "if the host is gone for good, pass `--unreachable`".into(),
             }),
             Error::Refused { hint, .. } => Some(hint.clone()),
             Error::Drain { .. } => Some(
-                "see to these pods or the budgets that keep them, give more time with --timeout, and run the same command again"
+                "fix these pods or the disruption budgets that protect them, or allow more time with `--timeout`, then run the same command again"
                     .into(),
             ),
-            Error::Edit { by_hand, .. } => Some(format!("write it by hand: {by_hand}")),
+            Error::Edit { by_hand, .. } => Some(format!("make the edit yourself: {by_hand}")),
             Error::AtRisk { .. } => Some(
-                "bring the other control planes back first, then run the same command again".into(),
+                "repair the other control planes first, then run the same command again".into(),
             ),
             Error::EtcdSilent { .. } => Some(
-                "start the control planes that hold etcd's data first: most of them have to run"
+                "first start the control planes that hold etcd's data: a majority of them must run"
                     .into(),
             ),
             Error::RolloutStopped { after } => Some(format!(
-                "put {after} right, then run the same command again"
+                "fix {after}, then run the same command again"
             )),
             Error::Moved { .. } => Some(
-                "make a new plan: clusterctl-rs plan --out FILE. Nothing was changed".into(),
+                "nothing was changed; make a new plan with `clusterctl-rs plan --out FILE`".into(),
             ),
             Error::Inventory(error) => error.hint(),
             Error::Api(_)
@@ -322,7 +320,7 @@ impl Error {
         }
     }
 
-    /// How the process ends.
+    /// The exit status.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
             Error::Inventory(_)
@@ -336,9 +334,9 @@ impl Error {
         }
     }
 
-    /// The error as the operator reads it: the one place that renders.
+    /// Renders the error and its hint. All errors are rendered here.
     pub fn render(&self, color: bool) -> String {
-        // The inventory's faults bring their own form: source lines, carets.
+        // Errors of the inventory have their own format, with source lines and carets.
         if let Error::Inventory(error @ InventoryError::Invalid(_)) = self {
             return error.render(color);
         }
@@ -363,7 +361,7 @@ impl Error {
     }
 }
 
-/// The first of many lines, and how many more there are.
+/// The first lines, and how many more there are.
 fn lines(all: &[String]) -> String {
     const SHOWN: usize = 20;
     let mut text: String = all
@@ -377,7 +375,7 @@ fn lines(all: &[String]) -> String {
     text
 }
 
-/// The errors among the findings, a line each.
+/// The findings that are errors, one line each.
 fn list(findings: &[Finding]) -> String {
     findings
         .iter()

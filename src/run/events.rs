@@ -1,14 +1,14 @@
-//! What a run tells while it goes on.
+//! Events of a run.
 //!
-//! The engine emits typed events; the report room renders them, the journal
-//! keeps them. Nothing in the engine prints.
+//! A run emits typed events; `report` renders them and the journal keeps them. Nothing else
+//! prints.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// One thing that happened.
+/// An event.
 #[derive(Debug, Clone, Serialize)]
 #[serde(
     tag = "event",
@@ -32,7 +32,7 @@ pub enum Event {
         /// What it does, in one line.
         title: &'static str,
     },
-    /// A phase ended well.
+    /// A phase has succeeded.
     PhaseFinished {
         /// Its name.
         phase: &'static str,
@@ -40,15 +40,15 @@ pub enum Event {
         #[serde(serialize_with = "seconds")]
         elapsed: Duration,
     },
-    /// A host is at something.
+    /// What a host is doing.
     HostProgress {
         /// The host.
         host: String,
         /// The phase.
         phase: &'static str,
-        /// What it is at, in a few words.
+        /// In a few words.
         doing: String,
-        /// Bytes sent and to be sent, where that is known.
+        /// Bytes sent so far and in total, if known.
         bytes: Option<(u64, u64)>,
     },
     /// A file is being downloaded to this machine.
@@ -57,7 +57,7 @@ pub enum Event {
         file: String,
         /// Bytes so far.
         bytes: u64,
-        /// Bytes in all, if the server says.
+        /// Bytes in total, if known.
         total: Option<u64>,
     },
     /// A host has nothing to do for now.
@@ -71,19 +71,19 @@ pub enum Event {
         host: String,
         /// The phase.
         phase: &'static str,
-        /// How many things were changed on it.
+        /// The number of changes made on it.
         changed: usize,
         /// How long it took.
         #[serde(serialize_with = "seconds")]
         elapsed: Duration,
     },
-    /// A host failed. The run goes on if it can.
+    /// A host failed. The run continues if possible.
     HostFailed {
         /// The host.
         host: String,
         /// The phase.
         phase: &'static str,
-        /// What failed and why, terminal-safe.
+        /// What failed and why, escaped.
         error: String,
         /// What to do next.
         hint: Option<String>,
@@ -94,13 +94,13 @@ pub enum Event {
         host: String,
         /// The script's name.
         command: String,
-        /// Exit status, or `None` if it never ended.
+        /// Exit status; `None` if the command did not end.
         status: Option<u32>,
         /// How long it ran.
         #[serde(serialize_with = "seconds")]
         elapsed: Duration,
     },
-    /// Something was written that is no host's: an API object, a certificate,
+    /// Something was written that does not belong to a host: an API object, a certificate,
     /// a kubeconfig.
     Changed {
         /// The phase.
@@ -110,51 +110,51 @@ pub enum Event {
         /// `created`, `updated`, …
         how: String,
     },
-    /// Worth knowing.
+    /// For information.
     Note {
-        /// The text, terminal-safe.
+        /// The text, escaped.
         text: String,
     },
-    /// Worth worrying.
+    /// Something that needs attention.
     Warning {
-        /// The text, terminal-safe.
+        /// The text, escaped.
         text: String,
     },
 }
 
 fn seconds<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    // Milliseconds are all that a log needs.
+    // Milliseconds are precise enough for a log.
     to.serialize_f64((duration.as_secs_f64() * 1000.0).round() / 1000.0)
 }
 
-/// Takes events: a terminal, a plain log, JSON lines, the journal.
+/// A consumer of events: terminal, plain lines, JSON lines, journal.
 pub trait Sink: Send + Sync {
-    /// Takes one event. Must not block for long.
+    /// Handles one event. Must not block for long.
     fn take(&self, event: &Event);
 }
 
-/// Hands events to every sink. Cheap to clone.
+/// Sends events to all sinks. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Events {
     sinks: Arc<Vec<Arc<dyn Sink>>>,
 }
 
 impl Events {
-    /// Events that go to all of `sinks`.
+    /// Sends events to all of `sinks`.
     pub fn new(sinks: Vec<Arc<dyn Sink>>) -> Self {
         Events {
             sinks: Arc::new(sinks),
         }
     }
 
-    /// The same events, for one sink more.
+    /// Adds one more sink.
     pub fn and(&self, sink: Arc<dyn Sink>) -> Self {
         let mut sinks = self.sinks.as_ref().clone();
         sinks.push(sink);
         Events::new(sinks)
     }
 
-    /// Hands on one event.
+    /// Sends one event to all sinks.
     pub fn emit(&self, event: Event) {
         for sink in self.sinks.iter() {
             sink.take(&event);

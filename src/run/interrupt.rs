@@ -1,4 +1,4 @@
-//! The operator, or whoever runs this, wants an end.
+//! Interruption by the user or the system.
 
 use tokio::signal::unix::{SignalKind, signal};
 

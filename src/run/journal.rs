@@ -1,4 +1,4 @@
-//! The journal of a run: one JSON object per line, intent before deed.
+//! The journal of a run: one JSON object per line, each step before and after it is done.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,8 +13,8 @@ use super::events::{Event, Sink};
 
 /// Appends to `runs/<id>/journal.jsonl`.
 ///
-/// Intents are on the disk before the deed begins, so a killed run leaves
-/// behind what it was about to do.
+/// Intents are on disk before a step begins, so that a killed run leaves a record of what
+/// it was about to do.
 #[derive(Debug)]
 pub struct Journal {
     file: Mutex<File>,
@@ -29,7 +29,7 @@ pub struct Step<'a> {
     pub host: Option<&'a str>,
     /// The phase.
     pub phase: &'a str,
-    /// What is changed.
+    /// What it changes.
     pub what: &'a str,
 }
 
@@ -58,7 +58,7 @@ impl Journal {
         })
     }
 
-    /// Says that a step is about to begin. Returns once that is on the disk.
+    /// Records that a step is about to begin. Returns once the record is on disk.
     ///
     /// # Errors
     /// Whatever the file system says; the step must not begin then.
@@ -66,7 +66,7 @@ impl Journal {
         self.write(Some("intent"), step, true)
     }
 
-    /// Says that a step has been done.
+    /// Records that a step is done.
     ///
     /// # Errors
     /// Whatever the file system says.

@@ -1,4 +1,4 @@
-//! A run: what is wanted, how hosts are reached, who listens, what is remembered of it.
+//! A run: its options, phases, connections, events, journal, lock and state.
 
 pub mod connections;
 pub mod error;

@@ -5,7 +5,7 @@
 pub enum Phase {
     /// Connect, gather facts, check.
     Preflight,
-    /// Make certificates and keys on the workstation.
+    /// Create certificates and keys on this machine.
     Certs,
     /// Prepare hosts: packages, kernel, containerd, binaries, images, files.
     Hosts,
@@ -15,11 +15,11 @@ pub enum Phase {
     UploadConfig,
     /// Store the shared certificates, encrypted, in the cluster (on request).
     UploadCerts,
-    /// RBAC for joining nodes, cluster-info, the operator's own tokens.
+    /// RBAC for joining nodes, cluster-info, the user's own tokens.
     BootstrapToken,
     /// CoreDNS and kube-proxy.
     Addons,
-    /// Workers' own way to the API servers (`loadBalancer: local`).
+    /// A load balancer on each worker (`loadBalancer: local`).
     LoadBalancer,
     /// Workers join.
     Join,
@@ -27,11 +27,11 @@ pub enum Phase {
     Network,
     /// Labels and taints, and every node Ready.
     Nodes,
-    /// The admin kubeconfig for the operator.
+    /// The admin kubeconfig on this machine.
     Kubeconfig,
-    /// Kubernetes goes off hosts. No phase of `apply`, so it stands in no list.
+    /// Removes Kubernetes from hosts. Not a phase of `apply`, so it is in no list.
     Reset,
-    /// Pods leave a node that goes. No phase of `apply`, either.
+    /// Drains a node before it is removed. Not a phase of `apply`, either.
     Drain,
 }
 
@@ -44,10 +44,9 @@ pub struct PhaseInfo {
     pub name: &'static str,
     /// What it does, in one line.
     pub title: &'static str,
-    /// Phases that must have been done before it, in this run or an earlier
-    /// one.
+    /// Phases that must have run before, in this run or an earlier one.
     pub needs: &'static [Phase],
-    /// Whether it can't do without the cluster's API.
+    /// Whether it needs the cluster's API.
     pub through_api: bool,
 }
 
@@ -63,7 +62,7 @@ pub const PHASES: &[PhaseInfo] = &[
     PhaseInfo {
         phase: Phase::Certs,
         name: "certs",
-        title: "make the CA, certificates and keys on this machine",
+        title: "create the CA, certificates and keys on this machine",
         needs: &[],
         through_api: false,
     },
@@ -98,7 +97,7 @@ pub const PHASES: &[PhaseInfo] = &[
     PhaseInfo {
         phase: Phase::BootstrapToken,
         name: "bootstrap-token",
-        title: "let nodes join: RBAC, cluster-info, tokens of yours",
+        title: "let nodes join: RBAC, cluster-info, your own tokens",
         needs: &[Phase::ControlPlane],
         through_api: true,
     },
@@ -112,14 +111,14 @@ pub const PHASES: &[PhaseInfo] = &[
     PhaseInfo {
         phase: Phase::LoadBalancer,
         name: "load-balancer",
-        title: "give workers a load balancer of their own (loadBalancer: local)",
+        title: "run a load balancer on each worker (loadBalancer: local)",
         needs: &[Phase::Hosts],
         through_api: false,
     },
     PhaseInfo {
         phase: Phase::Join,
         name: "join",
-        title: "join workers, all at once",
+        title: "join workers in parallel",
         needs: &[
             Phase::Hosts,
             Phase::ControlPlane,
@@ -132,14 +131,14 @@ pub const PHASES: &[PhaseInfo] = &[
     PhaseInfo {
         phase: Phase::Network,
         name: "network",
-        title: "give pods their network",
+        title: "set up the pod network",
         needs: &[Phase::ControlPlane],
         through_api: true,
     },
     PhaseInfo {
         phase: Phase::Nodes,
         name: "nodes",
-        title: "wait until nodes are Ready, label and taint them",
+        title: "label and taint nodes, wait until they are Ready",
         needs: &[Phase::ControlPlane],
         through_api: true,
     },
@@ -156,7 +155,7 @@ pub const PHASES: &[PhaseInfo] = &[
 const RESET: PhaseInfo = PhaseInfo {
     phase: Phase::Reset,
     name: "reset",
-    title: "take Kubernetes off the hosts",
+    title: "remove Kubernetes from the hosts",
     needs: &[],
     through_api: false,
 };
@@ -171,11 +170,11 @@ const DRAIN: PhaseInfo = PhaseInfo {
 };
 
 impl Phase {
-    /// What `phases` lists of it.
+    /// Its entry in `phases`.
     pub fn info(self) -> &'static PhaseInfo {
         match self {
             Phase::Drain => &DRAIN,
-            // The enum's order is the list's, which a test holds.
+            // The enum and the list have the same order; a test checks it.
             phase => PHASES.get(phase as usize).unwrap_or(&RESET),
         }
     }

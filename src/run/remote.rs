@@ -19,6 +19,7 @@ use crate::host::preflight::{Connection, Probe};
 use crate::host::{Cleaned, Gathered, HostPlan, Observed, Receipt, Reset, Resource, Vitals};
 use crate::inventory::{Cluster, Host};
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, Identity, Stream};
+use crate::kubernetes::health::HealthEndpoint;
 
 /// What comes back from a host.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, Error>>;
@@ -49,19 +50,6 @@ pub enum Converging {
     Change(usize),
     /// So many bytes of the stream have been sent, of so many.
     Sent(u64, u64),
-}
-
-/// A health endpoint, as its host reaches it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HealthProbe<'a> {
-    /// Address or name.
-    pub address: &'a str,
-    /// TCP port.
-    pub port: u16,
-    /// What to ask for, such as `/healthz`.
-    pub path: &'a str,
-    /// Whether it speaks TLS. Its certificate is not checked: components make up their own.
-    pub tls: bool,
 }
 
 /// An open stream to a server, and the certificate (DER) that it showed.
@@ -103,6 +91,10 @@ pub trait RemoteHost: Debug + Send + Sync {
     /// When its kubelet started, by the host's own clock.
     fn kubelet_started(&self) -> Answer<'_, Timestamp>;
 
+    /// Whether its kubelet's unit is active, and stays so for two seconds: a kubelet that can't
+    /// run is active for an instant each time that systemd restarts it.
+    fn ask_kubelet_unit(&self) -> Answer<'_, Health>;
+
     /// Why its control plane will never come up, if that is certain.
     fn find_crash_loop(&self) -> Answer<'_, Option<String>>;
 
@@ -122,7 +114,7 @@ pub trait RemoteHost: Debug + Send + Sync {
     fn read_vitals<'a>(&'a self, cluster: &'a Cluster, host: &'a Host) -> Answer<'a, Vitals>;
 
     /// Asks a health endpoint of a component on it. The error says why no connection came about.
-    fn probe_health<'a>(&'a self, probe: HealthProbe<'a>) -> BoxFuture<'a, io::Result<Health>>;
+    fn probe_health<'a>(&'a self, at: &'a HealthEndpoint) -> BoxFuture<'a, io::Result<Health>>;
 
     /// A client of the API server that it reaches at `address`, trusted by `ca`, as `identity`.
     ///

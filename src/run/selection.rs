@@ -1,4 +1,4 @@
-//! Which phases a run takes part in, and which parts can't stand alone.
+//! Which phases a run executes.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,17 @@ pub struct Selection {
     chosen: BTreeSet<Phase>,
 }
 
-/// A selection that can't be.
+/// An invalid selection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectionError {
     /// No phase has that name.
-    #[error("there is no phase `{name}`")]
+    #[error("unknown phase `{name}`")]
     Unknown {
         /// The name.
         name: String,
     },
     /// Everything is skipped.
-    #[error("no phase is left to run")]
+    #[error("every phase is skipped")]
     Empty,
 }
 
@@ -44,7 +44,7 @@ impl Selection {
     /// `skip`.
     ///
     /// # Errors
-    /// A name that is no phase's, or nothing left.
+    /// An unknown name, or no phase left.
     pub fn new(only: &[String], skip: &[String]) -> Result<Self, SelectionError> {
         let mut chosen = if only.is_empty() {
             Selection::all().chosen
@@ -60,13 +60,13 @@ impl Selection {
         Ok(Selection { chosen })
     }
 
-    /// The same without `phase`.
+    /// Removes `phase`.
     pub(crate) fn without(mut self, phase: Phase) -> Self {
         self.chosen.remove(&phase);
         self
     }
 
-    /// Whether `phase` takes part.
+    /// Whether `phase` is selected.
     pub fn has(&self, phase: Phase) -> bool {
         self.chosen.contains(&phase)
     }
@@ -76,8 +76,7 @@ impl Selection {
         phases.iter().any(|phase| self.has(*phase))
     }
 
-    /// The phases that `phase` needs and that don't take part: they must have
-    /// been done already.
+    /// The phases that `phase` needs and that are not selected: they must have run already.
     pub fn assumed(&self, phase: Phase) -> impl Iterator<Item = Phase> {
         phase
             .info()
@@ -122,7 +121,7 @@ mod tests {
     #[test]
     fn a_wrong_name_is_answered_with_the_right_ones() {
         let error = Selection::new(&names(&["host"]), &[]).unwrap_err();
-        assert_eq!(error.to_string(), "there is no phase `host`");
+        assert_eq!(error.to_string(), "unknown phase `host`");
         assert!(error.hint().contains("control-plane"));
         let everything: Vec<_> = PHASES.iter().map(|i| i.phase.name().to_owned()).collect();
         assert_eq!(

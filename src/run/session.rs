@@ -1,4 +1,4 @@
-//! What every phase of a run shares.
+//! What all phases of a run share.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,15 +17,14 @@ use super::state::State;
 use super::tracker::Tracker;
 use crate::inventory::{Cluster, Host};
 
-/// What the command line asked for.
+/// Options from the command line.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The phases that take part.
+    /// The selected phases.
     pub selection: Selection,
-    /// Patterns (`*` and `?`) of host names that take part; empty for all.
+    /// Patterns (`*` and `?`) of the selected hosts' names; empty for all.
     pub hosts: Vec<String>,
-    /// Where only workers take part, connect to one control plane that answers
-    /// rather than to all.
+    /// If only workers are selected, connect to one reachable control plane instead of all.
     pub one_control_plane: bool,
     /// Store the shared certificates, encrypted, in the cluster.
     pub upload_certs: bool,
@@ -49,23 +48,23 @@ impl Default for Options {
     }
 }
 
-/// A run over a cluster: what is wanted, how hosts are reached, who listens.
+/// A run of a verb over a cluster.
 pub struct Run {
     /// What the cluster should be.
     pub cluster: Arc<Cluster>,
-    /// The file that says so, absolute.
+    /// The inventory's absolute path.
     pub inventory: PathBuf,
-    /// The operator state.
+    /// The state directory.
     pub state: State,
     /// Connects to hosts.
     pub connector: Arc<dyn ConnectHosts>,
-    /// Phases' beginnings and ends, and through it the events.
+    /// Tracks phases and emits events.
     pub tracker: Tracker,
     /// The journal, for runs that change something.
     pub journal: Option<Arc<Journal>>,
-    /// What the command line asked for.
+    /// Options from the command line.
     pub options: Options,
-    /// Connections that outlive one look, for verbs that look again and again.
+    /// Connections that are kept open, for verbs that repeat.
     pub kept: Option<Arc<Kept>>,
 }
 
@@ -75,10 +74,10 @@ impl Run {
         self.tracker.events()
     }
 
-    /// Opens the one connection to `host`.
+    /// Opens the connection to `host`, or returns the kept one.
     ///
     /// # Errors
-    /// Whatever SSH says.
+    /// SSH errors.
     pub(crate) async fn connect(&self, host: &Host) -> Result<Remote, Error> {
         match self.kept.as_ref().and_then(|kept| kept.get(&host.name)) {
             Some(Ok(remote)) => return Ok(remote),
@@ -91,7 +90,7 @@ impl Run {
         self.connector.connect(host, self.events()).await
     }
 
-    /// Whether `host` takes part.
+    /// Whether `host` is selected.
     pub fn takes_part(&self, host: &Host) -> bool {
         self.options.hosts.is_empty()
             || self
@@ -101,12 +100,12 @@ impl Run {
                 .any(|pattern| glob::matches(pattern, &host.name))
     }
 
-    /// Whether `phase` takes part.
+    /// Whether `phase` is selected.
     pub fn has(&self, phase: Phase) -> bool {
         self.options.selection.has(phase)
     }
 
-    /// The first phase of this run that can't do without the API.
+    /// The first selected phase that needs the API.
     pub(crate) fn first_phase_through_api(&self) -> Option<Phase> {
         let mut phases = PHASES.iter();
         phases
@@ -114,12 +113,12 @@ impl Run {
             .map(|info| info.phase)
     }
 
-    /// Whether the shared certificates are uploaded.
+    /// Whether to upload the shared certificates.
     pub(crate) fn uploads_certs(&self) -> bool {
         self.options.upload_certs && self.has(Phase::UploadCerts)
     }
 
-    /// Runs `deed` between its intent and its being done in the journal.
+    /// Runs `deed`, recording it in the journal before and after.
     pub(crate) async fn journalled<T>(
         &self,
         host: Option<&str>,

@@ -1,4 +1,4 @@
-//! The operator state: `.clusterctl/<cluster>/` beside the inventory, 0700.
+//! The state directory: `.clusterctl/<cluster>/` beside the inventory, mode 0700.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -6,29 +6,29 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The operator state's directory.
+/// The state directory.
 #[derive(Debug, Clone)]
 pub struct State {
     dir: PathBuf,
 }
 
-/// What can go wrong with the operator state.
+/// Errors of the state directory.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Another run holds the lock.
-    #[error("another run holds {}{}", path.display(), holder_suffix(.holder))]
+    #[error("another run holds the lock {}{}", path.display(), holder_suffix(.holder))]
     Locked {
         /// The lock file.
         path: PathBuf,
-        /// What that run wrote into it: its process and verb.
+        /// What that run wrote to it: its process and verb.
         holder: String,
     },
-    /// The file system refused.
+    /// A file operation failed.
     #[error("cannot {what} {}: {source}", path.display())]
     Io {
-        /// What was tried: `create`, `write`, `lock`.
+        /// The operation: `create`, `write`, `lock`.
         what: &'static str,
-        /// On which path.
+        /// The path.
         path: PathBuf,
         /// Why not.
         source: io::Error,
@@ -40,7 +40,7 @@ impl StateError {
     pub fn hint(&self) -> Option<String> {
         match self {
             StateError::Locked { .. } => Some(
-                "wait for that run to end; the lock goes with its process, so there is nothing to remove"
+                "wait for that run to end; the lock ends with its process, so there is no file to remove"
                     .into(),
             ),
             StateError::Io { .. } => None,
@@ -63,10 +63,10 @@ pub struct Lock {
 }
 
 impl State {
-    /// Opens the state directory, and makes it if it isn't there.
+    /// Opens the state directory, creating it if necessary.
     ///
     /// # Errors
-    /// [`StateError::Io`] if it can't be made.
+    /// [`StateError::Io`] if it cannot be created.
     pub fn open(dir: PathBuf) -> Result<Self, StateError> {
         let state = State { dir };
         state.ensure_dir(&state.dir)?;
@@ -83,7 +83,7 @@ impl State {
         &self.dir
     }
 
-    /// The project's own known_hosts.
+    /// The cluster's own known_hosts.
     pub fn known_hosts(&self) -> PathBuf {
         self.dir.join("known_hosts")
     }
@@ -96,7 +96,7 @@ impl State {
     /// The directory of a new run, named by its start: `runs/<id>`.
     ///
     /// # Errors
-    /// [`StateError::Io`] if it can't be made.
+    /// [`StateError::Io`] if it cannot be created.
     pub fn new_run(&self) -> Result<PathBuf, StateError> {
         let id = jiff::Timestamp::now()
             .strftime("%Y%m%dT%H%M%S.%3fZ")
@@ -106,8 +106,8 @@ impl State {
         Ok(dir)
     }
 
-    /// Takes the lock that keeps two runs apart. It goes with the process,
-    /// however that ends.
+    /// Takes the lock that prevents concurrent runs. It is released when the process ends,
+    /// for whatever reason.
     ///
     /// # Errors
     /// [`StateError::Locked`] if another run has it.
@@ -129,7 +129,7 @@ impl State {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Whoever holds it wrote this; a torn read costs a nicety only.
+                // Only used for the message, so a torn read is harmless.
                 let _ = (&mut file).take(200).read_to_string(&mut holder);
                 return Err(StateError::Locked {
                     path,
@@ -145,11 +145,10 @@ impl State {
         Ok(Lock { _file: file })
     }
 
-    /// Writes a file of the operator state: 0600 from its first byte, whole or
-    /// not at all.
+    /// Writes a file of the state directory atomically, with mode 0600 from the first byte.
     ///
     /// # Errors
-    /// [`StateError::Io`] if it can't be written.
+    /// [`StateError::Io`] if it cannot be written.
     pub fn write(&self, path: &Path, content: &[u8]) -> Result<(), StateError> {
         write_private(path, content).map_err(|source| StateError::Io {
             what: "write",
@@ -158,10 +157,10 @@ impl State {
         })
     }
 
-    /// Removes a file of the operator state; says whether there was one.
+    /// Removes a file of the state directory; returns whether it existed.
     ///
     /// # Errors
-    /// [`StateError::Io`] if it can't be removed.
+    /// [`StateError::Io`] if it cannot be removed.
     pub fn remove(&self, path: &Path) -> Result<bool, StateError> {
         match fs::remove_file(path) {
             Ok(()) => Ok(true),

@@ -1,4 +1,4 @@
-//! When phases begin and end, where hosts pass through them independently.
+//! Tracks when phases begin and end while hosts pass through them independently.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::events::{Event, Events};
 use super::phase::Phase;
 
-/// Emits a phase's start when the first of its parts begins, and its end when
-/// the last has ended. Cheap to clone.
+/// Emits a phase's start when its first part begins, and its end when the last part has
+/// ended. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tracker {
     events: Events,
@@ -22,7 +22,7 @@ struct Progress {
 }
 
 impl Tracker {
-    /// A tracker that expects nothing yet.
+    /// A tracker without expected parts.
     pub fn new(events: Events) -> Self {
         Tracker {
             events,
@@ -30,12 +30,12 @@ impl Tracker {
         }
     }
 
-    /// The events that it emits into.
+    /// The events it emits to.
     pub fn events(&self) -> &Events {
         &self.events
     }
 
-    /// Says that `phase` will have so many parts.
+    /// Announces that `phase` will have this many more parts.
     pub fn expect(&self, phase: Phase, parts: usize) {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         phases
@@ -47,8 +47,7 @@ impl Tracker {
             .left += parts;
     }
 
-    /// Says that a part of `phase` begins. It ends when what comes back is
-    /// dropped, however that happens.
+    /// Begins a part of `phase`. It ends when the returned value is dropped.
     pub fn part(&self, phase: Phase) -> Part {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         let progress = phases.entry(phase).or_insert(Progress {
@@ -89,7 +88,7 @@ impl Tracker {
     }
 }
 
-/// A part of a phase that is under way.
+/// A part of a phase in progress.
 #[derive(Debug)]
 pub struct Part {
     tracker: Tracker,
@@ -103,12 +102,12 @@ impl Part {
         self.phase
     }
 
-    /// Says what `host` is at.
+    /// Reports what `host` is doing.
     pub fn doing(&self, host: &str, doing: impl Into<String>) {
         self.emit_progress(host, doing.into(), None);
     }
 
-    /// Says what `host` is at, and how many bytes of how many it was sent.
+    /// Reports what `host` is doing, and how many bytes of how many were sent to it.
     pub fn sending(&self, host: &str, doing: impl Into<String>, bytes: (u64, u64)) {
         self.emit_progress(host, doing.into(), Some(bytes));
     }
@@ -122,14 +121,14 @@ impl Part {
         });
     }
 
-    /// Says that `host` is through, and that there is nothing to tell of it.
+    /// Reports that `host` is finished, without a message.
     pub fn quiet(self, host: &str) {
         self.tracker.events.emit(Event::HostIdle {
             host: host.to_owned(),
         });
     }
 
-    /// Says that `host` has done its part.
+    /// Reports that `host` has done its part.
     pub fn done(self, host: &str, changed: usize) {
         self.tracker.events.emit(Event::HostDone {
             host: host.to_owned(),
@@ -139,7 +138,7 @@ impl Part {
         });
     }
 
-    /// Says that `host` failed.
+    /// Reports that `host` failed.
     pub fn failed(self, host: &str, error: &crate::run::error::Error) {
         self.tracker.events.emit(Event::HostFailed {
             host: host.to_owned(),
@@ -149,7 +148,7 @@ impl Part {
         });
     }
 
-    /// Says that something was written that is no host's.
+    /// Reports that something was written that does not belong to a host.
     pub fn changed(&self, what: impl Into<String>, how: impl Into<String>) {
         self.tracker.events.emit(Event::Changed {
             phase: self.phase.name(),

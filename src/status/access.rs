@@ -25,7 +25,7 @@ impl Access {
     pub(super) fn read(run: &Run) -> Self {
         Access(OperatorAccess::read(run).map_err(|error| match error {
             Error::NoKubeconfig { .. } => {
-                "there is no admin kubeconfig yet: `clusterctl-rs apply` makes it".into()
+                "there is no admin kubeconfig yet; run `clusterctl-rs apply`".into()
             }
             error => error.to_string(),
         }))
@@ -87,7 +87,7 @@ pub(super) fn tell_silent(silent: &Silent<'_>) -> String {
         })
         .collect();
     match said.is_empty() {
-        true => "no control plane can be reached".into(),
+        true => "no control plane is reachable".into(),
         false => said.join("; "),
     }
 }

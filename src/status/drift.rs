@@ -50,7 +50,7 @@ pub(super) async fn look(run: &Run) -> Result<Drift, String> {
     match tokio::time::timeout(PATIENCE, planning).await {
         Ok(Ok(drift)) => Ok(drift),
         Ok(Err(error)) => Err(why(run, &error)),
-        Err(_) => Err(format!("no plan within {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("planning timed out after {} s", PATIENCE.as_secs())),
     }
 }
 
@@ -60,7 +60,7 @@ fn why(run: &Run, error: &Error) -> String {
         && let Some(kept) = &run.kept
         && matches!(kept.get(host), Some(Err(_)))
     {
-        return format!("{host} can't be reached");
+        return format!("{host} is unreachable");
     }
     super::short(&error.to_string())
 }

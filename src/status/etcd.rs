@@ -39,7 +39,7 @@ pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
                 Err(why) => vec![super::short(why)],
             };
             if said.is_some_and(|said| !said.has_leader()) {
-                wrong.insert(0, "it knows no leader".into());
+                wrong.insert(0, "it has no leader".into());
             }
             EtcdMemberStatus {
                 name: super::short(&member.listed.name),
@@ -108,7 +108,7 @@ fn client(
         .client_urls
         .iter()
         .find_map(|url| address(url))
-        .ok_or_else(|| ApiError::Client("it names no address for clients".into()))?;
+        .ok_or_else(|| ApiError::Client("it advertises no client URL".into()))?;
     etcd::member_client_at(run, lister.1, lister.0, address, port)
 }
 

@@ -4,18 +4,23 @@
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
+use ssh::SshError;
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
 use crate::cluster::answer::answer_within;
-use crate::cluster::health::{LOOPBACK, ask_api_server};
+use crate::cluster::health::ask_api_server;
 use crate::host::{UnitState, Vitals};
-use crate::inventory::{Etcd, Host};
+use crate::inventory::Host;
+use crate::kubernetes::Component;
 use crate::kubernetes::api;
+use crate::kubernetes::health::{HealthEndpoint, component_endpoint, kubelet_endpoint};
+use crate::layout::components::{API_SERVER, KUBELET};
+use crate::layout::health::API_SERVER_READY;
+use crate::layout::names::KUBELET_UNIT;
 use crate::run::Run;
 use crate::run::error::Error;
-use crate::run::remote::{HealthProbe, Remote};
-use ssh::SshError;
+use crate::run::remote::Remote;
 
 /// Time for one health endpoint.
 const PROBE: Duration = Duration::from_secs(4);
@@ -45,13 +50,13 @@ pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told,
 }
 
 async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error> {
-    let session = run.connect(host).await?;
+    let remote = run.connect(host).await?;
     if let Some(kept) = &run.kept {
-        kept.put(&host.name, Ok(session.clone()));
+        kept.put(&host.name, Ok(remote.clone()));
     }
     let (vitals, probes) = tokio::join!(
-        session.read_vitals(&run.cluster, host),
-        join_all(probes(run, host, &session, access))
+        remote.read_vitals(&run.cluster, host),
+        join_all(probes(run, host, &remote, access))
     );
     let vitals = vitals?;
     let mut components = vec![kubelet(&vitals, &probes), runtime(host, &vitals)];
@@ -59,69 +64,69 @@ async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error
     Ok(Told { vitals, components })
 }
 
-const KUBELET: &str = "kubelet";
-
 type Probing<'a> = BoxFuture<'a, ComponentStatus>;
 
-/// The health endpoints of a host: where kubeadm has them.
+/// The components of a host, each asked where the inventory has it listen.
 fn probes<'a>(
     run: &'a Run,
     host: &'a Host,
-    session: &'a Remote,
+    remote: &'a Remote,
     access: &'a Access,
 ) -> Vec<Probing<'a>> {
-    let mut probes = vec![probe(session, KUBELET, 10248, "/healthz", false)];
-    if host.is_control_plane() {
-        probes.push(api_server(run, host, session, access).boxed());
-        probes.push(probe(
-            session,
-            "kube-controller-manager",
-            10257,
-            "/healthz",
-            true,
-        ));
-        probes.push(probe(session, "kube-scheduler", 10259, "/livez", true));
-        if matches!(run.cluster.etcd, Etcd::Local(_)) {
-            probes.push(probe(session, "etcd", 2381, "/health", false));
-        }
+    let mut probes = Vec::new();
+    // Without an endpoint, the kubelet's unit alone has to tell.
+    probes.extend(kubelet_endpoint(host).map(|at| probe(remote, KUBELET, at)));
+    if !host.is_control_plane() {
+        return probes;
+    }
+    probes.push(api_server(run, host, remote, access).boxed());
+    // In the order in which they are shown.
+    let others = [
+        Component::ControllerManager,
+        Component::Scheduler,
+        Component::Etcd,
+    ];
+    let here = Component::all(&run.cluster);
+    for one in others.into_iter().filter(|one| here.contains(one)) {
+        let at = component_endpoint(one, &run.cluster, host, None);
+        probes.push(match at {
+            Some(at) => probe(remote, one.name(), at),
+            None => futures::future::ready(not_asked(one.name())).boxed(),
+        });
     }
     probes
 }
 
-fn probe<'a>(
-    session: &'a Remote,
-    name: &'a str,
-    port: u16,
-    path: &'a str,
-    tls: bool,
-) -> Probing<'a> {
+/// A component that the operator told to answer nobody is not down for that.
+fn not_asked(name: &str) -> ComponentStatus {
+    component(
+        name,
+        Health::Unknown,
+        Some("the inventory disables its health endpoint"),
+    )
+}
+
+fn probe<'a>(remote: &'a Remote, name: &'static str, at: HealthEndpoint) -> Probing<'a> {
     let look = async move {
-        let probe = HealthProbe {
-            address: LOOPBACK,
-            port,
-            path,
-            tls,
-        };
-        match session.probe_health(probe).await {
+        match remote.probe_health(&at).await {
             Ok(health) => health.into_component(name),
-            Err(error) => refused(name, port, &error),
+            Err(error) => refused(name, &at, &error),
         }
     };
     within(name, look).boxed()
 }
 
 /// The API server is asked as the admin: not everybody lets strangers ask.
-async fn api_server(run: &Run, host: &Host, session: &Remote, access: &Access) -> ComponentStatus {
-    const NAME: &str = "kube-apiserver";
+async fn api_server(run: &Run, host: &Host, remote: &Remote, access: &Access) -> ComponentStatus {
     let look = async {
-        match access.client(run, host, session) {
-            Ok(client) => ask_api_server(&client, "/readyz")
+        match access.client(run, host, remote) {
+            Ok(client) => ask_api_server(&client, API_SERVER_READY)
                 .await
-                .into_component(NAME),
-            Err(why) => component(NAME, Health::Unknown, Some(&why)),
+                .into_component(API_SERVER),
+            Err(why) => component(API_SERVER, Health::Unknown, Some(&why)),
         }
     };
-    within(NAME, look).await
+    within(API_SERVER, look).await
 }
 
 async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> ComponentStatus {
@@ -131,8 +136,8 @@ async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> Comp
     }
 }
 
-/// Nobody listens, or sshd forwards nothing: then nobody can tell.
-fn refused(name: &str, port: u16, error: &std::io::Error) -> ComponentStatus {
+/// Nothing listens there; or sshd forwards nothing, and its health is unknown.
+fn refused(name: &str, at: &HealthEndpoint, error: &std::io::Error) -> ComponentStatus {
     match error.get_ref().and_then(|e| e.downcast_ref::<SshError>()) {
         Some(SshError::ForwardRefused {
             prohibited: true, ..
@@ -142,7 +147,7 @@ fn refused(name: &str, port: u16, error: &std::io::Error) -> ComponentStatus {
             Some("sshd does not allow forwarding"),
         ),
         _ => {
-            let why = format!("nobody listens on port {port}");
+            let why = format!("nothing listens on {} port {}", at.address, at.port);
             component(name, Health::Unhealthy, Some(&why))
         }
     }
@@ -169,14 +174,15 @@ impl IntoComponent for api::Health {
     }
 }
 
-/// systemd's word first: a unit that is down says more than a closed port.
+/// systemd's word first: a unit that is down says more than a closed port. It is
+/// the only one where the inventory disables the kubelet's health endpoint.
 fn kubelet(vitals: &Vitals, probes: &[ComponentStatus]) -> ComponentStatus {
-    if let Some(why) = down(vitals.units.get("kubelet.service")) {
+    if let Some(why) = down(vitals.units.get(KUBELET_UNIT)) {
         return component(KUBELET, Health::Unhealthy, Some(&why));
     }
     match probes.iter().find(|one| one.name == KUBELET) {
         Some(probe) => probe.clone(),
-        None => component(KUBELET, Health::Unknown, None),
+        None => component(KUBELET, Health::Healthy, None),
     }
 }
 
@@ -190,14 +196,14 @@ fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
             false => component(
                 "container runtime",
                 Health::Unhealthy,
-                Some("its socket is not there"),
+                Some("its socket does not exist"),
             ),
         };
     };
     let unit = vitals.units.get(&format!("{name}.service"));
     match (down(unit), vitals.socket) {
         (Some(why), _) => component(name, Health::Unhealthy, Some(&why)),
-        (None, false) => component(name, Health::Unhealthy, Some("its socket is not there")),
+        (None, false) => component(name, Health::Unhealthy, Some("its socket does not exist")),
         (None, true) => component(name, Health::Healthy, None),
     }
 }

@@ -1,5 +1,7 @@
 //! From answers to a report. Pure.
 
+use crate::layout::components;
+use crate::layout::names::NODE_ROLE_PREFIX;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use text::terminal::escape;
@@ -140,7 +142,7 @@ fn of_host(
         drift: match (told, drift) {
             (Err(_), _) => HostDrift {
                 changes: None,
-                error: Some("the host can't be reached".into()),
+                error: Some("the host is unreachable".into()),
             },
             (Ok(_), Err(why)) => HostDrift {
                 changes: None,
@@ -170,18 +172,18 @@ fn role_name(role: Role) -> String {
 
 /// What would run on a host that doesn't answer.
 fn unknown_components(cluster: &Cluster, host: &Host) -> Vec<ComponentStatus> {
-    let mut names = vec!["kubelet", "containerd"];
+    let mut names = vec![components::KUBELET, "containerd"];
     if host.is_control_plane() {
         names.extend([
-            "kube-apiserver",
-            "kube-controller-manager",
-            "kube-scheduler",
+            components::API_SERVER,
+            components::CONTROLLER_MANAGER,
+            components::SCHEDULER,
         ]);
         if matches!(cluster.etcd, Etcd::Local(_)) {
-            names.push("etcd");
+            names.push(components::ETCD);
         }
     }
-    let unknown = |name: &&str| component(name, Health::Unknown, Some("the host can't be reached"));
+    let unknown = |name: &&str| component(name, Health::Unknown, Some("the host is unreachable"));
     names.iter().map(unknown).collect()
 }
 
@@ -201,7 +203,7 @@ fn of_node(node: &Node) -> NodeStatus {
             .labels
             .iter()
             .flat_map(|labels| labels.keys())
-            .filter_map(|label| label.strip_prefix("node-role.kubernetes.io/"))
+            .filter_map(|label| label.strip_prefix(NODE_ROLE_PREFIX))
             .map(clean)
             .collect(),
         kubelet_version: kubelet_version(node),

@@ -213,8 +213,8 @@ pub(crate) fn a_lost_leader() -> ClusterStatus {
         );
         told.components[5] = component("etcd", Health::Unhealthy, Some("RAFT NO LEADER"));
     }
-    answers.api = Err("through cp1: no answer within 5 s".into());
-    answers.drift = Err("cp2 can't be reached".into());
+    answers.api = Err("through cp1: timed out after 5 s".into());
+    answers.drift = Err("cp2 is unreachable".into());
     let gone = |id| Member {
         said: Err("the host cannot connect".into()),
         ..member(id, 0)
@@ -234,7 +234,7 @@ pub(crate) fn nothing_yet() -> ClusterStatus {
         ];
     }
     answers.api = Err("there is no admin kubeconfig yet".into());
-    answers.etcd = Err("no control plane can be reached".into());
+    answers.etcd = Err("no control plane is reachable".into());
     answers.operator = Vec::new();
     answers.drift = Ok(Drift {
         hosts: cluster()

@@ -46,8 +46,8 @@ fn every_verb_has_help_with_an_example() {
     for words in all {
         let text = help(&typist, &words, "--help");
         // What all verbs have in common is in the program's help.
-        let (own, rest) = text.split_once("\nOptions of every verb:\n").unwrap();
-        let (_, after) = rest.rsplit_once("SSH's own log)\n").unwrap();
+        let (own, rest) = text.split_once("\nGlobal options:\n").unwrap();
+        let (_, after) = rest.rsplit_once("adds the SSH log\n").unwrap();
         let after = after.find("\nExample").map(|at| &after[at..]);
         let Some(after) = after else {
             panic!("`{} --help` has no example", words.join(" "));

@@ -217,7 +217,7 @@ impl Story {
         let mode = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
         assert_eq!(merged["current-context"], "other");
-        self.operator.run(&merge).exits(0).says(&["has it already"]);
+        self.operator.run(&merge).exits(0).says(&["is up to date"]);
         let contexts = merged["contexts"].as_array().unwrap();
         let ours = contexts.iter().find(|entry| entry["name"] != "other");
         merged["current-context"] = ours.unwrap()["name"].clone();
@@ -279,7 +279,7 @@ impl Story {
         self.operator
             .run(&["apply", "--yes", "--assert-noop"])
             .exits(1)
-            .says(&["--assert-noop allows none"]);
+            .says(&["allows no changes"]);
 
         let kubelets = || -> Vec<String> {
             let pid = "systemctl show -p MainPID --value kubelet";

@@ -187,7 +187,7 @@ impl Story {
             .says(&[&format!("{lost}: can't be reached"), "UNHEALTHY"]);
         self.run(&["plan", "--exit-code"])
             .exits(4)
-            .says(&["left out:", lost]);
+            .says(&["set aside:", lost]);
         self.says("quorum is not put at risk");
         let (second, third) = (&self.hosts[1], &self.hosts[2]);
         self.run(&["remove-node", second, "--yes"])
@@ -258,7 +258,7 @@ impl Story {
         let before = self.pids(&others);
         self.run(&["remove-node", first, "--yes"])
             .exits(0)
-            .says(&["removed, and clean"]);
+            .says(&["removed and cleaned"]);
         assert_eq!(self.members(), self.hosts[1..3]);
         self.balancers_know(&others);
         self.noop();

@@ -142,7 +142,7 @@ impl Story {
         self.writes(jiff::Timestamp::now());
         self.run(&["status", "--exit-code"]).exits(3).says(&[
             &format!("{holder}: can't be reached"),
-            "(controlPlaneEndpoint) leads there",
+            "(controlPlaneEndpoint) reaches it",
         ]);
         self.lab.verb(&["start", &holder]);
         self.is_well();
@@ -191,7 +191,7 @@ impl Story {
         let load = self.load();
         self.run(&["remove-node", &holder, "--yes"])
             .exits(0)
-            .says(&["removed, and clean"]);
+            .says(&["removed and cleaned"]);
         let seen = load.stop(&self.lab);
         self.says(&seen.to_string());
         seen.assert_that_one_retry_is_enough();
@@ -213,7 +213,7 @@ impl Story {
             !self.hosts.iter().any(|host| self.has_it(host))
         });
         let nowhere = format!(
-            "{}:6443 (controlPlaneEndpoint) does not lead to",
+            "{}:6443 (controlPlaneEndpoint) does not reach",
             self.address
         );
         self.run(&["plan", "--exit-code"])
@@ -221,7 +221,7 @@ impl Story {
             .says(&[&nowhere, manifest]);
         self.run(&["status", "--exit-code"])
             .exits(3)
-            .says(&["does not lead there, and nobody has the address"]);
+            .says(&["does not reach it; no host holds the address"]);
         self.run(&["apply", "--yes"]).exits(0);
         self.noop();
         self.holder();

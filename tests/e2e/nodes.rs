@@ -130,7 +130,7 @@ impl Story {
             .says(&["--address"]);
         self.run(&["remove-node", &self.hosts[0], "--yes"])
             .exits(2)
-            .says(&["no control plane would stay", "reset --all"]);
+            .says(&["no control plane would remain", "reset --all"]);
         assert_eq!(self.text(), before);
     }
 
@@ -293,7 +293,7 @@ impl Story {
             .collect();
         self.run(&["remove-node", host, "--force", "--yes"])
             .exits(0)
-            .says(&["removed, and clean"]);
+            .says(&["removed and cleaned"]);
         let now: Vec<usize> = self.hosts[1..3]
             .iter()
             .map(|host| self.logins(host))
@@ -388,8 +388,12 @@ impl Story {
         let edited = self.with(&before, workers[0], bad);
         fs::write(self.inventory(), self.with(&edited, workers[1], bad)).unwrap();
         let apply = |of: &Self| of.run(&["apply", "--yes"]).exits(4);
-        let first = apply(self).says(&["left as it is, because", "is crash-looping"]);
-        let broken = usize::from(first.stderr.contains(&format!("because {}", workers[1])));
+        let first = apply(self).says(&["not changed, because updating", "is crash-looping"]);
+        let broken = usize::from(
+            first
+                .stderr
+                .contains(&format!("because updating {}", workers[1])),
+        );
         let other = 1 - broken;
         self.says("the same again");
         // Right after one more of its ends: seen alive, it would count as running.
@@ -400,7 +404,7 @@ impl Story {
              until [ $({state}) = auto-restart ]; do sleep 0.1; done"
         );
         self.lab.sh(workers[broken], &ended);
-        apply(self).says(&[&format!("because {}", workers[broken])]);
+        apply(self).says(&[&format!("because updating {} failed", workers[broken])]);
         assert_eq!(pid(workers[other]), pids[other], "{}", workers[other]);
         self.apply(&before);
         assert_eq!(pid(workers[other]), pids[other], "{}", workers[other]);
@@ -427,7 +431,7 @@ impl Story {
         std::thread::sleep(std::time::Duration::from_secs(2));
         self.run(&["remove-node", host, "--yes"])
             .exits(0)
-            .says(&["removed, and clean"]);
+            .says(&["removed and cleaned"]);
         self.noop();
     }
 }

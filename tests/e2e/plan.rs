@@ -130,7 +130,7 @@ impl Story {
         };
         let file = "/etc/modules-load.d/k8s.conf";
         self.lab.sh(&self.second, &format!("echo other >{file}"));
-        refused(&format!("{}: file {file} has changed there", self.second));
+        refused(&format!("{}: file {file} has changed since", self.second));
         self.lab.sh(&self.second, &format!("rm {file}"));
         let inventory = self.operator.dir.join("inventory.yaml");
         let text = fs::read_to_string(&inventory).unwrap();
@@ -148,7 +148,7 @@ impl Story {
         self.operator
             .run(&["apply", "next.plan", "--yes"])
             .exits(1)
-            .says(&["pki/ca.crt needs no change any more", "and "]);
+            .says(&["pki/ca.crt no longer needs a change", "and "]);
         self.operator.run(&["plan", "--exit-code"]).exits(0);
     }
 
@@ -203,7 +203,7 @@ impl Story {
         self.operator
             .run(&["apply", "drift.plan", "--yes"])
             .exits(1)
-            .says(&["cluster: ConfigMap kube-system/coredns has changed there since"]);
+            .says(&["cluster: ConfigMap kube-system/coredns has changed since"]);
         self.lab
             .sh(&self.second, "grep -q maxPods /var/lib/kubelet/config.yaml");
     }

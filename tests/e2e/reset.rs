@@ -147,7 +147,7 @@ fn a_reset_leaves_the_machines_that_were_there_and_apply_works_at_once() {
     lab.verb(&["start", &third]);
     std::thread::sleep(Duration::from_millis(500));
     let mut run = operator.start(&["reset", "--all", "--yes"]);
-    run.wait_for("take Kubernetes off the hosts");
+    run.wait_for("remove Kubernetes from the hosts");
     std::thread::sleep(Duration::from_millis(200));
     run.kill();
     operator.run(&["reset", "--all", "--yes"]).exits(0);

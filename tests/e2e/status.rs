@@ -142,7 +142,7 @@ impl Story {
 
         let text = self.operator.run(&["status", "--exit-code"]).exits(0);
         eprintln!("{}", text.stdout);
-        text.says(&["all is well", "drift: none"]);
+        text.says(&["): healthy", "drift: none"]);
     }
 
     fn a_file_changed_by_hand_is_drift(&self) {

@@ -18,7 +18,7 @@ const NAMES: [&str; 3] = ["cp1", "worker1", "worker2"];
 /// Phases of other verbs than `apply`, and what they say of themselves.
 const OTHERS: [(&str, &str); 2] = [
     ("drain", "move pods to other nodes"),
-    ("reset", "take Kubernetes off the hosts"),
+    ("reset", "remove Kubernetes from the hosts"),
 ];
 
 /// A cluster's life, as it is recorded.

@@ -198,14 +198,11 @@ impl Story {
         self.operator
             .run(&["apply", "--yes", "--phases", "certs,join"])
             .exits(2)
-            .says(&["phase join can't run alone", "hint: "]);
+            .says(&["cannot run phase join on its own", "hint: "]);
         self.operator
             .run(&["apply", "--yes", "--phases", "jion"])
             .exits(2)
-            .says(&[
-                "there is no phase `jion`",
-                "the phases are preflight, certs",
-            ]);
+            .says(&["unknown phase `jion`", "the phases are preflight, certs"]);
         self.operator
             .run(&["apply", "--yes", "--hosts", "nobody*"])
             .exits(2)

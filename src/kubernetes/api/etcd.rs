@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::client::{Dial, Identity, Server, client_of};
-use super::{ApiError, Health};
+use super::error::ApiError;
+use super::wait::Health;
 
 /// The name in it is what etcd's serving certificate is verified against: kubeadm
 /// gives it to every member.
@@ -269,7 +270,7 @@ mod tests {
     use futures::future::BoxFuture;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::super::Stream;
+    use super::super::client::Stream;
     use super::*;
 
     /// A server that speaks TLS to clients of its CA's, and tells its version.

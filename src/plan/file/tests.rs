@@ -63,7 +63,7 @@ fn sample() -> PlanDocument {
         "kubeconfig": true,
         "order": [
             {"phase": "certs", "hosts": [], "how": "on this machine"},
-            {"phase": "hosts", "hosts": ["cp1", "w1"], "how": "side by side"}
+            {"phase": "hosts", "hosts": ["cp1", "w1"], "how": "in parallel"}
         ],
         "setAside": [{"host": "w2", "why": "connection refused"}]
     }))
@@ -108,7 +108,7 @@ fn a_kept_plan_is_the_owners_alone_and_comes_back_as_it_was() {
     write_plan(&path, &sample()).unwrap();
     fs::write(&path, "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\n").unwrap();
     let error = write_plan(&path, &sample()).unwrap_err().to_string();
-    assert!(error.ends_with("is there and is no plan"), "{error}");
+    assert!(error.ends_with("exists and is not a plan"), "{error}");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_plan_is_known_by_its_kind() {
     fs::write(&path, "{\"kind\": \"Plan\", \"x\u{1b}\": 1}").unwrap();
     let error = read_plan(&path).unwrap_err().to_string();
     assert!(
-        error.contains("is no plan") && !error.contains('\u{1b}'),
+        error.contains("is not a plan") && !error.contains('\u{1b}'),
         "{error}"
     );
     let yaml = serde_saphyr::to_string(&sample()).unwrap();
@@ -163,33 +163,33 @@ fn whatever_moves_is_named() {
             Box::new(|plan| plan["inputs"][0]["sha256"] = "ab".into()),
         ),
         (
-            "this machine: clusterctl-rs's version was 0.1.0, and is 0.2.0 now",
+            "this machine: clusterctl-rs's version was 0.1.0, is now 0.2.0",
             Box::new(|plan| plan["version"] = "0.2.0".into()),
         ),
         (
-            "this machine: pki/ca.crt needs no change any more",
+            "this machine: pki/ca.crt no longer needs a change",
             Box::new(|plan| plan["certificates"] = json!([])),
         ),
         (
-            "cp1: file /var/lib/kubelet/config.yaml has changed there since",
+            "cp1: file /var/lib/kubelet/config.yaml has changed since",
             Box::new(|plan| plan["hosts"][0]["changes"][2]["before"] = "d0".into()),
         ),
         (
-            "cp1: file /var/lib/kubelet/config.yaml would be written otherwise now",
+            "cp1: file /var/lib/kubelet/config.yaml would be written differently now",
             Box::new(|plan| plan["hosts"][0]["changes"][2]["after"] = "e0".into()),
         ),
         (
-            "cp1: sysctl net.ipv4.ip_forward is in another state now",
+            "cp1: sysctl net.ipv4.ip_forward is in a different state now",
             Box::new(|plan| plan["hosts"][0]["changes"][3]["detail"]["text"] = "2 -> 1".into()),
         ),
         (
-            "cp1: unit kubelet.service needs no change any more",
+            "cp1: unit kubelet.service no longer needs a change",
             Box::new(|plan| {
                 plan["hosts"][0]["changes"].as_array_mut().unwrap().pop();
             }),
         ),
         (
-            "cp1: the order of changes is another one now",
+            "cp1: the order of changes differs",
             Box::new(|plan| {
                 plan["hosts"][0]["changes"]
                     .as_array_mut()
@@ -198,7 +198,7 @@ fn whatever_moves_is_named() {
             }),
         ),
         (
-            "w1: package jq needs a change that the plan doesn't have",
+            "w1: package jq needs a change that is not in the plan",
             Box::new(|plan| {
                 plan["hosts"][1]["changes"] =
                     json!([{"action": "install", "kind": "package", "name": "jq"}]);
@@ -209,7 +209,7 @@ fn whatever_moves_is_named() {
             Box::new(|plan| plan["hosts"][1]["join"] = Value::Null),
         ),
         (
-            "w1: its node has come or gone",
+            "w1: its Node has been created or deleted",
             Box::new(|plan| plan["hosts"][1]["afterRegistration"] = false.into()),
         ),
         (
@@ -221,15 +221,15 @@ fn whatever_moves_is_named() {
             Box::new(|plan| plan["hosts"][0]["taints"] = json!([])),
         ),
         (
-            "w2: the host can be looked at again",
+            "w2: the host can be inspected again",
             Box::new(|plan| plan["setAside"] = json!([])),
         ),
         (
-            "cluster: ConfigMap kube-system/coredns has changed there since",
+            "cluster: ConfigMap kube-system/coredns has changed since",
             Box::new(|plan| plan["objects"][1]["before"] = "20".into()),
         ),
         (
-            "cluster: the API does not answer any more",
+            "cluster: the API server no longer responds",
             Box::new(|plan| plan["apiAnswers"] = false.into()),
         ),
         (
@@ -237,7 +237,7 @@ fn whatever_moves_is_named() {
             Box::new(|plan| plan["kubeconfig"] = false.into()),
         ),
         (
-            "cluster: the plan is another one now",
+            "cluster: the plan differs",
             Box::new(|plan| plan["order"] = json!([])),
         ),
     ];
@@ -251,5 +251,5 @@ fn whatever_moves_is_named() {
             .unwrap()
             .push(json!({"host": "w1", "why": "no route"}));
     });
-    assert_eq!(aside, ["w1: the host can't be looked at any more"]);
+    assert_eq!(aside, ["w1: the host can no longer be inspected"]);
 }

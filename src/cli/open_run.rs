@@ -1,4 +1,4 @@
-//! What every verb that talks to hosts sets up.
+//! Opens a run: what every verb that connects to hosts sets up.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use ssh::{Connector, Finished, Observer};
 use text::glob::matches;
 
 use super::Global;
-use super::load::load;
+use super::load::load_inventory;
 use super::prompt::Terminal;
 use crate::cluster::ssh_connect::SshHosts;
 use crate::plan::document::PlanOptions;
@@ -23,88 +23,87 @@ use crate::run::tracker::Tracker;
 use crate::run::{Options, Run};
 use crate::{inventory, report};
 
-/// Which part of a run is wanted.
+/// Which part of a run to do.
 #[derive(Debug, Clone, Default, Args)]
-pub(super) struct Part {
-    /// Only these phases (see `clusterctl-rs phases`), joined by commas
+pub(super) struct PartArgs {
+    /// Only these phases, comma-separated (see `clusterctl-rs phases`)
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     phases: Vec<String>,
-    /// All but these phases
+    /// All phases except these, comma-separated
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     skip_phases: Vec<String>,
-    /// Only hosts whose names match (`*` and `?`), joined by commas
+    /// Only hosts whose names match these patterns (`*`, `?`), comma-separated
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     hosts: Vec<String>,
 }
 
-impl Part {
-    /// The part that a plan is for.
+impl PartArgs {
+    /// The part that a saved plan is for.
     pub(super) fn of_plan(options: &PlanOptions) -> Self {
-        Part {
+        PartArgs {
             phases: options.phases.clone(),
             skip_phases: Vec::new(),
             hosts: options.hosts.clone(),
         }
     }
 
-    /// Whether everything is wanted.
+    /// Whether nothing is left out.
     pub(super) fn is_all(&self) -> bool {
         self.phases.is_empty() && self.skip_phases.is_empty() && self.hosts.is_empty()
     }
 
     /// Some hosts, all phases.
     pub(super) fn hosts(patterns: Vec<String>) -> Self {
-        Part {
+        PartArgs {
             hosts: patterns,
-            ..Part::default()
+            ..PartArgs::default()
         }
     }
 }
 
-impl Part {
-    /// The same without one phase.
+impl PartArgs {
+    /// Also skips `phase`.
     pub(super) fn without(mut self, phase: Phase) -> Self {
         self.skip_phases.push(phase.name().to_owned());
         self
     }
 }
 
-/// A run, and what goes with it until the verb ends.
-pub(super) struct Session {
+/// A run and what it needs until the verb ends.
+pub(super) struct OpenRun {
     pub(super) run: Run,
     pub(super) summary: Arc<Summary>,
     _lock: Option<Lock>,
 }
 
-/// Whether a verb changes something: then it takes the lock and keeps a
-/// journal.
+/// Whether a verb changes anything: if so, it takes the lock and writes a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum AccessMode {
     Read,
     Write,
 }
 
-impl Session {
+impl OpenRun {
     pub(super) fn open(
         global: &Global,
         verb: &'static str,
         inventory: Option<&PathBuf>,
-        part: &Part,
-        access: Access,
+        part: &PartArgs,
+        access: AccessMode,
     ) -> Result<Self, Error> {
         let inventory = global.inventory(inventory);
-        let cluster = load(&inventory, global.printer())?;
-        Session::with(global, verb, &inventory, cluster, part, access)
+        let cluster = load_inventory(&inventory, global.printer())?;
+        OpenRun::with(global, verb, &inventory, cluster, part, access)
     }
 
-    /// The same for an inventory that has been loaded.
+    /// Like `open`, for an inventory that is already loaded.
     pub(super) fn with(
         global: &Global,
         verb: &'static str,
         file: &Path,
         cluster: inventory::Cluster,
-        part: &Part,
-        access: Access,
+        part: &PartArgs,
+        access: AccessMode,
     ) -> Result<Self, Error> {
         let printer = global.printer();
         let name = file.file_name().unwrap_or_default();
@@ -118,7 +117,7 @@ impl Session {
         let options = Options {
             selection: Selection::new(&part.phases, &skip)?,
             hosts: part.hosts.clone(),
-            // Who names the phase asks for it.
+            // Naming the phase explicitly requests it.
             upload_certs: part
                 .phases
                 .iter()
@@ -133,8 +132,8 @@ impl Session {
             report::sink(global.events, global.verbose > 0, printer),
         ];
         let (state, lock, journal) = match access {
-            Access::Read => (State::peek(cluster.state_dir()), None, None),
-            Access::Write => {
+            AccessMode::Read => (State::peek(cluster.state_dir()), None, None),
+            AccessMode::Write => {
                 let state = State::open(cluster.state_dir())?;
                 let lock = state.lock(verb)?;
                 let dir = state.new_run()?;
@@ -148,14 +147,14 @@ impl Session {
         };
         sinks.extend(journal.clone().map(|journal| journal as Arc<dyn Sink>));
         let events = Events::new(sinks);
-        let connector = Connector::new(Arc::new(Terminal), Some(observer(events.clone())));
+        let connector = Connector::new(Arc::new(Terminal), Some(command_observer(events.clone())));
         let connector = Arc::new(SshHosts::new(connector, state.clone()));
         events.emit(Event::RunStarted {
             verb,
             cluster: cluster.name.clone(),
             hosts: cluster.hosts.len(),
         });
-        Ok(Session {
+        Ok(OpenRun {
             run: Run {
                 cluster: Arc::new(cluster),
                 inventory,
@@ -172,7 +171,7 @@ impl Session {
     }
 }
 
-/// A pattern that matches nothing is a slip of the finger.
+/// Rejects patterns that match no host: they are most likely typos.
 pub(super) fn check_patterns(
     patterns: &[String],
     cluster: &inventory::Cluster,
@@ -189,7 +188,7 @@ pub(super) fn check_patterns(
     Ok(())
 }
 
-/// Nothing in the inventory has that name.
+/// The error for a name that no host has.
 pub(super) fn no_host(pattern: &str, cluster: &inventory::Cluster) -> Error {
     let removed = cluster
         .removed_hosts
@@ -198,15 +197,15 @@ pub(super) fn no_host(pattern: &str, cluster: &inventory::Cluster) -> Error {
     Error::Usage {
         message: format!("no host matches `{pattern}`"),
         hint: Some(match removed {
-            true => "the inventory marks it as removed (spec.removedHosts); `clusterctl-rs \
-                     add-node` brings it back"
+            true => "it has been removed (spec.removedHosts in the inventory); add it back with \
+                     `clusterctl-rs add-node`"
                 .into(),
-            false => format!("the hosts are {}", names(cluster)),
+            false => format!("the hosts are {}", list_host_names(cluster)),
         }),
     }
 }
 
-fn names(cluster: &inventory::Cluster) -> String {
+fn list_host_names(cluster: &inventory::Cluster) -> String {
     const SHOWN: usize = 12;
     let names: Vec<_> = cluster
         .hosts
@@ -214,13 +213,13 @@ fn names(cluster: &inventory::Cluster) -> String {
         .map(|host| host.name.as_str())
         .collect();
     match names.len() {
-        n if n > SHOWN => format!("{}, … ({n} in all)", names[..SHOWN].join(", ")),
+        n if n > SHOWN => format!("{}, … ({n} in total)", names[..SHOWN].join(", ")),
         _ => names.join(", "),
     }
 }
 
-/// Turns finished commands into events.
-fn observer(events: Events) -> Observer {
+/// Emits an event for each finished command.
+fn command_observer(events: Events) -> Observer {
     Arc::new(move |command: &Finished<'_>| {
         events.emit(Event::Command {
             host: command.host.to_owned(),

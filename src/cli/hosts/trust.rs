@@ -1,6 +1,6 @@
-//! `hosts trust`: shows host keys and, on a yes, trusts them.
+//! `hosts trust`: shows host keys and trusts them on confirmation.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use futures::StreamExt;
 use ssh::{
     Connector, HostKey, HostKeys, Trust, append_known_host, judge_host_keys, scan_host_keys,
@@ -8,40 +8,27 @@ use ssh::{
 use text::count;
 use text::glob::matches;
 
-use super::Global;
-use super::load::load;
-use super::prompt::{Terminal, confirm};
-use super::session::check_patterns;
+use crate::cli::Global;
+use crate::cli::load::load_inventory;
+use crate::cli::open_run::check_patterns;
+use crate::cli::prompt::{Terminal, confirm};
 use crate::cluster::ssh_connect::ssh_target;
 use crate::inventory::Host;
 use crate::report::table;
 use crate::run::error::{Error, ExitStatus};
 use crate::run::state::State;
 
-/// Look at hosts' SSH keys and trust them
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  clusterctl-rs hosts trust")]
-pub(super) struct Hosts {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    Trust(TrustHosts),
-}
-
-/// Fetch hosts' keys, show their fingerprints, and trust them on a yes
+/// Fetch SSH host keys, show their fingerprints and ask whether to trust them
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   clusterctl-rs hosts trust
   clusterctl-rs hosts trust 'worker*'
 
-Compare the fingerprints with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on each
-host. A key that has changed is never replaced here: look into it, then remove the old line with
+Compare the fingerprints with the output of `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on
+each host. A changed key is never replaced: find out why it changed, then remove the old one with
 `ssh-keygen -R`.")]
-struct TrustHosts {
-    /// Hosts, by name or pattern (`*` and `?`); all of them if none is given
+pub(super) struct TrustArgs {
+    /// Names or patterns (`*`, `?`) of hosts [default: all]
     #[arg(value_name = "NAME")]
     hosts: Vec<String>,
     /// Trust new keys without asking
@@ -49,18 +36,10 @@ struct TrustHosts {
     yes: bool,
 }
 
-impl Hosts {
+impl TrustArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
-        match self.verb {
-            Verb::Trust(trust) => trust.run(global).await,
-        }
-    }
-}
-
-impl TrustHosts {
-    async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
-        let cluster = load(&global.inventory(None), printer)?;
+        let cluster = load_inventory(&global.inventory(None), printer)?;
         check_patterns(&self.hosts, &cluster)?;
         let wanted: Vec<&Host> = cluster
             .hosts
@@ -120,7 +99,7 @@ impl TrustHosts {
                 append_known_host(&file, name, *port, &key.key)?;
             }
             printer.err(&format!(
-                "{} written to {}",
+                "wrote {} to {}",
                 count(unknown.len(), "key"),
                 file.display()
             ));
