@@ -8,6 +8,7 @@ use ssh::SshError;
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
+use super::one_line::{one_line, short};
 use crate::cluster::answer::answer_within;
 use crate::cluster::health::ask_api_server;
 use crate::host::{UnitState, Vitals};
@@ -41,7 +42,7 @@ pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told,
         answer = try_once(run, host, access).await;
     }
     answer.map_err(|error| {
-        let why = super::one_line(&error, &host.name);
+        let why = one_line(&error, &host.name);
         if let Some(kept) = &run.kept {
             kept.put(&host.name, Err(why.clone()));
         }
@@ -157,7 +158,7 @@ pub(super) fn component(name: &str, health: Health, reason: Option<&str>) -> Com
     ComponentStatus {
         name: name.into(),
         health,
-        reason: reason.map(super::short),
+        reason: reason.map(short),
     }
 }
 
