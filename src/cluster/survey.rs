@@ -35,7 +35,7 @@ pub struct Aside {
 /// case, for the API is reached through them. Hosts that can't be reached are
 /// set aside; whether a run can go on without one of its control planes is known
 /// only once the API was asked.
-pub(crate) async fn survey(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
+pub(crate) async fn survey_hosts(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let workers_only = !run
         .cluster
         .control_planes()

@@ -8,8 +8,8 @@ use clusterctl::apply::certs::make_certificates;
 use clusterctl::inventory;
 use clusterctl::plan::document::PlanDocument;
 use clusterctl::plan::draft::Draft;
-use clusterctl::remove::node::{Removal, RemoveOptions, remove};
-use clusterctl::remove::reset::{ResetHost, ResetOptions, reset};
+use clusterctl::remove::node::{Removal, RemoveOptions, remove_nodes};
+use clusterctl::remove::reset::{ResetHost, ResetOptions, reset_hosts};
 use clusterctl::run::events::{Event, Events, Sink};
 use clusterctl::run::selection::Selection;
 use clusterctl::run::state::State;
@@ -232,11 +232,11 @@ impl Cluster {
     }
 
     pub async fn remove(&self, hosts: &[&str], options: RemoveOptions) -> Result<Removal, Error> {
-        Box::pin(remove(&self.run(hosts), options)).await
+        Box::pin(remove_nodes(&self.run(hosts), options)).await
     }
 
     pub async fn reset(&self, hosts: &[&str], options: ResetOptions) -> Vec<ResetHost> {
-        Box::pin(reset(&self.run(hosts), options))
+        Box::pin(reset_hosts(&self.run(hosts), options))
             .await
             .expect("a reset")
     }
