@@ -7,7 +7,7 @@ use serde_json::json;
 use super::execution::Execution;
 use super::network;
 use crate::cluster::api::ClusterApi;
-use crate::cluster::{converge, diagnose};
+use crate::cluster::diagnose;
 use crate::desired::node::{effect, is_unwanted, metadata, missing_taints, unwanted_taints};
 use crate::inventory::Host;
 use crate::kubernetes::api::{ApiError, node_ready, node_ready_since, wait_for_node};
@@ -29,7 +29,7 @@ pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(),
         return Ok(());
     }
     if work.registers_again {
-        converge::restart_kubelet(&work.surveyed).await?;
+        work.surveyed.session.restart_kubelet().await?;
     }
     if work.is_new() {
         network::set_up(execution, work).await?;
@@ -55,7 +55,7 @@ async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     // A kubelet that was restarted has yet to speak for itself: until its first report, the
     // Node shows the word of the one before.
     let since = match !work.is_new() && work.restarts_kubelet() {
-        true => Some(converge::kubelet_started(&work.surveyed).await?),
+        true => Some(work.surveyed.session.kubelet_started().await?),
         false => None,
     };
     let ready = |node: &Node| match since {
@@ -65,7 +65,7 @@ async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     let waited = wait_for_node(&execution.api.admin, name, &what, timeout, ready).await;
     match waited {
         Ok(_) => Ok(()),
-        Err(error) => Err(diagnose::explain(&work.surveyed.session, error).await),
+        Err(error) => Err(diagnose::explain_unhealthy(&work.surveyed.session, error).await),
     }
 }
 

@@ -2,14 +2,12 @@
 //! lets go of it only when its API server has been away for a while, and clients are
 //! refused until then.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, PostParams};
-use ssh::{RunOptions, Script, Session};
 use text::terminal::escape;
 
 use crate::inventory::Host;
@@ -18,6 +16,7 @@ use crate::layout::names::{KUBE_SYSTEM, KUBE_VIP_LEASE};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Part;
 
 /// Time for the move. The successor asks for the lease every second or two, and the
@@ -27,18 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the lease is tried: its holder writes it every second.
 const TRIES: usize = 10;
 
-/// Ends once the host doesn't have the address any more.
-const GONE: &str = r#"
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-while ip -o address show to "$address" 2>/dev/null | grep -q .; do sleep 0.2; done
-"#;
-
 /// Gives the address to the Node `heir`, whose API server `api` speaks to, if `host` has
 /// it. What goes wrong is a warning: kube-vip moves it by itself, only later.
 pub(crate) async fn hand_over(
     run: &Run,
     host: &Host,
-    session: &Session,
+    remote: &Remote,
     heir: &str,
     api: &kube::Client,
     part: &Part,
@@ -56,7 +49,7 @@ pub(crate) async fn hand_over(
             Some(&host.name),
             Phase::ControlPlane,
             "address",
-            gone(session, address),
+            remote.wait_until_address_gone(address),
         )
         .await
     };
@@ -117,21 +110,6 @@ fn given(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<L
         ..spec
     });
     Some(lease)
-}
-
-/// Waits until the host doesn't have the address any more.
-async fn gone(session: &Session, address: IpAddr) -> Result<(), Error> {
-    let script = Script {
-        name: "wait for the address to be released".into(),
-        text: format!("address={address}\n{GONE}"),
-        input: Vec::new(),
-    };
-    let options = RunOptions {
-        timeout: PATIENCE,
-        ..RunOptions::default()
-    };
-    session.run(&script, &options).await?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::api::ClusterApi;
 use super::diagnose;
-use super::health::{look, unit_runs, within};
+use super::health::{ask_component, ask_kubelet_unit};
 use super::survey::Surveyed;
 use crate::kubernetes::Component;
 use crate::kubernetes::api::{ApiError, wait_healthy};
@@ -23,13 +23,13 @@ pub(crate) async fn wait_for_api(
 ) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.control_plane_component_health_check;
     part.doing(&one.host.name, "waiting for etcd and the API server");
-    let look = || within(api.health(health::API_SERVER));
+    let look = || api.ask_health(health::API_SERVER);
     let what = "kube-apiserver /livez";
-    unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
+    unless_crash_looping(one, what, wait_healthy(what, timeout, look)).await
 }
 
 /// Waits, but not for what won't come.
-async fn unless_hopeless(
+async fn unless_crash_looping(
     one: &Surveyed,
     what: &str,
     wait: impl Future<Output = Result<(), ApiError>>,
@@ -39,24 +39,24 @@ async fn unless_hopeless(
             Ok(()) => return Ok(()),
             Err(error) => error,
         },
-        (after, last) = hopeless(one) => ApiError::Timeout {
+        (after, last) = find_crash_loop(one) => ApiError::Timeout {
             what: what.to_owned(),
             after,
             last,
         },
     };
-    Err(diagnose::explain(&one.session, error).await)
+    Err(diagnose::explain_unhealthy(&one.session, error).await)
 }
 
 /// Ends when something is seen that won't heal by itself, with the time that took and
 /// what it is. Looks only every now and then: on the way to a healthy control plane
 /// it costs no command.
-async fn hopeless(one: &Surveyed) -> (Duration, String) {
+async fn find_crash_loop(one: &Surveyed) -> (Duration, String) {
     const EVERY: Duration = Duration::from_secs(20);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Some(why) = diagnose::hopeless(&one.session).await {
+        if let Ok(Some(why)) = one.session.find_crash_loop().await {
             return (began.elapsed(), why);
         }
     }
@@ -74,12 +74,12 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
         component_healthy(run, one, Component::Scheduler),
     );
     let all = async { waits.await.map(|_| ()) };
-    unless_hopeless(one, "the control plane to become healthy", all).await
+    unless_crash_looping(one, "the control plane to become healthy", all).await
 }
 
 /// Waits for the kubelet alone.
 pub(crate) async fn wait_for_kubelet(run: &Run, one: &Surveyed) -> Result<(), Error> {
-    unless_hopeless(one, "the kubelet", kubelet_healthy(run, one)).await
+    unless_crash_looping(one, "the kubelet", kubelet_healthy(run, one)).await
 }
 
 /// Waits for the kubelet's health endpoint, or, where the operator has disabled
@@ -89,9 +89,9 @@ async fn kubelet_healthy(run: &Run, one: &Surveyed) -> Result<(), ApiError> {
     match kubelet_endpoint(&one.host) {
         Some(at) => {
             let what = format!("kubelet {}", at.path);
-            wait_healthy(&what, timeout, || look(one, &at)).await
+            wait_healthy(&what, timeout, || ask_component(one, &at)).await
         }
-        None => wait_healthy("kubelet.service", timeout, || within(unit_runs(one))).await,
+        None => wait_healthy("kubelet.service", timeout, || ask_kubelet_unit(one)).await,
     }
 }
 
@@ -107,7 +107,7 @@ async fn component_healthy(
     match component_endpoint(component, &run.cluster, &one.host, Some(facts)) {
         Some(at) => {
             let what = format!("{} {}", component.name(), at.path);
-            wait_healthy(&what, timeout, || look(one, &at)).await
+            wait_healthy(&what, timeout, || ask_component(one, &at)).await
         }
         None => Ok(()),
     }

@@ -28,10 +28,17 @@ const BINARIES: [(&str, bool); 4] = [
 /// How often the progress of a download is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
+/// The file of the cache that remembers checksums.
+const HASHES: &str = "hashes.json";
+
 /// Opens what the inventory names, for the architectures that hosts have.
 pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<Set, Error> {
     let wanted = &run.cluster.artifacts;
-    let hashes = hashes()?;
+    let cache = match &run.options.cache {
+        Some(dir) => dir.clone(),
+        None => cache()?,
+    };
+    let hashes = cache.join(HASHES);
     if let (ArtifactSource::Directory, Some(path)) = (wanted.source, &wanted.path) {
         return Ok(artifacts::open_directory(path, &architectures, &hashes).await?);
     }
@@ -39,7 +46,7 @@ pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<S
         version: run.cluster.version,
         architectures,
         mirrors: wanted.mirrors.clone(),
-        cache: cache()?,
+        cache,
         hashes,
         retry_delay: Duration::from_secs(1),
     };
@@ -79,7 +86,7 @@ fn is_due(shown: &Mutex<HashMap<String, Instant>>, file: &str) -> bool {
 
 /// Remembers checksums, so that a second run doesn't read gigabytes again.
 pub(crate) fn hashes() -> Result<PathBuf, Error> {
-    Ok(cache()?.join("hashes.json"))
+    Ok(cache()?.join(HASHES))
 }
 
 fn cache() -> Result<PathBuf, Error> {

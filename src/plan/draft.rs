@@ -133,6 +133,18 @@ impl Draft {
         crate::plan::draw::document(run, &plan, &self.aside)
     }
 
+    /// Refuses to go on with a plan that was kept in a file, if it would be another one now.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] with what has changed since; as [`Draft::plan`].
+    pub async fn refuse_stale(&self, run: &Run, kept: &PlanDocument) -> Result<(), Error> {
+        let moved = crate::plan::file::moved(kept, &self.document(run).await?);
+        match moved.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Moved { moved }),
+        }
+    }
+
     /// Whether the API answers.
     pub fn has_api(&self) -> bool {
         self.live.is_some()

@@ -1,27 +1,18 @@
 //! Kubernetes goes off hosts: all of them, or some of a cluster that lives on.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::StreamExt;
-use ssh::{OutputStream, RunOptions, ScriptEvent, Session};
 
 use super::leave;
-use crate::host;
-use crate::host::{HostError, Observed, Receipt, Reset};
+use crate::host::{HostError, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::network;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::{Ownership, Remote};
 use crate::run::tracker::Part;
-
-/// Time for the look at a host: it reads one file.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Time for a reset. Each of its steps has its own limit; together they stay
-/// well below this, even where a runtime doesn't answer and volumes hang.
-const RESET_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// What the command line asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,7 +52,7 @@ pub enum Outcome {
 /// A host of the run, once it has been looked at.
 pub(crate) struct Looked<'a> {
     pub(crate) host: &'a Host,
-    pub(crate) session: Session,
+    pub(crate) session: Remote,
     receipt: Option<Receipt>,
     joined: bool,
 }
@@ -157,13 +148,8 @@ async fn one(
 /// Connects, and reads the receipt.
 pub(crate) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Error> {
     let session = run.connect(host).await?;
-    let options = RunOptions {
-        timeout: LOOK_TIMEOUT,
-        ..RunOptions::default()
-    };
-    let output = session.run(&host::look_for_receipt()?, &options).await?;
-    let observed = Observed::parse(&output.stdout)?;
-    if let Some(receipt) = &observed.receipt
+    let Ownership { receipt, joined } = session.read_receipt().await?;
+    if let Some(receipt) = &receipt
         && receipt.cluster != run.cluster.name
     {
         return Err(HostError::OtherCluster {
@@ -175,8 +161,8 @@ pub(crate) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Er
     Ok(Looked {
         host,
         session,
-        joined: observed.has_joined(),
-        receipt: observed.receipt,
+        receipt,
+        joined,
     })
 }
 
@@ -192,7 +178,7 @@ pub(crate) async fn clean(
             joined: looked.joined,
         });
     };
-    let script = host::reset(&Reset {
+    let wanted = Reset {
         receipt,
         cri_socket: &looked.host.cri_socket,
         etcd_data: match &run.cluster.etcd {
@@ -202,27 +188,13 @@ pub(crate) async fn clean(
         networks: &network::CNI_NAMES,
         virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
-    })?;
+    };
     let name = &looked.host.name;
-    let limits = RunOptions {
-        timeout: RESET_TIMEOUT,
-        ..RunOptions::default()
-    };
-    let mut on_event = |event| {
-        if let ScriptEvent::Line(line) = event
-            && line.stream == OutputStream::Stdout
-            && let Some(doing) = host::reset_progress(&line.text)
-        {
-            part.doing(name, doing);
-        }
-    };
+    let mut on_step = |step: String| part.doing(name, step);
     run.journalled(Some(name), Phase::Reset, "reset", async {
-        let output = looked
-            .session
-            .run_with(&script, &limits, &mut on_event)
-            .await?;
+        let cleaned = looked.session.reset(&wanted, &mut on_step).await?;
         Ok(Outcome::Clean {
-            left: host::cleaned(&output)?.left,
+            left: cleaned.left,
             removed: receipt.count(),
         })
     })

@@ -4,24 +4,21 @@
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
-use ssh::{RunOptions, Session, SshError};
+use ssh::SshError;
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
-use crate::cluster::health::ask_component;
-use crate::host;
+use crate::cluster::answer::answer_within;
+use crate::cluster::health::ask_api_server;
 use crate::host::{UnitState, Vitals};
 use crate::inventory::Host;
-use crate::kubernetes::Component;
-use crate::kubernetes::api;
 use crate::kubernetes::health::{HealthEndpoint, component_endpoint, kubelet_endpoint};
+use crate::kubernetes::{Component, api};
 use crate::layout::components::{API_SERVER, KUBELET};
 use crate::layout::names::KUBELET_UNIT;
 use crate::run::Run;
 use crate::run::error::Error;
-
-/// Time for the script; it has nothing to wait for.
-const SCRIPT: Duration = Duration::from_secs(10);
+use crate::run::remote::Remote;
 
 /// Time for one health endpoint.
 const PROBE: Duration = Duration::from_secs(4);
@@ -55,17 +52,11 @@ async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error
     if let Some(kept) = &run.kept {
         kept.put(&host.name, Ok(session.clone()));
     }
-    let script = host::vitals(&run.cluster, host)?;
-    let options = RunOptions {
-        timeout: SCRIPT,
-        max_output: 2 << 20,
-        ..RunOptions::default()
-    };
-    let (output, probes) = tokio::join!(
-        session.run(&script, &options),
+    let (vitals, probes) = tokio::join!(
+        session.read_vitals(&run.cluster, host),
         join_all(probes(run, host, &session, access))
     );
-    let vitals = host::parse_vitals(&output?.stdout)?;
+    let vitals = vitals?;
     let mut components = vec![kubelet(&vitals, &probes), runtime(host, &vitals)];
     components.extend(probes.into_iter().filter(|one| one.name != KUBELET));
     Ok(Told { vitals, components })
@@ -77,7 +68,7 @@ type Probing<'a> = BoxFuture<'a, ComponentStatus>;
 fn probes<'a>(
     run: &'a Run,
     host: &'a Host,
-    session: &'a Session,
+    session: &'a Remote,
     access: &'a Access,
 ) -> Vec<Probing<'a>> {
     let mut probes = Vec::new();
@@ -113,9 +104,9 @@ fn not_asked(name: &str) -> ComponentStatus {
     )
 }
 
-fn probe<'a>(session: &'a Session, name: &'static str, at: HealthEndpoint) -> Probing<'a> {
+fn probe<'a>(session: &'a Remote, name: &'static str, at: HealthEndpoint) -> Probing<'a> {
     let look = async move {
-        match ask_component(session, &at).await {
+        match session.probe_health(&at).await {
             Ok(health) => health.into_component(name),
             Err(error) => refused(name, &at, &error),
         }
@@ -124,10 +115,10 @@ fn probe<'a>(session: &'a Session, name: &'static str, at: HealthEndpoint) -> Pr
 }
 
 /// The API server is asked as the admin: not everybody lets strangers ask.
-async fn api_server(run: &Run, host: &Host, session: &Session, access: &Access) -> ComponentStatus {
+async fn api_server(run: &Run, host: &Host, session: &Remote, access: &Access) -> ComponentStatus {
     let look = async {
         match access.client(run, host, session) {
-            Ok(client) => super::access::ready(&client)
+            Ok(client) => ask_api_server(&client, "/readyz")
                 .await
                 .into_component(API_SERVER),
             Err(why) => component(API_SERVER, Health::Unknown, Some(&why)),
@@ -137,12 +128,9 @@ async fn api_server(run: &Run, host: &Host, session: &Session, access: &Access) 
 }
 
 async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> ComponentStatus {
-    match tokio::time::timeout(PROBE, look).await {
+    match answer_within(PROBE, async { Ok::<_, Error>(look.await) }).await {
         Ok(component) => component,
-        Err(_) => {
-            let why = format!("timed out after {} s", PROBE.as_secs());
-            component(name, Health::Unhealthy, Some(&why))
-        }
+        Err(error) => component(name, Health::Unhealthy, Some(&error.to_string())),
     }
 }
 

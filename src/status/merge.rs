@@ -1,7 +1,5 @@
 //! From answers to a report. Pure.
 
-use crate::layout::components;
-use crate::layout::names::NODE_ROLE_PREFIX;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use text::terminal::escape;
@@ -17,6 +15,8 @@ use super::model::{
 use super::{certs, etcd};
 use crate::inventory::{Cluster, Endpoint, Etcd, Host, Role};
 use crate::kubernetes::api;
+use crate::layout::components;
+use crate::layout::names::NODE_ROLE_PREFIX;
 
 /// What one round brought.
 #[derive(Debug)]

@@ -119,6 +119,11 @@ impl EtcdClient {
         client_of(server, dial).map(EtcdClient)
     }
 
+    /// A client that sends its requests through `client`, whose URLs lead to a member.
+    pub fn from_client(client: kube::Client) -> Self {
+        EtcdClient(client)
+    }
+
     /// A client of an etcd that somebody else runs, behind `dial`. Without a CA it is
     /// not verified who answers: enough to ask for its version.
     ///
