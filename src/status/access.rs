@@ -1,4 +1,4 @@
-//! The API as the operator's kubeconfig opens it, through any control plane.
+//! Access to the API with the admin kubeconfig, through any control plane.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::kubernetes::api::{ApiError, Health, Identity};
 use crate::kubernetes::{api, read_embedded};
 use crate::run::Run;
 
-/// Time for the list of Nodes through one control plane.
+/// Time limit for listing Nodes through one control plane.
 const LIST: Duration = Duration::from_secs(5);
 
-/// What opens the API, or why nothing does.
+/// The credentials for the API, or why there are none.
 pub(super) struct Access(Result<(String, Identity), String>);
 
 impl Access {
-    /// Reads the operator's kubeconfig.
+    /// Reads the admin kubeconfig.
     pub(super) fn of(run: &Run) -> Self {
         let path = run.state.kubeconfig();
         let read = match std::fs::read_to_string(&path).map(Zeroizing::new) {
@@ -53,8 +53,8 @@ impl Access {
         api::client(tunnel, ca, identity).map_err(|error| error.to_string())
     }
 
-    /// Every Node, through the first of `through` that answers: its name, and
-    /// the Nodes.
+    /// Lists all Nodes through the first of `through` that responds; returns that one's
+    /// name, too.
     pub(super) async fn nodes(
         &self,
         run: &Run,
@@ -79,7 +79,7 @@ impl Access {
         })
     }
 
-    /// Whether the endpoint leads to the API, seen from the first of `through`.
+    /// Whether the endpoint reaches the API, as seen from the first of `through`.
     pub(super) async fn endpoint(
         &self,
         run: &Run,
@@ -90,7 +90,7 @@ impl Access {
     }
 }
 
-/// Whether an API server says that it is ready to serve.
+/// Whether an API server is ready.
 pub(super) async fn ready(client: &kube::Client) -> Health {
     let request = match Request::get("/readyz").body(Vec::new()) {
         Ok(request) => request,
@@ -100,7 +100,7 @@ pub(super) async fn ready(client: &kube::Client) -> Health {
         Ok(_) => Health::Ok,
         Err(error) => {
             let text = ApiError::request("query /readyz")(error).to_string();
-            // Of a list of checks, those that failed.
+            // Only the failed checks.
             let failed: Vec<&str> = text
                 .lines()
                 .filter(|line| line.starts_with("[-]"))

@@ -1,5 +1,5 @@
-//! What one host tells: one script, and the health endpoints of what runs
-//! there through channels of the same connection.
+//! The status of one host: one script, and the health endpoints of its components through
+//! the same connection.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -18,24 +18,24 @@ use crate::kubernetes::api::{Dial, probe_http, probe_https};
 use crate::run::Run;
 use crate::run::error::Error;
 
-/// Time for the script; it has nothing to wait for.
+/// Time limit for the script, which never waits.
 const SCRIPT: Duration = Duration::from_secs(10);
 
-/// Time for one health endpoint.
+/// Time limit for one health endpoint.
 const PROBE: Duration = Duration::from_secs(4);
 
-/// A host's answer.
+/// What a host reported.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) vitals: Vitals,
     pub(super) components: Vec<ComponentStatus>,
 }
 
-/// Connects, if need be, and asks. Whoever comes to nothing is remembered, so
-/// that nobody tries again in this round.
+/// Connects, if necessary, and asks. Failures are remembered, so that they are not repeated
+/// in this round.
 pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told, String> {
     let mut answer = try_once(run, host, access).await;
-    // A connection from an earlier round may have gone since: once more.
+    // A connection from an earlier round may have been lost: try once more.
     if let Err(Error::Ssh(SshError::Lost { .. })) = &answer {
         answer = try_once(run, host, access).await;
     }
@@ -73,7 +73,7 @@ const KUBELET: &str = "kubelet";
 
 type Probing<'a> = BoxFuture<'a, ComponentStatus>;
 
-/// The health endpoints of a host: where kubeadm has them.
+/// Checks the health endpoints of a host, at kubeadm's ports.
 fn probes<'a>(
     run: &'a Run,
     host: &'a Host,
@@ -117,7 +117,7 @@ fn probe<'a>(
     within(name, look).boxed()
 }
 
-/// The API server is asked as the admin: not everybody lets strangers ask.
+/// The API server is asked as the admin, because anonymous requests may be disabled.
 async fn api_server(run: &Run, host: &Host, session: &Session, access: &Access) -> ComponentStatus {
     const NAME: &str = "kube-apiserver";
     let look = async {
@@ -139,7 +139,8 @@ async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> Comp
     }
 }
 
-/// Nobody listens, or sshd forwards nothing: then nobody can tell.
+/// Distinguishes a closed port from an sshd that does not forward, in which case the health
+/// is unknown.
 fn refused(name: &str, port: u16, error: &std::io::Error) -> ComponentStatus {
     match error.get_ref().and_then(|e| e.downcast_ref::<SshError>()) {
         Some(SshError::ForwardRefused {
@@ -177,7 +178,7 @@ impl IntoComponent for api::Health {
     }
 }
 
-/// systemd's word first: a unit that is down says more than a closed port.
+/// systemd first: a failed unit is a better explanation than a closed port.
 fn kubelet(vitals: &Vitals, probes: &[ComponentStatus]) -> ComponentStatus {
     if let Some(why) = down(vitals.units.get("kubelet.service")) {
         return component(KUBELET, Health::Unhealthy, Some(&why));
@@ -210,7 +211,7 @@ fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
     }
 }
 
-/// Why a unit isn't up, in systemd's words.
+/// Why a unit is not running, as systemd reports it.
 fn down(unit: Option<&UnitState>) -> Option<String> {
     let unit = unit?;
     match (unit.load.as_str(), unit.active.as_str()) {
