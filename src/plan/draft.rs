@@ -1,5 +1,5 @@
-//! Everything that planning reads: hosts connected, facts gathered, preflight
-//! passed, the state of hosts and API known.
+//! Reads everything that planning needs: connects, gathers facts, runs preflight checks,
+//! observes hosts and API.
 
 use std::sync::Arc;
 
@@ -24,32 +24,31 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// What a plan is made from.
+/// What a plan is built from.
 pub struct Draft {
     context: Arc<Context>,
     control_planes: Vec<Surveyed>,
     live: Option<Live>,
     looked: Vec<Looked>,
     request: pki::Request,
-    /// Hosts that take no further part.
+    /// Hosts that were set aside.
     pub aside: Vec<Aside>,
-    /// What preflight found, warnings included.
+    /// The findings of preflight, including warnings.
     pub findings: Vec<host::preflight::Finding>,
 }
 
 impl Draft {
-    /// Connects, gathers, checks and looks: at most two commands per host.
-    /// Writes nothing, here or there.
+    /// Connects, gathers facts, checks and observes: at most two commands per host. Writes
+    /// nothing.
     ///
     /// # Errors
-    /// Preflight errors, control planes that can't be reached, files of the
-    /// operator's that can't be used.
+    /// Preflight errors, unreachable control planes, files that cannot be used.
     pub async fn new(run: &Run) -> Result<Self, Error> {
-        // Templates, patches and artifacts are the operator's: what is wrong
-        // with them should be said before a host is touched.
+        // Templates, patches and artifacts are the user's: report what is wrong with them
+        // before touching a host.
         let templates = Templates::load(run.cluster.templates_dir.as_deref())?;
         let patches = Patches::load(run.cluster.patches_dir.as_deref())?;
-        // Held until every host was looked at, for whoever fails on the way is a part of
+        // Held until all hosts are observed, because hosts that fail on the way belong to
         // this phase.
         run.tracker.expect(Phase::Preflight, 1);
         let whole = run.tracker.part(Phase::Preflight);
@@ -73,8 +72,8 @@ impl Draft {
         let artifacts = artifacts::open(run, architectures).await?;
         let mut context = context(run, pki, artifacts, templates, patches, &reached)?;
         let live = build::live(run, &context, &reached).await?;
-        // As long as the others hold the cluster up, one that can't be reached hurts only
-        // itself. Without them nothing can be done about it, or about anything else.
+        // As long as the others keep the cluster running, an unreachable one affects only
+        // itself. Without them, nothing can be done at all.
         let mut lost = aside.iter().filter(|one| is_control_plane(run, one));
         if live.is_none() && lost.next().is_some() {
             return Err(lost_control_plane(run, &mut aside));
@@ -106,11 +105,11 @@ impl Draft {
         })
     }
 
-    /// What would have to be done.
+    /// Builds the plan.
     ///
     /// # Errors
-    /// What doesn't render, hosts of another cluster, a part that can't stand
-    /// alone, a refusal of the API.
+    /// Something that does not render, hosts of another cluster, a selection that lacks
+    /// phases, an error of the API.
     pub async fn plan(&self, run: &Run) -> Result<Plan, Error> {
         build::make(
             run,
@@ -122,7 +121,7 @@ impl Draft {
         .await
     }
 
-    /// The same as a document: to be shown or kept, not to be carried out.
+    /// Builds the plan as a document: to be shown or saved, not to be applied.
     ///
     /// # Errors
     /// As [`Draft::plan`].
@@ -150,18 +149,18 @@ impl Draft {
         self.live.is_some()
     }
 
-    /// Whether the API knows a Node of that name, and it is Ready.
+    /// Whether there is a Node of that name and it is Ready.
     pub fn is_ready(&self, node: &str) -> bool {
         let node = self.live.as_ref().and_then(|live| live.node(node));
         node.is_some_and(|node| node_ready(node) == Health::Ok)
     }
 
-    /// What the certificates of the control planes have to say.
+    /// What the certificates of the control planes must contain.
     pub(crate) fn certificate_request(&self) -> &pki::Request {
         &self.request
     }
 
-    /// Plans with these certificates from now on.
+    /// Replaces the certificates to plan with.
     pub(crate) fn use_certificates(&mut self, pki: Arc<Pki>) {
         self.context = Arc::new(Context {
             pki,
@@ -202,8 +201,8 @@ fn context(
     })
 }
 
-/// What the inventory's first control plane advertises. One that can't be
-/// reached for now must not lose its place to the next.
+/// The address that the inventory's first control plane advertises. It keeps its place even
+/// while it is unreachable.
 fn first_address(run: &Run, first: &Surveyed) -> Result<std::net::IpAddr, Error> {
     let known = run.cluster.control_planes().next().and_then(|host| {
         let written = host.advertise_address.or_else(|| host.address.parse().ok());
@@ -223,7 +222,7 @@ fn is_control_plane(run: &Run, one: &Aside) -> bool {
     control_planes.any(|host| host.name == one.host)
 }
 
-/// What to say of the first control plane that can't be reached.
+/// The error for the first control plane that is unreachable.
 fn lost_control_plane(run: &Run, aside: &mut Vec<Aside>) -> Error {
     match aside.iter().position(|one| is_control_plane(run, one)) {
         Some(at) => {

@@ -14,7 +14,7 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Time for the list of Nodes through one control plane.
+/// Time limit for listing Nodes through one control plane.
 const LIST: Duration = Duration::from_secs(5);
 
 /// What opens the API, or why nothing does.

@@ -1,5 +1,4 @@
-//! What etcd's members say of themselves and of each other, through the SSH
-//! connections of the round.
+//! The status of etcd's members, through the SSH connections of the round.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,19 +16,19 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Time for one question to one member.
+/// Time limit for one request to one member.
 const ANSWER: Duration = Duration::from_secs(4);
 
-/// A member, as the list of members has it, and its own word.
+/// A member as listed, and its own status.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) listed: api::Member,
-    /// What it says itself, or why it doesn't.
+    /// Its own status, or why it is unknown.
     pub(super) said: Result<MemberStatus, String>,
 }
 
-/// Members as they are shown. A member leads if it says so itself: what others
-/// say may be old.
+/// Converts members to their status. A member is the leader if it says so itself: others
+/// may not know yet.
 pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
     members
         .iter()

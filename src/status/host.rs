@@ -1,5 +1,5 @@
-//! What one host tells: one script, and the health endpoints of what runs
-//! there through channels of the same connection.
+//! The status of one host: one script, and the health endpoints of its components through
+//! the same connection.
 
 use std::time::Duration;
 
@@ -20,21 +20,21 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Time for one health endpoint.
+/// Time limit for one health endpoint.
 const PROBE: Duration = Duration::from_secs(4);
 
-/// A host's answer.
+/// What a host reported.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) vitals: Vitals,
     pub(super) components: Vec<ComponentStatus>,
 }
 
-/// Connects, if need be, and asks. Whoever comes to nothing is remembered, so
-/// that nobody tries again in this round.
+/// Connects, if necessary, and asks. Failures are remembered, so that they are not repeated
+/// in this round.
 pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told, String> {
     let mut answer = try_once(run, host, access).await;
-    // A connection from an earlier round may have gone since: once more.
+    // A connection from an earlier round may have been lost: try once more.
     if let Err(Error::Ssh(SshError::Lost { .. })) = &answer {
         answer = try_once(run, host, access).await;
     }
@@ -206,7 +206,7 @@ fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
     }
 }
 
-/// Why a unit isn't up, in systemd's words.
+/// Why a unit is not running, as systemd reports it.
 fn down(unit: Option<&UnitState>) -> Option<String> {
     let unit = unit?;
     match (unit.load.as_str(), unit.active.as_str()) {

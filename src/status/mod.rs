@@ -1,8 +1,8 @@
-//! `status`: how the cluster fares, on one screen. Changes nothing.
+//! `status`: the health of the cluster. Changes nothing.
 //!
-//! One round asks every host at once (one script, and the health endpoints
-//! beside it), then the API, etcd and the plan at once. Whoever doesn't answer
-//! costs the round a few seconds, once.
+//! One round asks all hosts in parallel (one script and the health endpoints), then API,
+//! etcd and plan in parallel. A host that does not respond delays the round by a few
+//! seconds, once.
 
 mod access;
 mod certs;
@@ -44,19 +44,19 @@ use crate::run::remote::Remote;
 use crate::run::tracker::Tracker;
 use text::terminal::escape;
 
-/// Time for each step of connecting, whatever the inventory allows.
+/// Time limit for each step of connecting, regardless of the inventory.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Time for one host in all, where nobody can be asked for a passphrase.
+/// Time limit for one host, if the user cannot be asked for a passphrase.
 const HOST: Duration = Duration::from_secs(20);
 
-/// How often a watch makes a plan: it hashes what stands on the hosts.
+/// How often a watch checks drift: it hashes files on the hosts.
 const DRIFT_EVERY: Duration = Duration::from_secs(60);
 
-/// Longest piece of an error that is shown, in characters.
+/// Maximum length of an error, in characters.
 const SHORT: usize = 200;
 
-/// Looks at a cluster, again and again if need be, over the same connections.
+/// Takes the status of a cluster, repeatedly over the same connections.
 pub struct Watch {
     run: Run,
     drift: Mutex<Option<(Instant, Result<Drift, String>)>>,
@@ -64,10 +64,10 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch that has not looked yet.
+    /// Creates a watch.
     pub fn new(run: &Run) -> Self {
         let mut options = run.options.clone();
-        // What preflight has to say of a running cluster is another verb's.
+        // Preflight findings about a running cluster belong to another verb.
         options.selection = options.selection.without(Phase::Preflight);
         let events = Events::new(vec![Arc::new(Once::of(run.events().clone()))]);
         Watch {
@@ -86,7 +86,7 @@ impl Watch {
         }
     }
 
-    /// Looks once.
+    /// Takes the status once.
     pub async fn look(&self) -> ClusterStatus {
         let run = &self.run;
         if let Some(kept) = &run.kept {
@@ -137,7 +137,7 @@ impl Watch {
         }
     }
 
-    /// In its first round an operator at a terminal may have to type.
+    /// In the first round, a user at a terminal may have to type a passphrase.
     fn somebody_may_be_asked(&self) -> bool {
         let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
         *rounds += 1;
@@ -176,7 +176,7 @@ impl Watch {
         etcd::ask_members(&self.run, through).await
     }
 
-    /// The plan's counts; in a watch, those of a while ago will do.
+    /// The plan's counts; in a watch, recent ones are reused.
     async fn drift(&self) -> Result<Drift, String> {
         let known = self
             .drift
@@ -195,8 +195,8 @@ impl Watch {
     }
 }
 
-/// The same cluster with short times, and artifacts from the cache alone:
-/// nobody wants to see 500 MB fetched by a look.
+/// The same cluster with short timeouts, and artifacts from the cache only: `status` must
+/// not download 500 MB.
 fn offline(cluster: &Cluster) -> Cluster {
     let mut cluster = cluster.clone();
     for host in &mut cluster.hosts {
@@ -211,7 +211,7 @@ fn offline(cluster: &Cluster) -> Cluster {
     cluster
 }
 
-/// Hands on warnings, each once; what goes on meanwhile is no news.
+/// Passes on warnings, each once; other events are dropped.
 struct Once {
     events: Events,
     seen: Mutex<BTreeSet<String>>,
@@ -240,14 +240,14 @@ impl Sink for Once {
     }
 }
 
-/// An error on one line, without the name of the host beside which it stands.
+/// An error on one line, without the host's name, which precedes it.
 fn one_line(error: &Error, host: &str) -> String {
     let text = error.to_string();
     let text = text.strip_prefix(&format!("{host}: ")).unwrap_or(&text);
     short(text)
 }
 
-/// The first line of a text, safe to print and not long.
+/// The first line of a text, escaped and shortened.
 fn short(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let mut short: String = line.chars().take(SHORT).collect();
