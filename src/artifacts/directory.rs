@@ -3,9 +3,8 @@
 //! `linux-<arch>/images/<archive>.tar`, and `SHA256SUMS` over all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -239,11 +238,6 @@ fn arrange(
         set.architectures.insert(arch.clone(), found);
     }
     Ok(set)
-}
-
-/// A directory of the user's own, with its parents.
-pub(super) fn create_private(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// Runs what blocks on a thread that may.

@@ -18,6 +18,7 @@ use crate::host;
 use crate::host::{Observed, Resource};
 use crate::kubernetes::api::Health;
 use crate::kubernetes::upload_certs::CertificateKey;
+use crate::layout::health::API_SERVER;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -304,7 +305,7 @@ pub(crate) async fn find_live_api(
             Ok(api) => api,
             Err(error) => return Ok(Err(error)),
         };
-        match api.ask_health("/livez").await {
+        match api.ask_health(API_SERVER).await {
             Health::Ok => Ok(Ok((one, api))),
             Health::No(why) => Err(Error::NotReady { why }),
         }

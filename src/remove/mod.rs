@@ -1,5 +1,6 @@
 //! Hosts leave a cluster, or Kubernetes leaves all hosts.
 
+mod anchor;
 mod drain;
 mod leave;
 pub mod node;
