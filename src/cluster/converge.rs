@@ -1,4 +1,4 @@
-//! Looking at a host, and putting right what differs.
+//! Observes a host and applies changes.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::tracker::Part;
 
-/// Time for one observation: it hashes what stands there.
+/// Time limit for one observation: it hashes files.
 const OBSERVE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Time for one bundle. Images and binaries go through it, so this is for a
-/// slow line; a connection that died is noticed by keepalive long before.
+/// Time limit for one bundle. It includes images and binaries, so this allows for a slow
+/// connection; a dead one is detected by keepalive long before.
 const CONVERGE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// Looks at the resources of a host. One command.
+/// Observes the resources of a host. One command.
 pub(crate) async fn observe(one: &Surveyed, resources: &[Resource]) -> Result<Observed, Error> {
     let script = host::observe(resources)?;
     let options = RunOptions {
@@ -31,7 +31,7 @@ pub(crate) async fn observe(one: &Surveyed, resources: &[Resource]) -> Result<Ob
     Ok(Observed::parse(&output.stdout)?)
 }
 
-/// Looks at the resources of a host and says what has to change.
+/// Observes the resources of a host and returns the changes to make.
 pub(crate) async fn look(
     run: &Run,
     one: &Surveyed,
@@ -41,7 +41,7 @@ pub(crate) async fn look(
     Ok(host::diff(resources, &observed, &run.cluster.name)?)
 }
 
-/// Starts a kubelet anew, so that it registers its Node again.
+/// Restarts a kubelet, so that it registers its Node again.
 pub(crate) async fn restart_kubelet(one: &Surveyed) -> Result<(), Error> {
     let script = Script {
         name: "restart the kubelet".into(),
@@ -63,7 +63,7 @@ pub(crate) async fn restart_kubelet(one: &Surveyed) -> Result<(), Error> {
 pub(crate) async fn kubelet_started(one: &Surveyed) -> Result<jiff::Timestamp, Error> {
     let script = Script {
         name: "read when the kubelet started".into(),
-        // systemd 240 and older has no form but the one for people.
+        // systemd 240 and older has only the human-readable format.
         text: "export TZ=UTC LC_ALL=C\n\
                started=$(systemctl show -p ExecMainStartTimestamp --value kubelet.service)\n\
                date -d \"$started\" +%s\n"
@@ -84,8 +84,8 @@ pub(crate) async fn kubelet_started(one: &Surveyed) -> Result<jiff::Timestamp, E
         })
 }
 
-/// Makes the changes of a plan. One command, fed by one stream; none if there
-/// is nothing to change.
+/// Makes the changes of a plan. One command, fed by one stream; none if there are no
+/// changes.
 pub(crate) async fn converge(
     run: &Run,
     one: &Surveyed,

@@ -1,5 +1,5 @@
-//! What a host tells about a component that doesn't get healthy, and what that
-//! most likely means.
+//! Collects evidence from a host about a component that does not become healthy, and
+//! guesses the cause.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use ssh::{RunOptions, Script, Session};
 use crate::kubernetes::api::ApiError;
 use crate::run::error::Error;
 
-/// Words in the evidence, and what they most likely mean. The first one that
-/// is found wins, so causes stand before their consequences.
+/// Phrases in the evidence and their likely meaning. The first match wins, so causes
+/// precede their consequences.
 const CAUSES: &[(&str, &str)] = &[
     (
         "unknown flag",
@@ -61,7 +61,7 @@ const CAUSES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Turns a wait that ended in vain into an error that says why.
+/// Adds evidence and a likely cause to the error of a wait that timed out.
 pub(crate) async fn explain(session: &Session, source: ApiError) -> Error {
     let script = Script {
         name: "find the cause".into(),
@@ -88,8 +88,8 @@ pub(crate) async fn explain(session: &Session, source: ApiError) -> Error {
     }
 }
 
-/// Why nothing that a control plane should run will ever come up, if that is certain:
-/// then waiting longer helps nobody.
+/// Returns why a control plane will certainly not come up, so that waiting longer is
+/// pointless.
 pub(crate) async fn hopeless(session: &Session) -> Option<String> {
     /// A kubelet may fail once while its container runtime starts.
     const RESTARTS: u32 = 3;
@@ -117,8 +117,7 @@ fn verdict(said: &str, restarts: u32) -> Option<String> {
     ))
 }
 
-/// A component that fails the same way again and again says so once: of lines
-/// that differ in digits alone, the last one stays.
+/// Removes repetitions: of lines that differ only in digits, keeps the last one.
 fn without_repeats(text: &str) -> String {
     let shape = |line: &str| {
         line.chars()

@@ -1,4 +1,4 @@
-//! Whether the endpoint of a cluster that runs leads to its API: one try.
+//! Whether the endpoint of a running cluster reaches its API: one attempt.
 
 use std::time::Duration;
 
@@ -11,12 +11,11 @@ use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::api;
 use crate::kubernetes::api::failed_checks;
 
-/// Time for one connection, handshake included.
+/// Time limit for one connection, including the handshake.
 pub(crate) const TRY: Duration = Duration::from_secs(5);
 
-/// Whether an endpoint that isn't one of our own leads to an API server of the cluster
-/// right now, as `session`'s host sees it: one try. `None` if there is no such
-/// endpoint.
+/// Whether an external endpoint currently reaches an API server of the cluster, as seen
+/// from the host of `session`: one attempt. `None` if there is no such endpoint.
 pub(crate) async fn probe(
     cluster: &Cluster,
     ca: &str,
@@ -35,8 +34,8 @@ pub(crate) async fn probe(
     Some((endpoint.clone(), answer))
 }
 
-/// Warns if the endpoint of a cluster that exists leads nowhere: workers don't reach
-/// the API then, whatever this run does.
+/// Warns if the endpoint of an existing cluster does not work: workers cannot reach the API
+/// then, whatever this run does.
 pub(crate) async fn finding(
     cluster: &Cluster,
     ca: &str,
@@ -56,7 +55,7 @@ pub(crate) async fn finding(
     })
 }
 
-/// Whether it isn't our certificates that API servers show.
+/// Whether the API servers use certificates that are not ours.
 pub(crate) fn brings_own_certificate(cluster: &Cluster) -> bool {
     let args = &cluster.api_server.extra_args;
     args.iter().any(|arg| arg.name == "tls-cert-file")

@@ -1,4 +1,4 @@
-//! etcd's members, through the SSH session and with the operator's own certificate.
+//! etcd's members, through the SSH session and with our own client certificate.
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,8 +15,8 @@ use crate::kubernetes::static_pods::ETCD_CLIENT_PORT;
 use crate::run::Run;
 use crate::run::error::Error;
 
-/// Time for one request. etcd gives up on its own after about seven seconds
-/// (twice the election timeout, and five).
+/// Time limit for one request. etcd itself gives up after about seven seconds (twice the
+/// election timeout plus five).
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// A client of the member on `host`.
@@ -43,7 +43,7 @@ pub(crate) fn client_at(
     Ok(EtcdClient::new(tunnel, &files.ca, &identity)?)
 }
 
-/// One request, in bounded time.
+/// Runs one request with a time limit.
 pub(crate) async fn within<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     match tokio::time::timeout(REQUEST, request).await {
         Ok(result) => result,
@@ -56,10 +56,10 @@ pub(crate) async fn within<T>(request: impl Future<Output = Result<T, Error>>) -
     }
 }
 
-/// etcd's members, as the first control plane tells that can.
+/// Lists etcd's members through the first control plane that responds.
 ///
 /// # Errors
-/// What the last one said, if none can.
+/// The error of the last one, if none responds.
 pub(crate) async fn list_members(run: &Run, standing: &[&Surveyed]) -> Result<Vec<Member>, String> {
     let mut why = String::new();
     for one in standing {

@@ -1,6 +1,5 @@
-//! Whether control planes reach an etcd that somebody else runs, as the API server will:
-//! from the same machine, with the same certificate. Costs no command, for it goes
-//! through the SSH session.
+//! Whether control planes can reach an external etcd as the API server will: from the same
+//! machine, with the same certificate. Costs no command, because it uses the SSH session.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,16 +17,16 @@ use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
 use crate::run::Run;
 use crate::run::error::Error;
 
-/// Who the API server trusts and is, PEM.
+/// The CA and the client certificate of the API server, PEM.
 struct Credentials {
     ca: Option<String>,
     identity: Option<Identity>,
 }
 
-/// What the check finds on every control plane that takes part.
+/// Runs the check on all selected control planes.
 ///
 /// # Errors
-/// The operator's files, if they can't be read.
+/// Files that cannot be read.
 pub(crate) async fn findings(
     run: &Run,
     control_planes: Vec<(&Subject<'_>, &Session)>,
@@ -81,7 +80,7 @@ async fn version(session: &Session, url: &str, as_whom: &Credentials) -> Result<
         .parse()
         .map_err(|error: http::uri::InvalidUri| ApiError::Client(error.to_string()))?;
     let host = uri.host().unwrap_or_default();
-    // An IPv6 address stands in brackets there.
+    // IPv6 addresses are in brackets.
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });

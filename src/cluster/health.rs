@@ -1,4 +1,4 @@
-//! Whether a component answers on its health endpoint.
+//! Health endpoints of components.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(crate) const CONTROLLER_MANAGER: u16 = 10257;
 /// The scheduler's secure port, on loopback.
 pub(crate) const SCHEDULER: u16 = 10259;
 
-/// Time for one look. A component that starts accepts before it answers.
+/// Time limit for one check. A starting component accepts connections before it responds.
 const LOOK: Duration = Duration::from_secs(5);
 
 pub(crate) async fn look(one: &Surveyed, port: u16, path: &str, tls: bool) -> Health {

@@ -1,6 +1,6 @@
-//! kube-vip's address moves before its holder is taken down. Left to itself, kube-vip
-//! lets go of it only when its API server has been away for a while, and clients are
-//! refused until then.
+//! Moves kube-vip's address to another control plane before its holder is taken down.
+//! kube-vip itself gives it up only after its API server has been down for a while, and
+//! clients are refused until then.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -19,25 +19,25 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// What the kube-vips of a cluster take turns at, as templates/manifests/kube-vip.yaml.j2
-/// names it.
+/// The lease of kube-vip's leader election, as named in
+/// templates/manifests/kube-vip.yaml.j2.
 const LEASE: &str = "plndr-cp-lock";
 
-/// Time for the move. The successor asks for the lease every second or two, and the
-/// holder gives up after its renew deadline, 3 s.
+/// Time limit for the move. The successor tries to get the lease every second or two, and
+/// the holder gives up after its renew deadline, 3 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often the lease is tried: its holder writes it every second.
 const TRIES: usize = 10;
 
-/// Ends once the host doesn't have the address any more.
+/// Ends once the host no longer has the address.
 const GONE: &str = r#"
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 while ip -o address show to "$address" 2>/dev/null | grep -q .; do sleep 0.2; done
 "#;
 
-/// Gives the address to the Node `heir`, whose API server `api` speaks to, if `host` has
-/// it. What goes wrong is a warning: kube-vip moves it by itself, only later.
+/// Moves the address to the Node `heir`, if `host` holds it; `api` is a client of the
+/// heir's API server. Failures are only warnings: kube-vip moves it by itself, but later.
 pub(crate) async fn hand_over(
     run: &Run,
     host: &Host,
@@ -80,7 +80,7 @@ pub(crate) fn stays(host: &Host, why: &str) -> String {
     )
 }
 
-/// Writes the heir into the lease, if `holder` has it; says whether it had.
+/// Transfers the lease to the heir, if `holder` holds it; returns whether it did.
 async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool, Error> {
     let mut tries = 0;
     loop {
@@ -93,7 +93,7 @@ async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool,
         tries += 1;
         match leases.replace(LEASE, &PostParams::default(), &lease).await {
             Ok(_) => return Ok(true),
-            // Its holder was faster.
+            // Its holder renewed it in the meantime.
             Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
             Err(error) => {
                 let what = format!("transfer lease {LEASE} to {heir}");
@@ -103,7 +103,7 @@ async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool,
     }
 }
 
-/// The lease as the heir would have written it; `None` if it isn't the holder's.
+/// The lease as the heir would have written it; `None` if `holder` does not hold it.
 fn given(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<Lease> {
     let spec = lease.spec.take()?;
     if spec.holder_identity.as_deref() != Some(holder) {
@@ -119,7 +119,7 @@ fn given(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<L
     Some(lease)
 }
 
-/// Waits until the host doesn't have the address any more.
+/// Waits until the host no longer has the address.
 async fn gone(session: &Session, address: IpAddr) -> Result<(), Error> {
     let script = Script {
         name: "wait for the address to be released".into(),

@@ -1,5 +1,4 @@
-//! What a cluster that lives on has to do when hosts leave it: let go of their
-//! etcd members, and delete their Nodes.
+//! Removes the etcd members and Nodes of hosts that leave a running cluster.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,23 +19,23 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// Time for etcd to let members go, or for the API to delete a Node.
+/// Time limit for removing an etcd member, or deleting a Node.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long etcd may be without a leader: some elections, each of a second or two.
+/// How long etcd may be without a leader: several elections of a second or two each.
 const ELECTION: Duration = Duration::from_secs(30);
 
-/// Time for an API server to say its version.
+/// Time limit for asking an API server for its version.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Whether members of an etcd that lives on would leave it.
+/// Whether members would be removed from an etcd that keeps running.
 pub(crate) fn changes_etcd(run: &Run, leaving: &[&Host], stay: &[&Host]) -> bool {
     let control_plane = |hosts: &[&Host]| hosts.iter().any(|host| host.is_control_plane());
     matches!(run.cluster.etcd, Etcd::Local(_)) && control_plane(leaving) && control_plane(stay)
 }
 
-/// Lets the members on leaving control planes go. Comes back with those that may
-/// not leave, and why.
+/// Removes the members on leaving control planes from etcd. Returns those that cannot be
+/// removed, and why.
 pub(crate) async fn leave_etcd(
     run: &Run,
     stay: &[&Host],
@@ -62,15 +61,14 @@ pub(crate) async fn leave_etcd(
     refused
 }
 
-/// Lets one member go, if it is one. etcd itself refuses what would cost its
-/// quorum.
+/// Removes one member, if it is one. etcd itself refuses if it would lose quorum.
 async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
     let what = format!("etcd member {}", host.node_name);
     let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
         let began = Instant::now();
         loop {
             match remove_member(etcd, host).await {
-                // Its leader may be the one that leaves, and the answer with it.
+                // The leader may be the member that leaves, and its answer is lost.
                 Err(error) if passes(&error.to_string()) && began.elapsed() < ELECTION => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
@@ -92,7 +90,7 @@ async fn remove_member(etcd: &EtcdClient, host: &Host) -> Result<(), Error> {
     }
 }
 
-/// Whether what etcd says is of a moment without a leader.
+/// Whether an error of etcd is due to a temporary lack of a leader.
 fn passes(why: &str) -> bool {
     [
         "request timed out",
@@ -104,7 +102,7 @@ fn passes(why: &str) -> bool {
     .any(|words| why.contains(words))
 }
 
-/// A client of the first member that stays and is in quorum.
+/// A client of the first remaining member that has quorum.
 async fn living_etcd(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
     let mut last = "no other control plane is reachable".to_owned();
     for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
@@ -122,8 +120,8 @@ async fn living_etcd(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
     Err(text::terminal::escape(&last).into_owned())
 }
 
-/// Deletes the Nodes of hosts that are clean now, if a control plane stays. A
-/// Node that stays is a warning: nothing runs there any more.
+/// Deletes the Nodes of cleaned hosts, if a control plane remains. Failures are only
+/// warnings: nothing runs there any more.
 pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], part: &Part) {
     let clean = |host: &Host| {
         let is_clean = |done: &ResetHost| matches!(done.outcome, Ok(Outcome::Clean { .. }));
@@ -155,7 +153,7 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
     }
 }
 
-/// A client of the first API server that stays and answers.
+/// A client of the first remaining API server that responds.
 async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
     let mut last = "no control plane is reachable".to_owned();
     for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
@@ -176,7 +174,7 @@ async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
     Err(text::terminal::escape(&last).into_owned())
 }
 
-/// A client with the operator's kubeconfig, through a control plane.
+/// A client with the admin kubeconfig, through a control plane.
 pub(crate) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::Client, String> {
     let path = run.state.kubeconfig();
     let text = std::fs::read_to_string(&path)
@@ -195,7 +193,7 @@ fn stays(node: &str, why: &str) -> String {
     format!("Node {node} was not deleted ({why}): run `kubectl delete node {node}`")
 }
 
-/// Deletes a Node; says whether there was one.
+/// Deletes a Node; returns whether it existed.
 pub(crate) async fn delete(nodes: &Api<Node>, name: &str) -> Result<bool, Error> {
     match nodes.delete(name, &DeleteParams::default()).await {
         Ok(_) => Ok(true),

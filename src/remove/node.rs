@@ -1,5 +1,5 @@
-//! Hosts leave a cluster that lives on: drained, out of etcd, their Nodes
-//! deleted, clean.
+//! Removes hosts from a running cluster: drains them, removes their etcd members, deletes
+//! their Nodes, cleans them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,17 +20,17 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// Time for an API server to say whether it is well.
+/// Time limit for an API server's health check.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// What the command line asked for.
+/// Options from the command line.
 #[derive(Debug, Clone, Copy)]
 pub struct RemoveOptions {
-    /// How long pods may take to leave a node.
+    /// How long draining a node may take.
     pub timeout: Duration,
-    /// Also drain what can't be had back.
+    /// Also evict pods that cannot be restored.
     pub force: bool,
-    /// The hosts are gone for good: nobody connects to them.
+    /// The hosts are gone for good: do not connect to them.
     pub unreachable: bool,
 }
 
@@ -39,30 +39,29 @@ pub struct RemoveOptions {
 pub struct Removed {
     /// Its name.
     pub name: String,
-    /// What stands on it that is not ours, escaped. Empty if nobody looked.
+    /// What was kept on it because we did not create it, escaped. Empty if not connected
+    /// to.
     pub left: Vec<String>,
     /// Whether it was cleaned.
     pub cleaned: bool,
 }
 
-/// What came of it.
+/// The result of a removal.
 #[derive(Debug)]
 pub struct Removal {
-    /// Hosts that are gone, in the order in which they went.
+    /// Removed hosts, in order.
     pub removed: Vec<Removed>,
-    /// What ended the run before all of them were.
+    /// The error that ended the run early, if any.
     pub failed: Option<Error>,
-    /// Whether whatever names control planes on other hosts knows of it.
+    /// Whether all references to control planes were updated.
     pub in_step: bool,
 }
 
-/// Removes the hosts that take part, workers before control planes, one after
-/// the other. Everything is asked of control planes that stay. What an
-/// interrupted run has done already is found done.
+/// Removes the selected hosts one after the other, workers before control planes. All
+/// requests go through control planes that remain. Resumes an interrupted run.
 ///
 /// # Errors
-/// What is refused before anything is changed; later failures are part of what
-/// comes back.
+/// Refusals before anything is changed; later failures are part of the result.
 pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error> {
     let (leaving, stay): (Vec<&Host>, Vec<&Host>) = run
         .cluster
@@ -74,7 +73,7 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
     run.tracker.expect(Phase::Drain, leaving.len() + 1);
     let checks = run.tracker.part(Phase::Drain);
 
-    // Workers go without control planes but one being asked.
+    // To remove workers, one control plane is enough.
     let all = leaving.iter().any(|host| host.is_control_plane());
     let anchors = anchors(run, &stay, all).await?;
     refuse_lost_quorum(run, &leaving, &stay, &anchors)?;
@@ -144,12 +143,12 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
     Ok(removal)
 }
 
-/// A control plane that stays, and its API.
+/// A remaining control plane and its API.
 struct Anchor {
     name: String,
     node_name: String,
     client: kube::Client,
-    // Channels of it are what the client speaks through.
+    // The client uses its channels.
     _session: Session,
 }
 
@@ -166,7 +165,7 @@ impl Anchor {
     }
 }
 
-/// The control planes that stay and work: `all` of them, or the first one.
+/// The remaining control planes that are healthy: `all` of them, or the first one.
 async fn anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor>, Error> {
     let control_planes: Vec<&Host> = stay
         .iter()
@@ -219,7 +218,7 @@ async fn anchor(run: &Run, host: &Host) -> Result<Anchor, String> {
             _session: session,
         })
     };
-    // SSH's errors name their host by themselves.
+    // SSH errors already name their host.
     let named = |why: &str| why.starts_with(&format!("{}:", host.name));
     anchor.await.map_err(|why: String| match named(&why) {
         true => why,
@@ -227,7 +226,7 @@ async fn anchor(run: &Run, host: &Host) -> Result<Anchor, String> {
     })
 }
 
-/// Whether an API server is ready, its etcd included.
+/// Whether an API server is ready, including its etcd.
 async fn ready(client: &kube::Client) -> Result<(), String> {
     let request = http::Request::get("/readyz")
         .body(Vec::new())
@@ -241,7 +240,7 @@ async fn ready(client: &kube::Client) -> Result<(), String> {
     }
 }
 
-/// etcd has to keep its majority after each member that leaves.
+/// Fails if etcd would lose its quorum after any of the removals.
 fn refuse_lost_quorum(
     run: &Run,
     leaving: &[&Host],
@@ -270,16 +269,15 @@ fn refuse_lost_quorum(
     })
 }
 
-/// Whether etcd has a majority whenever one of `leaving` members has gone, where
-/// `working` of those that `stay` can be counted on.
+/// Whether etcd keeps quorum after each of the `leaving` members is removed, if `working`
+/// of the members that `stay` are healthy.
 fn keeps_quorum(stay: usize, leaving: usize, working: usize) -> bool {
-    // The last one that leaves may take a vote with it: then those that stay
-    // have to be a majority among themselves, which is the strictest moment, as
-    // before it there are votes more that were counted on.
+    // The strictest moment is after the last removal: then the healthy members have to be a
+    // majority of those that stay. Before that, the leaving members vote, too.
     leaving == 0 || working > stay / 2
 }
 
-/// A host that works is no host that is gone for good.
+/// Fails if a host is Ready, and thus not gone for good.
 async fn refuse_if_ready(anchor: &Anchor, leaving: &[&Host]) -> Result<(), Error> {
     let nodes: Api<Node> = Api::all(anchor.client.clone());
     for host in leaving {
@@ -303,7 +301,7 @@ async fn refuse_if_ready(anchor: &Anchor, leaving: &[&Host]) -> Result<(), Error
     Ok(())
 }
 
-/// Connects to every host that leaves.
+/// Connects to all leaving hosts.
 async fn look<'a>(run: &Run, leaving: &[&'a Host]) -> Result<BTreeMap<&'a str, Looked<'a>>, Error> {
     let looks: Vec<(&'a Host, Result<Looked<'a>, Error>)> =
         futures::stream::iter(leaving.iter().copied())
@@ -326,7 +324,7 @@ async fn look<'a>(run: &Run, leaving: &[&'a Host]) -> Result<BTreeMap<&'a str, L
     Ok(looked)
 }
 
-/// One host on its way out.
+/// The removal of one host.
 struct One<'a> {
     run: &'a Run,
     options: RemoveOptions,
@@ -359,13 +357,13 @@ impl One<'_> {
                     cleaned: false,
                 });
             };
-            // etcd has let the member go: nothing is left to be careful with.
+            // The member has left etcd already, so there is nothing to protect.
             let options = ResetOptions {
                 force: true,
                 ..ResetOptions::default()
             };
             let outcome = reset::clean(run, options, &looked, &part).await?;
-            // A kubelet that was starting just then may have registered again.
+            // A kubelet that was just starting may have registered again.
             self.delete_node(&part).await?;
             let (left, cleaned) = match outcome {
                 Outcome::Clean { left, .. } => (left, true),
@@ -385,7 +383,7 @@ impl One<'_> {
         removed
     }
 
-    /// No pod of others is left on it.
+    /// Drains the node, or deletes its pods if it is unreachable.
     async fn empty(&self, part: &Part) -> Result<(), Error> {
         let (run, host) = (self.run, self.host);
         if self.options.unreachable {
@@ -418,7 +416,7 @@ impl One<'_> {
             .await
     }
 
-    /// Its member leaves etcd. If it may not, the host is as it was.
+    /// Removes its etcd member. If that fails, the host is unchanged.
     async fn leave_etcd(&self, part: &Part) -> Result<(), Error> {
         let host = self.host;
         if !leave::changes_etcd(self.run, &[host], self.stay) {
@@ -429,7 +427,7 @@ impl One<'_> {
         let Some(why) = refused.remove(&host.name) else {
             return Ok(());
         };
-        // It goes on as a member, so its node may go on as well.
+        // It stays a member, so its node stays in use, too.
         if !self.options.unreachable {
             drain::give_back(self.run, &self.anchor.client, &host.node_name).await;
         }
@@ -460,7 +458,7 @@ impl One<'_> {
     }
 }
 
-/// What `deed` says, unless the operator ends it.
+/// Runs `deed`, unless interrupted by the user.
 async fn interruptible<T>(deed: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::select! {
         result = deed => result,
