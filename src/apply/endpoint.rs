@@ -1,5 +1,5 @@
-//! Whether an endpoint that no host has as its own leads to the control planes: the
-//! operator's load balancer, or the address that kube-vip holds.
+//! Checks that the endpoint reaches the control planes, if it is a load balancer's or
+//! kube-vip's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,31 +17,30 @@ use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::run::phase::Phase;
 
-/// Time for all of them: a balancer looks for its servers every few seconds,
-/// and some take three good looks before they use one.
+/// Time limit: a load balancer checks its servers every few seconds, and some need three
+/// successful checks before they use one.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Tries per control plane before the pauses begin. A balancer that chooses at
-/// random has left one of three out then once in a thousand times.
+/// Attempts per control plane without pauses. With random balancing, the chance to miss one
+/// of three is then one in a thousand.
 const BURST: usize = 8;
 
-/// How long nothing is said of it.
+/// How long to wait before reporting progress.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The pause between later tries.
+/// The pause between later attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects to the endpoint again and again from the first control plane, and
-/// looks whose certificate answers: each API server has one of its own.
-/// Control planes that never answer are warned of, for a balancer may have its
-/// reasons, such as keeping one client with one server. kube-vip's address leads to
-/// one of them at a time, so any will do.
+/// Connects to the endpoint repeatedly from the first control plane, and identifies each
+/// API server by its certificate. Control planes that are never reached cause a warning
+/// only, because a load balancer may keep one client with one server. kube-vip's address
+/// reaches one of them at a time, so any will do.
 ///
 /// # Errors
-/// [`Error::Endpoint`], if no control plane answers.
+/// [`Error::Endpoint`] if no control plane is reached.
 pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
     let (run, plan) = (execution.run, execution.plan);
-    // Workers go through the endpoint, so it has to lead somewhere by now.
+    // Workers use the endpoint, so it has to work from now on.
     let mut control_planes = plan.work.iter().filter(|work| work.is_control_plane());
     if control_planes.all(|work| work.prepare.is_empty()) {
         return Ok(());
@@ -57,8 +56,8 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
             search.expect(&host.name, &leaf.cert);
         }
     }
-    // Streams stay open until the end, so that a balancer that counts
-    // connections goes on to the next server.
+    // Streams stay open until the end, so that a load balancer that counts connections
+    // moves on to the next server.
     let mut open = Vec::new();
     let began = Instant::now();
     let from = plan.first().host.name.as_str();
@@ -109,7 +108,7 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The control plane whose certificate was renewed on the host, if this is such a one.
+/// The control plane that this certificate belongs to, if it was renewed on its host.
 fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     use base64::Engine as _;
     let base64 = base64::engine::general_purpose::STANDARD.encode(certificate);
@@ -124,7 +123,7 @@ fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     Some(host.name.clone())
 }
 
-/// The endpoint, if it is no control plane's own.
+/// The endpoint, unless it is a control plane's own address.
 fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoint> {
     let endpoint = cluster.control_plane_endpoint.as_ref()?;
     let itself = match endpoints.control_planes.as_slice() {
@@ -157,7 +156,7 @@ async fn connect(session: &Session, endpoint: &Endpoint) -> io::Result<(Box<dyn 
     }
 }
 
-/// Who has answered, and who not yet.
+/// Which control planes have been reached.
 #[derive(Debug, Default)]
 struct Search {
     /// Control planes by their certificate, DER.
@@ -170,14 +169,14 @@ struct Search {
 impl Search {
     fn expect(&mut self, host: &str, pem: &str) {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
-        // The store has read it before; one that is none is never seen.
+        // The store has parsed it before; an invalid one would never match.
         if let Ok(der) = CertificateDer::from_pem_slice(pem.as_bytes()) {
             self.expected.insert(der.to_vec(), host.to_owned());
         }
     }
 
-    /// Remembers who showed `certificate`; `renewed` says whose it is if it is none
-    /// that the store holds.
+    /// Records the owner of `certificate`; `renewed` identifies it if it is not one of the
+    /// store's.
     fn saw(&mut self, certificate: &[u8], renewed: impl FnOnce() -> Option<String>) {
         match self.expected.get(certificate).cloned().or_else(renewed) {
             Some(host) => {
@@ -203,7 +202,7 @@ impl Search {
         !self.seen.is_empty() || self.expected.is_empty()
     }
 
-    /// Why nobody was reached.
+    /// Why no control plane was reached.
     fn reason(&self) -> String {
         match (self.strangers, &self.last) {
             (0, Some(last)) => last.clone(),

@@ -6,22 +6,22 @@ use serde_json::{Value, json};
 use crate::inventory::{Cluster, Host, Taint, TaintEffect};
 use crate::kubernetes::Features;
 
-/// Labels that kubeadm gives to control planes, beside the inventory's.
+/// Labels that kubeadm gives to control planes, in addition to the inventory's.
 const CONTROL_PLANE_LABELS: [&str; 2] = [
     "node-role.kubernetes.io/control-plane",
     "node.kubernetes.io/exclude-from-external-load-balancers",
 ];
 
-/// Where kubeadm keeps the socket of the container runtime in those minors that
-/// have no instance-config.yaml.
+/// The annotation in which kubeadm keeps the container runtime's socket, in releases
+/// without instance-config.yaml.
 const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
 
-/// Where the taints of the inventory stand, so that one that leaves it can leave the Node:
-/// the list that holds them is one, whoever writes to it.
+/// The annotation that records the inventory's taints, so that one removed from the
+/// inventory can be removed from the Node: the Node's list does not say who added a taint.
 const TAINTS: &str = "clusterctl.rs/taints";
 
-/// The Node's labels and annotations as an object to apply: server-side apply keeps whatever
-/// others set, and takes away what we set once and no longer want.
+/// The Node's labels and annotations as an object to apply: server-side apply keeps what
+/// others set, and removes what we no longer set.
 pub(crate) fn metadata(cluster: &Cluster, host: &Host) -> Value {
     let mut labels = serde_json::Map::new();
     if host.is_control_plane() {
@@ -53,7 +53,7 @@ pub(crate) fn missing_taints(host: &Host, node: &Node) -> Vec<String> {
         .collect()
 }
 
-/// Taints of the Node that stood in the inventory once and no longer do, as
+/// Taints of the Node that were once in the inventory and no longer are, as
 /// `key=value:Effect`.
 pub(crate) fn unwanted_taints(host: &Host, node: &Node) -> Vec<String> {
     let described = |taint: &NodeTaint| match taint.value.as_deref().unwrap_or_default() {
@@ -80,7 +80,7 @@ pub(crate) fn is_unwanted(host: &Host, node: &Node, taint: &NodeTaint) -> bool {
         let (name, of) = one.rsplit_once(':')?;
         Some((name.split('=').next().unwrap_or(name), of))
     });
-    // kubeadm's own needs no note.
+    // kubeadm's own taint needs no record.
     let kubeadms = host.is_control_plane() && same(CONTROL_PLANE_LABELS[0], "NoSchedule");
     (kubeadms || ours.any(|(key, of)| same(key, of))) && !host.taints.iter().any(wanted)
 }
