@@ -101,13 +101,14 @@ if [ -n "$missing" ]; then
 fi
 
 # Per line: a machine; what a kubelet and kubeadm's preflight look for; a
-# container runtime; what people expect to find. No Python: the product must
-# not need it, and here it would fail if it did.
+# container runtime; what people expect to find; haproxy, which the kubelet
+# stand-in runs in place of its image. No Python: the product must not need it,
+# and here it would fail if it did.
 packages='
   systemd systemd-sysv dbus openssh-server sudo ca-certificates curl kmod procps
   iproute2 iputils-ping iptables nftables conntrack ethtool ipset mount socat util-linux
   containerd runc containernetworking-plugins
-  less'
+  less haproxy'
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -10,6 +10,7 @@ pub mod desired;
 pub mod host;
 pub mod inventory;
 pub mod kubernetes;
+pub mod layout;
 pub mod plan;
 pub mod remove;
 pub mod report;

@@ -5,6 +5,7 @@ mod render {
     mod bridge;
     mod fixture;
     mod golden;
+    mod health;
     mod kubeadm;
     mod load_balancer;
     mod node;

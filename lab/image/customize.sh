@@ -117,6 +117,9 @@ for unit in ssh containerd; do
     "$root/etc/systemd/system/multi-user.target.wants/$unit.service"
 done
 
+# A program to run, and no service of the host.
+rm -f "$root/etc/systemd/system/multi-user.target.wants/haproxy.service"
+
 install -D -m 0755 "$LAB_IMAGE_DIR/entrypoint" "$root/usr/lib/lab/entrypoint"
 
 # The engine copies the image's /var/lib into each host's volume, file by file,

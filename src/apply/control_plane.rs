@@ -77,7 +77,7 @@ async fn take_steps(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     if work.etcd.is_some() {
         etcd::promote(run, plan, work, &part).await?;
     }
-    let api = ClusterApi::of(run, &plan.context.pki, &work.surveyed)?;
+    let api = ClusterApi::new(run, &plan.context.pki, &work.surveyed)?;
     wait::wait_for_api(run, &work.surveyed, &api, &part).await?;
     wait::wait_for_the_rest(run, &work.surveyed, &part).await?;
     part.done(work.name(), 0);

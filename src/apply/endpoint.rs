@@ -2,20 +2,18 @@
 //! kube-vip's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::time::{Duration, Instant};
-
-use ssh::Session;
+use std::time::Duration;
 
 use super::execution::Execution;
-use crate::cluster::endpoint::{TRY, brings_own_certificate, silent};
+use crate::cluster::answer::answer_within;
+use crate::cluster::endpoint::{TRY, brings_own_certificate};
 use crate::desired::context::Context;
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::Endpoints;
-use crate::kubernetes::api::{Stream, serving_certificate};
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::run::phase::Phase;
+use crate::run::remote::{Remote, Server};
 
 /// Time limit: a load balancer checks its servers every few seconds, and some need three
 /// successful checks before they use one.
@@ -59,7 +57,7 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
     // Streams stay open until the end, so that a load balancer that counts connections
     // moves on to the next server.
     let mut open = Vec::new();
-    let began = Instant::now();
+    let began = tokio::time::Instant::now();
     let from = plan.first().host.name.as_str();
     let mut told = false;
     let mut tries = 0;
@@ -83,7 +81,7 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
                 search.saw(&certificate, || renewed(context, &certificate));
                 open.push(stream);
             }
-            Err(error) => search.failed(error.to_string()),
+            Err(error) => search.failed(error),
         }
         if open.len() > 4 * BURST {
             open.clear();
@@ -142,17 +140,11 @@ fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoi
     (external && !itself && !brings_own_certificate(cluster)).then_some(endpoint)
 }
 
-async fn connect(session: &Session, endpoint: &Endpoint) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
-    let attempt = async {
-        let stream = session
-            .forward(&endpoint.host, endpoint.port)
-            .await
-            .map_err(io::Error::other)?;
-        serving_certificate(Box::new(stream)).await
-    };
-    match tokio::time::timeout(TRY, attempt).await {
-        Ok(result) => result,
-        Err(_) => Err(io::Error::other(silent())),
+async fn connect(remote: &Remote, endpoint: &Endpoint) -> Result<Server, String> {
+    let attempt = remote.serving_certificate(&endpoint.host, endpoint.port);
+    match answer_within(TRY, async { Ok::<_, Error>(attempt.await) }).await {
+        Ok(served) => served.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -306,7 +298,7 @@ mod tests {
         }
         let base = std::path::Path::new("/");
         let (cluster, _) = crate::inventory::parse(&text, "inventory.yaml", base).unwrap();
-        let endpoints = Endpoints::of(&cluster, |_| None).unwrap();
+        let endpoints = Endpoints::from_facts(&cluster, |_| None).unwrap();
         (cluster, endpoints)
     }
 

@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::cluster::answer::ask_first;
 use crate::cluster::api::ClusterApi;
-use crate::cluster::etcd::{client, within};
+use crate::cluster::etcd::{limit_request, member_client};
 use crate::cluster::health;
 use crate::cluster::survey::Surveyed;
 use crate::inventory::Etcd;
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, wait_healthy};
-use crate::kubernetes::endpoint;
-use crate::kubernetes::static_pods::etcd_peer_url;
+use crate::kubernetes::{endpoint, etcd as members};
 use crate::plan::model::{Plan, Work};
 use crate::run::Run;
 use crate::run::error::Error;
@@ -97,16 +97,16 @@ fn enough<'a>(all: usize, others: impl Iterator<Item = (&'a str, Option<&'a str>
 
 /// Whether a control plane's API server and etcd are healthy.
 async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
-    let api = match ClusterApi::of(run, &plan.context.pki, one) {
+    let api = match ClusterApi::new(run, &plan.context.pki, one) {
         Ok(api) => api,
         Err(error) => return Health::No(error.to_string()),
     };
-    let answer = health::within(api.health("/readyz")).await;
+    let answer = api.ask_health("/readyz").await;
     if answer != Health::Ok || matches!(run.cluster.etcd, Etcd::External(_)) {
         return answer;
     }
-    match client(run, &one.session, &one.host) {
-        Ok(client) => health::within(client.health()).await,
+    match member_client(run, &one.session, &one.host) {
+        Ok(client) => health::ask_etcd(&client).await,
         Err(error) => Health::No(error.to_string()),
     }
 }
@@ -165,35 +165,32 @@ pub(super) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) ->
 }
 
 fn not_yet(why: &str) -> Error {
-    ApiError::Client(why.to_owned()).into()
+    Error::NotReady {
+        why: why.to_owned(),
+    }
 }
 
 fn peer_url(one: &Surveyed) -> Result<String, Error> {
     let address = endpoint::advertise_address(&one.host, &one.gathered.facts)?;
-    Ok(etcd_peer_url(address))
+    Ok(members::peer_url(address))
 }
 
 /// A client of a voting member other than that of `work`.
 async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Error> {
-    let mut last = not_yet("no other member is reachable");
     let others = plan.control_planes.iter().filter(|one| {
         let joins = plan.is_new_control_plane(&one.host);
         one.host.name != work.name() && !joins && !plan.context.etcd.is_learner(&one.host)
     });
-    for one in others {
-        let found = async {
-            let client = client(run, &one.session, &one.host)?;
-            match health::within(client.health()).await {
-                Health::Ok => Ok(client),
-                Health::No(why) => Err(not_yet(&why)),
-            }
-        };
-        match found.await {
-            Ok(client) => return Ok(client),
-            Err(error) => last = error.on(&one.host.name),
+    let others = others.map(|one| (&one.host, &one.session));
+    let asked = ask_first(others, async |host, remote| {
+        let client = member_client(run, remote, host)?;
+        match health::ask_etcd(&client).await {
+            Health::Ok => Ok(client),
+            Health::No(why) => Err(not_yet(&why)),
         }
-    }
-    Err(last)
+    });
+    let answer = asked.await.into_result();
+    answer.map_err(|silent| not_yet(&silent.last_or("no other member can be reached")))
 }
 
 /// Retries until it succeeds: etcd rejects changes while a member is down, while there is
@@ -204,7 +201,7 @@ where
 {
     let timeout = run.cluster.timeouts.etcd_api_call;
     let look = || async {
-        match within(attempt()).await {
+        match limit_request(attempt()).await {
             Ok(()) => Health::Ok,
             Err(error) => {
                 tokio::time::sleep(Duration::from_millis(400)).await;

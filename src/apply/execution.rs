@@ -30,7 +30,7 @@ impl<'a> Execution<'a> {
         Ok(Execution {
             run,
             plan,
-            api: ClusterApi::of(run, &plan.context.pki, plan.first())?,
+            api: ClusterApi::new(run, &plan.context.pki, plan.first())?,
             slots: Semaphore::new(run.options.parallel),
             rollout: Rollout::over(run, plan),
         })

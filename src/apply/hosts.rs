@@ -2,7 +2,6 @@
 
 use super::execution::Execution;
 use crate::cluster::converge;
-use crate::cluster::survey::gather;
 use crate::host::Resource;
 use crate::plan::model::Work;
 use crate::run::error::Error;
@@ -47,10 +46,10 @@ async fn install_runtime_first(
             matches!(resource, Resource::Package(package) if packages.contains(&package.name.as_str()))
         })
         .collect();
-    let changes = converge::look(run, one, &packages).await?;
+    let changes = converge::compare(run, one, &packages).await?;
     converge::converge(run, one, &changes, part).await?;
-    let gathered = gather(run, &one.host, &one.session).await?;
+    let gathered = one.session.gather(&run.cluster, &one.host).await?;
     let resources = plan.prepared_again(work, &gathered.facts)?;
-    let changes = converge::look(run, one, &resources).await?;
+    let changes = converge::compare(run, one, &resources).await?;
     converge::converge(run, one, &changes, part).await
 }

@@ -22,7 +22,7 @@ pub(super) async fn join(execution: &Execution<'_>, work: &Work) -> Result<(), E
     let part = run.tracker.part(Phase::Join);
     part.doing(work.name(), "joining");
     // Observed again right before: minutes may have passed since the plan.
-    let plan = converge::look(run, &work.surveyed, &work.join_resources).await?;
+    let plan = converge::compare(run, &work.surveyed, &work.join_resources).await?;
     converge::converge(run, &work.surveyed, &plan, &part).await?;
     wait::wait_for_kubelet(run, &work.surveyed).await?;
     part.doing(work.name(), "waiting for its certificate");
@@ -57,6 +57,6 @@ pub(super) async fn wait_registered(
     .await
     {
         Ok(node) => Ok(node),
-        Err(error) => Err(diagnose::explain(&work.surveyed.session, error).await),
+        Err(error) => Err(diagnose::explain_unhealthy(&work.surveyed.session, error).await),
     }
 }

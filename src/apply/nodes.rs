@@ -7,10 +7,11 @@ use serde_json::json;
 use super::execution::Execution;
 use super::network;
 use crate::cluster::api::ClusterApi;
-use crate::cluster::{converge, diagnose};
+use crate::cluster::diagnose;
 use crate::desired::node::{effect, is_unwanted, metadata, missing_taints, unwanted_taints};
-use crate::inventory::{CniType, Host};
+use crate::inventory::Host;
 use crate::kubernetes::api::{ApiError, node_ready, node_ready_since, wait_for_node};
+use crate::kubernetes::network::pod_network;
 use crate::plan::model::Work;
 use crate::run::Run;
 use crate::run::error::Error;
@@ -26,7 +27,7 @@ pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(),
         return Ok(());
     }
     if work.registers_again {
-        converge::restart_kubelet(&work.surveyed).await?;
+        work.surveyed.session.restart_kubelet().await?;
     }
     if work.is_new() {
         network::set_up(execution, work).await?;
@@ -37,7 +38,7 @@ pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(),
     let part = execution.run.tracker.part(Phase::Nodes);
     let changed = label_and_taint(execution.run, &execution.api, work.host()).await?;
     // Without a network, nodes never become Ready.
-    if execution.plan.context.cluster.networking.cni != CniType::None {
+    if pod_network(&execution.plan.context.cluster).makes_nodes_ready() {
         part.doing(work.name(), "waiting until it is Ready");
         wait_ready(execution, work).await?;
     }
@@ -51,7 +52,7 @@ async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     let timeout = execution.run.cluster.timeouts.node_ready;
     // Until the restarted kubelet's first report, the Node shows the status from before.
     let since = match !work.is_new() && work.restarts_kubelet() {
-        true => Some(converge::kubelet_started(&work.surveyed).await?),
+        true => Some(work.surveyed.session.kubelet_started().await?),
         false => None,
     };
     let ready = |node: &Node| match since {
@@ -61,7 +62,7 @@ async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     let waited = wait_for_node(&execution.api.admin, name, &what, timeout, ready).await;
     match waited {
         Ok(_) => Ok(()),
-        Err(error) => Err(diagnose::explain(&work.surveyed.session, error).await),
+        Err(error) => Err(diagnose::explain_unhealthy(&work.surveyed.session, error).await),
     }
 }
 

@@ -25,7 +25,7 @@ impl Rollout {
     pub(super) fn over(run: &Run, plan: &Plan) -> Self {
         let workers = run.cluster.hosts.iter();
         let workers = workers.filter(|host| !host.is_control_plane()).count();
-        let turns = run.cluster.rollout.max_unavailable.of(workers);
+        let turns = run.cluster.rollout.max_unavailable.scaled_to(workers);
         let disturbed = plan.work.iter().filter(|work| work.disturbs()).count();
         let workers = plan.work.iter().filter(|work| !work.is_control_plane());
         let down = workers.filter(|work| work.mends()).count();

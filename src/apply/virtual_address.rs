@@ -24,7 +24,7 @@ pub(super) async fn before_restart(run: &Run, plan: &Plan, work: &Work, part: &P
     };
     let heir = standing[(place + standing.len() - 1) % standing.len()];
     let session = &work.surveyed.session;
-    match ClusterApi::of(run, &plan.context.pki, heir) {
+    match ClusterApi::new(run, &plan.context.pki, heir) {
         Ok(api) => {
             let heir = &heir.host.node_name;
             hand_over(run, work.host(), session, heir, &api.admin, part).await;

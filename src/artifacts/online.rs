@@ -20,11 +20,7 @@ use super::hashes::{Hashes, hash};
 use super::set::Set;
 use super::sums::{self, Sums};
 use crate::inventory::Version;
-use crate::inventory::spec::Mirrors;
-
-const KUBERNETES: &str = "https://dl.k8s.io";
-const CNI_PLUGINS: &str = "https://github.com/containernetworking/plugins/releases/download";
-const CRI_TOOLS: &str = "https://github.com/kubernetes-sigs/cri-tools/releases/download";
+use crate::inventory::spec::{Mirrors, defaults};
 
 /// Downloads at the same time.
 const PARALLEL: usize = 4;
@@ -130,7 +126,7 @@ fn items(request: &OnlineRequest, arch: &str) -> Vec<Item> {
         base.trim_end_matches('/').to_owned()
     };
     let mirrors = &request.mirrors;
-    let kubernetes = site(&mirrors.kubernetes, KUBERNETES);
+    let kubernetes = site(&mirrors.kubernetes, defaults::KUBERNETES_MIRROR);
     let mut items: Vec<Item> = ["kubelet", "kubectl", "kubeadm"]
         .iter()
         .map(|name| Item {
@@ -148,7 +144,7 @@ fn items(request: &OnlineRequest, arch: &str) -> Vec<Item> {
     };
     let version = release.cni_plugins;
     archive(
-        site(&mirrors.cni_plugins, CNI_PLUGINS),
+        site(&mirrors.cni_plugins, defaults::CNI_PLUGINS_MIRROR),
         version,
         format!("cni-plugins-linux-{arch}-{version}.tgz"),
         Unpack::All {
@@ -157,7 +153,7 @@ fn items(request: &OnlineRequest, arch: &str) -> Vec<Item> {
     );
     let version = release.crictl;
     archive(
-        site(&mirrors.cri_tools, CRI_TOOLS),
+        site(&mirrors.cri_tools, defaults::CRI_TOOLS_MIRROR),
         version,
         format!("crictl-{version}-linux-{arch}.tar.gz"),
         Unpack::One {

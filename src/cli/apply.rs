@@ -118,10 +118,7 @@ impl ApplyArgs {
         let printer = global.printer();
         let mut draft = Draft::new(run).await?;
         if let Some(kept) = kept {
-            let moved = crate::plan::file::moved(kept, &draft.document(run).await?);
-            if !moved.is_empty() {
-                return Err(Error::Moved { moved });
-            }
+            draft.refuse_stale(run, kept).await?;
         }
         let mut plan = draft.plan(run).await?;
         if self.assert_noop && !plan.is_empty() {

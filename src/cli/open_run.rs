@@ -10,6 +10,7 @@ use text::glob::matches;
 use super::Global;
 use super::load::load_inventory;
 use super::prompt::Terminal;
+use crate::cluster::ssh_connect::SshHosts;
 use crate::plan::document::PlanOptions;
 use crate::report::Summary;
 use crate::run::error::Error;
@@ -147,6 +148,7 @@ impl OpenRun {
         sinks.extend(journal.clone().map(|journal| journal as Arc<dyn Sink>));
         let events = Events::new(sinks);
         let connector = Connector::new(Arc::new(Terminal), Some(command_observer(events.clone())));
+        let connector = Arc::new(SshHosts::new(connector, state.clone()));
         events.emit(Event::RunStarted {
             verb,
             cluster: cluster.name.clone(),

@@ -1,15 +1,15 @@
 //! The cluster's API as seen through the SSH session to a control plane.
 
-use http::Request;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use pki::Pki;
 use serde_json::Value;
 
+use super::health::ask_api_server;
 use super::survey::Surveyed;
-use super::tunnel::Tunnel;
-use crate::kubernetes::api::{ApiError, Applier, Health, Identity, failed_checks};
-use crate::kubernetes::{api, endpoint};
+use crate::kubernetes::api;
+use crate::kubernetes::api::{ApiError, Applier, Health, Identity};
+use crate::kubernetes::health::api_server_endpoint;
 use crate::run::Run;
 use crate::run::error::Error;
 
@@ -24,10 +24,10 @@ pub(crate) struct ClusterApi {
 
 impl ClusterApi {
     /// Clients of the API server on `control_plane`. Connects lazily.
-    pub(crate) fn of(run: &Run, pki: &Pki, control_plane: &Surveyed) -> Result<Self, Error> {
+    pub(crate) fn new(run: &Run, pki: &Pki, control_plane: &Surveyed) -> Result<Self, Error> {
         let facts = &control_plane.gathered.facts;
-        let address = endpoint::advertise_address(&control_plane.host, facts)?;
-        let tunnel = Tunnel::new(&control_plane.session, address, run.cluster.bind_port);
+        let at = api_server_endpoint(&run.cluster, &control_plane.host, Some(facts));
+        let remote = &control_plane.session;
         let name = &control_plane.host.name;
         let client = |user: &str| -> Result<Option<kube::Client>, Error> {
             let Some(leaf) = pki.leaf(name, &format!("kubeconfig/{user}")) else {
@@ -37,7 +37,8 @@ impl ClusterApi {
                 cert: leaf.cert.clone(),
                 key: leaf.key.clone(),
             };
-            Ok(Some(api::client(tunnel.clone(), pki.ca_cert(), &identity)?))
+            let client = remote.api_client(&at.address, at.port, pki.ca_cert(), &identity)?;
+            Ok(Some(client))
         };
         let admin = client("admin")?.ok_or_else(|| {
             ApiError::Client(format!(
@@ -64,19 +65,9 @@ impl ClusterApi {
         Applier::new(self.admin.clone(), self.budget)
     }
 
-    /// Whether the API server reports itself as healthy.
-    pub(crate) async fn health(&self, path: &'static str) -> Health {
-        let request = match Request::get(path).body(Vec::new()) {
-            Ok(request) => request,
-            Err(error) => return Health::No(error.to_string()),
-        };
-        match self.admin.request_text(request).await {
-            Ok(_) => Health::Ok,
-            Err(error) => {
-                let error = ApiError::request("check its health")(error);
-                Health::No(failed_checks(&error.to_string()))
-            }
-        }
+    /// Asks the API server for its health, once: `/livez` or `/readyz`.
+    pub(crate) async fn ask_health(&self, path: &'static str) -> Health {
+        ask_api_server(&self.admin, path).await
     }
 
     /// Lists all Nodes.

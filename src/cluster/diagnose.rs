@@ -1,12 +1,9 @@
 //! Collects evidence from a host about a component that does not become healthy, and
 //! guesses the cause.
 
-use std::time::Duration;
-
-use ssh::{RunOptions, Script, Session};
-
 use crate::kubernetes::api::ApiError;
 use crate::run::error::Error;
+use crate::run::remote::Remote;
 
 /// Phrases in the evidence and their likely meaning. The first match wins, so causes
 /// precede their consequences.
@@ -62,23 +59,12 @@ const CAUSES: &[(&str, &str)] = &[
 ];
 
 /// Adds evidence and a likely cause to the error of a wait that timed out.
-pub(crate) async fn explain(session: &Session, source: ApiError) -> Error {
-    let script = Script {
-        name: "find the cause".into(),
-        text: include_str!("diagnose.sh").into(),
-        input: Vec::new(),
-    };
-    let options = RunOptions {
-        timeout: Duration::from_secs(30),
-        ..RunOptions::default()
-    };
-    let evidence = match session.run(&script, &options).await {
-        Ok(output) => {
-            text::terminal::sanitize(&String::from_utf8_lossy(&output.stdout)).into_owned()
-        }
+pub(crate) async fn explain_unhealthy(host: &Remote, source: ApiError) -> Error {
+    let evidence = match host.collect_evidence().await {
+        Ok(text) => text::terminal::sanitize(&text).into_owned(),
         Err(error) => format!("(no more details from the host: {error})"),
     };
-    let hint = likely_cause(&evidence).or_else(|| {
+    let hint = find_cause(&evidence).or_else(|| {
         Some("check `journalctl -u kubelet` and /var/log/pods on the host, then run the same command again".into())
     });
     Error::Unhealthy {
@@ -86,35 +72,6 @@ pub(crate) async fn explain(session: &Session, source: ApiError) -> Error {
         evidence: indent(&without_repeats(&evidence)),
         hint,
     }
-}
-
-/// Returns why a control plane will certainly not come up, so that waiting longer is
-/// pointless.
-pub(crate) async fn hopeless(session: &Session) -> Option<String> {
-    /// A kubelet may fail once while its container runtime starts.
-    const RESTARTS: u32 = 3;
-    let script = Script {
-        name: "find crash loops".into(),
-        text: include_str!("crash_loops.sh").into(),
-        input: Vec::new(),
-    };
-    let options = RunOptions {
-        timeout: Duration::from_secs(10),
-        ..RunOptions::default()
-    };
-    let output = session.run(&script, &options).await.ok()?;
-    verdict(&String::from_utf8_lossy(&output.stdout), RESTARTS)
-}
-
-fn verdict(said: &str, restarts: u32) -> Option<String> {
-    let (first, rest) = said.split_once('\n')?;
-    if first.trim().parse::<u32>().is_ok_and(|n| n >= restarts) {
-        return Some("the kubelet is crash-looping".into());
-    }
-    let component = text::terminal::sanitize(rest.lines().next()?).into_owned();
-    Some(format!(
-        "{component} is crash-looping: it rejects its arguments"
-    ))
 }
 
 /// Removes repetitions: of lines that differ only in digits, keeps the last one.
@@ -141,7 +98,7 @@ fn without_repeats(text: &str) -> String {
     kept.join("\n")
 }
 
-fn likely_cause(evidence: &str) -> Option<String> {
+fn find_cause(evidence: &str) -> Option<String> {
     CAUSES
         .iter()
         .find(|(words, _)| evidence.to_lowercase().contains(&words.to_lowercase()))
@@ -166,17 +123,9 @@ mod tests {
     }
 
     #[test]
-    fn only_what_never_heals_is_given_up() {
-        assert_eq!(verdict("0\n", 3), None);
-        assert_eq!(verdict("2\n", 3), None);
-        assert!(verdict("3\n", 3).is_some_and(|why| why.contains("kubelet")));
-        assert!(verdict("0\netcd\n", 3).is_some_and(|why| why.starts_with("etcd ")));
-    }
-
-    #[test]
     fn the_cause_comes_before_its_consequence() {
         let evidence = "Error: unknown flag: --nonsense\nE1121 back-off, failed to pull";
-        assert!(likely_cause(evidence).is_some_and(|hint| hint.contains("extraArgs")));
-        assert_eq!(likely_cause("all is quiet"), None);
+        assert!(find_cause(evidence).is_some_and(|hint| hint.contains("extraArgs")));
+        assert_eq!(find_cause("all is quiet"), None);
     }
 }

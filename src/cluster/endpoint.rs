@@ -2,47 +2,45 @@
 
 use std::time::Duration;
 
-use ssh::Session;
 use text::terminal::escape;
 
-use super::tunnel::Tunnel;
+use super::answer::answer_within;
 use crate::host::preflight::{Finding, Severity};
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
-use crate::kubernetes::api;
 use crate::kubernetes::api::failed_checks;
+use crate::run::remote::Remote;
 
 /// Time limit for one connection, including the handshake.
 pub(crate) const TRY: Duration = Duration::from_secs(5);
 
-/// Whether an external endpoint currently reaches an API server of the cluster, as seen
-/// from the host of `session`: one attempt. `None` if there is no such endpoint.
-pub(crate) async fn probe(
+/// Whether an endpoint that isn't one of our own leads to an API server of the cluster
+/// right now, as `from` sees it: one try. `None` if there is no such
+/// endpoint.
+pub(crate) async fn probe_endpoint(
     cluster: &Cluster,
     ca: &str,
-    session: &Session,
+    from: &Remote,
 ) -> Option<(Endpoint, Result<(), String>)> {
     let endpoint = cluster.control_plane_endpoint.as_ref()?;
     let local = matches!(cluster.load_balancer, LoadBalancer::Local { .. });
     if local || brings_own_certificate(cluster) {
         return None;
     }
-    let tunnel = Tunnel::new(session, &endpoint.host, endpoint.port);
-    let answer = match tokio::time::timeout(TRY, api::answers(tunnel, ca)).await {
-        Ok(answer) => answer.map_err(|error| failed_checks(&error.to_string())),
-        Err(_) => Err(silent()),
-    };
+    let asked = from.api_answers(&endpoint.host, endpoint.port, ca);
+    let answer = answer_within(TRY, asked).await;
+    let answer = answer.map_err(|error| failed_checks(&error.to_string()));
     Some((endpoint.clone(), answer))
 }
 
 /// Warns if the endpoint of an existing cluster does not work: workers cannot reach the API
 /// then, whatever this run does.
-pub(crate) async fn finding(
+pub(crate) async fn check_endpoint(
     cluster: &Cluster,
     ca: &str,
     control_plane: &str,
-    session: &Session,
+    from: &Remote,
 ) -> Option<Finding> {
-    let (endpoint, answer) = probe(cluster, ca, session).await?;
+    let (endpoint, answer) = probe_endpoint(cluster, ca, from).await?;
     Some(Finding {
         check: "ControlPlaneEndpoint".into(),
         host: control_plane.to_owned(),
@@ -59,8 +57,4 @@ pub(crate) async fn finding(
 pub(crate) fn brings_own_certificate(cluster: &Cluster) -> bool {
     let args = &cluster.api_server.extra_args;
     args.iter().any(|arg| arg.name == "tls-cert-file")
-}
-
-pub(crate) fn silent() -> String {
-    format!("timed out after {} s", TRY.as_secs())
 }

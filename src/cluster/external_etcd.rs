@@ -6,16 +6,15 @@ use std::path::PathBuf;
 
 use futures::StreamExt;
 use futures::future::join_all;
-use ssh::Session;
 use zeroize::Zeroizing;
 
-use super::etcd::within;
-use super::tunnel::Tunnel;
+use super::etcd::limit_request;
 use crate::host::preflight::{Finding, Subject, check_external_etcd};
 use crate::inventory::{Etcd, ExternalEtcd};
-use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
+use crate::kubernetes::api::Identity;
 use crate::run::Run;
 use crate::run::error::Error;
+use crate::run::remote::Remote;
 
 /// The CA and the client certificate of the API server, PEM.
 struct Credentials {
@@ -29,7 +28,7 @@ struct Credentials {
 /// Files that cannot be read.
 pub(crate) async fn findings(
     run: &Run,
-    control_planes: Vec<(&Subject<'_>, &Session)>,
+    control_planes: Vec<(&Subject<'_>, &Remote)>,
 ) -> Result<Vec<Finding>, Error> {
     let Etcd::External(etcd) = &run.cluster.etcd else {
         return Ok(Vec::new());
@@ -40,9 +39,9 @@ pub(crate) async fn findings(
         separate => separate,
     };
     let findings: Vec<Vec<Finding>> = futures::stream::iter(control_planes)
-        .map(|(subject, session)| async move {
+        .map(|(subject, remote)| async move {
             let asked = urls.iter().map(|url| async move {
-                let answer = within(version(session, url, credentials)).await;
+                let answer = limit_request(version(remote, url, credentials)).await;
                 (url.clone(), answer.map_err(|error| error.to_string()))
             });
             check_external_etcd(subject, &join_all(asked).await)
@@ -75,17 +74,8 @@ impl Credentials {
     }
 }
 
-async fn version(session: &Session, url: &str, as_whom: &Credentials) -> Result<String, Error> {
-    let uri: http::Uri = url
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| ApiError::Client(error.to_string()))?;
-    let host = uri.host().unwrap_or_default();
-    // IPv6 addresses are in brackets.
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let tls = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    let tunnel = Tunnel::new(session, host, port);
+async fn version(remote: &Remote, url: &str, as_whom: &Credentials) -> Result<String, Error> {
     let (ca, identity) = (as_whom.ca.as_deref(), as_whom.identity.as_ref());
-    let client = EtcdClient::external(tunnel, url, ca, identity)?;
+    let client = remote.external_etcd_client(url, ca, identity)?;
     Ok(client.version().await?)
 }

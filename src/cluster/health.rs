@@ -1,37 +1,59 @@
 //! Health endpoints of components.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::survey::Surveyed;
-use super::tunnel::Tunnel;
-use crate::kubernetes::api::{Dial, Health, probe_http, probe_https};
+use http::Request;
 
-/// The kubelet's `/healthz`, on loopback.
-pub(crate) const KUBELET_HEALTHZ: u16 = 10248;
-/// The controller manager's secure port, on loopback.
-pub(crate) const CONTROLLER_MANAGER: u16 = 10257;
-/// The scheduler's secure port, on loopback.
-pub(crate) const SCHEDULER: u16 = 10259;
+use super::answer::health_within;
+use super::survey::Surveyed;
+use crate::kubernetes::api::{ApiError, EtcdClient, Health, failed_checks};
+use crate::kubernetes::health::HealthEndpoint;
 
 /// Time limit for one check. A starting component accepts connections before it responds.
 const LOOK: Duration = Duration::from_secs(5);
 
-pub(crate) async fn look(one: &Surveyed, port: u16, path: &str, tls: bool) -> Health {
-    within(async {
-        let tunnel = Tunnel::new(&one.session, IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        match tunnel.dial().await {
-            Ok(stream) if tls => probe_https(stream, path).await,
-            Ok(stream) => probe_http(stream, path).await,
+/// Asks a component for its health, once.
+pub(crate) async fn ask_component(one: &Surveyed, at: &HealthEndpoint) -> Health {
+    let asked = async {
+        match one.session.probe_health(at).await {
+            Ok(health) => health,
             Err(error) => Health::No(error.to_string()),
         }
-    })
-    .await
+    };
+    health_within(LOOK, asked).await
 }
 
-pub(crate) async fn within(look: impl Future<Output = Health>) -> Health {
-    match tokio::time::timeout(LOOK, look).await {
-        Ok(health) => health,
-        Err(_) => Health::No(format!("timed out after {} s", LOOK.as_secs())),
-    }
+/// Asks systemd whether the kubelet runs, once: for a kubelet without a health endpoint.
+pub(crate) async fn ask_kubelet_unit(one: &Surveyed) -> Health {
+    let asked = async {
+        match one.session.kubelet_unit_runs().await {
+            Ok(health) => health,
+            Err(error) => Health::No(error.to_string()),
+        }
+    };
+    health_within(LOOK, asked).await
+}
+
+/// Asks an API server for its health, once: `/livez` or `/readyz`. Of the checks that it lists,
+/// those that failed are told.
+pub(crate) async fn ask_api_server(client: &kube::Client, path: &'static str) -> Health {
+    let request = match Request::get(path).body(Vec::new()) {
+        Ok(request) => request,
+        Err(error) => return Health::No(error.to_string()),
+    };
+    let asked = async {
+        match client.request_text(request).await {
+            Ok(_) => Health::Ok,
+            Err(error) => {
+                let error = ApiError::request("check its health")(error);
+                Health::No(failed_checks(&error.to_string()))
+            }
+        }
+    };
+    health_within(LOOK, asked).await
+}
+
+/// Asks an etcd member for its health, once.
+pub(crate) async fn ask_etcd(member: &EtcdClient) -> Health {
+    health_within(LOOK, member.health()).await
 }

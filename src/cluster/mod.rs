@@ -1,5 +1,6 @@
 //! Access to a running cluster through SSH: its hosts, API and etcd.
 
+pub(crate) mod answer;
 pub(crate) mod api;
 pub(crate) mod converge;
 pub(crate) mod diagnose;
@@ -7,7 +8,10 @@ pub(crate) mod endpoint;
 pub(crate) mod etcd;
 pub(crate) mod external_etcd;
 pub(crate) mod health;
+pub(crate) mod operator_access;
+pub(crate) mod ssh_connect;
+mod ssh_host;
 pub(crate) mod survey;
-pub(crate) mod tunnel;
+mod tunnel;
 pub(crate) mod virtual_address;
 pub(crate) mod wait;

@@ -1,21 +1,15 @@
 //! Connects to hosts and gathers facts.
 
-use std::time::{Duration, SystemTime};
-
 use futures::StreamExt;
-use ssh::{RunOptions, Session};
 
-use crate::host;
+use super::answer::ask_first;
 use crate::host::Gathered;
 use crate::inventory::Host;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Part;
-
-/// Time limit for gathering facts. The script never waits, so a host that takes longer has
-/// a problem.
-const GATHER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A reachable host.
 #[derive(Debug, Clone)]
@@ -23,7 +17,7 @@ pub struct Surveyed {
     /// Its entry in the inventory.
     pub host: Host,
     /// The connection to it.
-    pub session: Session,
+    pub session: Remote,
     /// Its facts.
     pub gathered: Gathered,
 }
@@ -71,23 +65,19 @@ async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let part = run.tracker.part(Phase::Preflight);
     // Unreachable ones are set aside only if no control plane is reachable.
     let control_plane = async {
-        let mut lost = Vec::new();
-        for host in run.cluster.control_planes() {
-            match survey_one(run, host, &part).await {
-                Ok(one) => {
-                    for lost in lost.drain(..) {
-                        let Aside { host, error } = lost;
-                        run.events().warn(error.on(&host).to_string());
-                    }
-                    return (Some(one), lost);
-                }
-                Err(error) => lost.push(Aside {
-                    host: host.name.clone(),
-                    error,
-                }),
+        let hosts = run.cluster.control_planes().map(|host| (host, ()));
+        let asked = ask_first(hosts, async |host, ()| survey_one(run, host, &part).await).await;
+        let lost = asked.silent.0.into_iter().map(|(host, error)| Aside {
+            host: host.name.clone(),
+            error,
+        });
+        if asked.answer.is_some() {
+            for Aside { host, error } in lost {
+                run.events().warn(error.on(&host).to_string());
             }
+            return (asked.answer, Vec::new());
         }
-        (None, lost)
+        (None, lost.collect())
     };
     let (control_plane, workers) = futures::join!(control_plane, survey_all(run, workers));
     let (control_plane, mut aside) = control_plane;
@@ -133,25 +123,10 @@ async fn survey_one(run: &Run, host: &Host, part: &Part) -> Result<Surveyed, Err
     part.doing(&host.name, "connecting");
     let session = run.connect(host).await?;
     part.doing(&host.name, "gathering facts");
-    let gathered = gather(run, host, &session).await?;
+    let gathered = session.gather(&run.cluster, host).await?;
     Ok(Surveyed {
         host: host.clone(),
         session,
         gathered,
     })
-}
-
-/// Gathers the facts of a host. One command.
-pub(crate) async fn gather(run: &Run, host: &Host, session: &Session) -> Result<Gathered, Error> {
-    let script = host::gather(&run.cluster, host)?;
-    let options = RunOptions {
-        timeout: GATHER_TIMEOUT,
-        ..RunOptions::default()
-    };
-    let sent = SystemTime::now();
-    let output = session.run(&script, &options).await?;
-    let received = SystemTime::now();
-    let mut gathered = host::parse_gathered(&output.stdout)?;
-    gathered.timed(sent, received);
-    Ok(gathered)
 }

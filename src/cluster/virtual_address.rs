@@ -2,26 +2,22 @@
 //! kube-vip itself gives it up only after its API server has been down for a while, and
 //! clients are refused until then.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, PostParams};
-use ssh::{RunOptions, Script, Session};
 use text::terminal::escape;
 
 use crate::inventory::Host;
 use crate::kubernetes::api::ApiError;
+use crate::layout::names::{KUBE_SYSTEM, KUBE_VIP_LEASE};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Part;
-
-/// The lease of kube-vip's leader election, as named in
-/// templates/manifests/kube-vip.yaml.j2.
-const LEASE: &str = "plndr-cp-lock";
 
 /// Time limit for the move. The successor tries to get the lease every second or two, and
 /// the holder gives up after its renew deadline, 3 s.
@@ -30,18 +26,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the lease is tried: its holder writes it every second.
 const TRIES: usize = 10;
 
-/// Ends once the host no longer has the address.
-const GONE: &str = r#"
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-while ip -o address show to "$address" 2>/dev/null | grep -q .; do sleep 0.2; done
-"#;
-
 /// Moves the address to the Node `heir`, if `host` holds it; `api` is a client of the
 /// heir's API server. Failures are only warnings: kube-vip moves it by itself, but later.
 pub(crate) async fn hand_over(
     run: &Run,
     host: &Host,
-    session: &Session,
+    remote: &Remote,
     heir: &str,
     api: &kube::Client,
     part: &Part,
@@ -49,7 +39,7 @@ pub(crate) async fn hand_over(
     let Some(address) = run.cluster.virtual_address() else {
         return;
     };
-    let leases = Api::namespaced(api.clone(), "kube-system");
+    let leases = Api::namespaced(api.clone(), KUBE_SYSTEM);
     let moved = async {
         if !bequeath(&leases, &host.node_name, heir).await? {
             return Ok(());
@@ -59,7 +49,7 @@ pub(crate) async fn hand_over(
             Some(&host.name),
             Phase::ControlPlane,
             "address",
-            gone(session, address),
+            remote.wait_until_address_gone(address),
         )
         .await
     };
@@ -84,19 +74,22 @@ pub(crate) fn stays(host: &Host, why: &str) -> String {
 async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool, Error> {
     let mut tries = 0;
     loop {
-        let lease = leases.get_opt(LEASE).await;
-        let lease = lease.map_err(ApiError::request(format!("read lease {LEASE}")))?;
+        let lease = leases.get_opt(KUBE_VIP_LEASE).await;
+        let lease = lease.map_err(ApiError::request(format!("read lease {KUBE_VIP_LEASE}")))?;
         let Some(lease) = lease.and_then(|lease| given(lease, holder, heir, Timestamp::now()))
         else {
             return Ok(false);
         };
         tries += 1;
-        match leases.replace(LEASE, &PostParams::default(), &lease).await {
+        match leases
+            .replace(KUBE_VIP_LEASE, &PostParams::default(), &lease)
+            .await
+        {
             Ok(_) => return Ok(true),
             // Its holder renewed it in the meantime.
             Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
             Err(error) => {
-                let what = format!("transfer lease {LEASE} to {heir}");
+                let what = format!("transfer lease {KUBE_VIP_LEASE} to {heir}");
                 return Err(ApiError::request(what)(error).into());
             }
         }
@@ -117,21 +110,6 @@ fn given(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<L
         ..spec
     });
     Some(lease)
-}
-
-/// Waits until the host no longer has the address.
-async fn gone(session: &Session, address: IpAddr) -> Result<(), Error> {
-    let script = Script {
-        name: "wait for the address to be released".into(),
-        text: format!("address={address}\n{GONE}"),
-        input: Vec::new(),
-    };
-    let options = RunOptions {
-        timeout: PATIENCE,
-        ..RunOptions::default()
-    };
-    session.run(&script, &options).await?;
-    Ok(())
 }
 
 #[cfg(test)]

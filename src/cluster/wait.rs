@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use super::api::ClusterApi;
 use super::diagnose;
-use super::health::{CONTROLLER_MANAGER, KUBELET_HEALTHZ, SCHEDULER, look, within};
+use super::health::{ask_component, ask_kubelet_unit};
 use super::survey::Surveyed;
+use crate::kubernetes::Component;
 use crate::kubernetes::api::{ApiError, wait_healthy};
+use crate::kubernetes::health::{component_endpoint, kubelet_endpoint};
+use crate::layout::health;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::tracker::Part;
@@ -20,13 +23,13 @@ pub(crate) async fn wait_for_api(
 ) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.control_plane_component_health_check;
     part.doing(&one.host.name, "waiting for etcd and the API server");
-    let look = || within(api.health("/livez"));
+    let look = || api.ask_health(health::API_SERVER);
     let what = "kube-apiserver /livez";
-    unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
+    unless_crash_looping(one, what, wait_healthy(what, timeout, look)).await
 }
 
 /// Waits, but gives up early if success has become impossible.
-async fn unless_hopeless(
+async fn unless_crash_looping(
     one: &Surveyed,
     what: &str,
     wait: impl Future<Output = Result<(), ApiError>>,
@@ -36,23 +39,23 @@ async fn unless_hopeless(
             Ok(()) => return Ok(()),
             Err(error) => error,
         },
-        (after, last) = hopeless(one) => ApiError::Timeout {
+        (after, last) = find_crash_loop(one) => ApiError::Timeout {
             what: what.to_owned(),
             after,
             last,
         },
     };
-    Err(diagnose::explain(&one.session, error).await)
+    Err(diagnose::explain_unhealthy(&one.session, error).await)
 }
 
 /// Ends when a component is found to be crash-looping, with the elapsed time and the
 /// reason. Checks only every 20 s, so that a healthy control plane costs no extra command.
-async fn hopeless(one: &Surveyed) -> (Duration, String) {
+async fn find_crash_loop(one: &Surveyed) -> (Duration, String) {
     const EVERY: Duration = Duration::from_secs(20);
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Some(why) = diagnose::hopeless(&one.session).await {
+        if let Ok(Some(why)) = one.session.find_crash_loop().await {
             return (began.elapsed(), why);
         }
     }
@@ -60,31 +63,51 @@ async fn hopeless(one: &Surveyed) -> (Duration, String) {
 
 /// Waits for the kubelet, the controller manager and the scheduler.
 pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) -> Result<(), Error> {
-    let timeouts = &run.cluster.timeouts;
-    let components = timeouts.control_plane_component_health_check;
     part.doing(
         &one.host.name,
         "waiting for the controller manager and the scheduler",
     );
     let waits = futures::future::try_join3(
-        wait_healthy("kubelet /healthz", timeouts.kubelet_health_check, || {
-            look(one, KUBELET_HEALTHZ, "/healthz", false)
-        }),
-        wait_healthy("kube-controller-manager /healthz", components, || {
-            look(one, CONTROLLER_MANAGER, "/healthz", true)
-        }),
-        wait_healthy("kube-scheduler /livez", components, || {
-            look(one, SCHEDULER, "/livez", true)
-        }),
+        kubelet_healthy(run, one),
+        component_healthy(run, one, Component::ControllerManager),
+        component_healthy(run, one, Component::Scheduler),
     );
     let all = async { waits.await.map(|_| ()) };
-    unless_hopeless(one, "the control plane to become healthy", all).await
+    unless_crash_looping(one, "the control plane to become healthy", all).await
 }
 
 /// Waits for the kubelet alone.
 pub(crate) async fn wait_for_kubelet(run: &Run, one: &Surveyed) -> Result<(), Error> {
+    unless_crash_looping(one, "the kubelet", kubelet_healthy(run, one)).await
+}
+
+/// Waits for the kubelet's health endpoint, or, where the operator has disabled
+/// that, for its unit.
+async fn kubelet_healthy(run: &Run, one: &Surveyed) -> Result<(), ApiError> {
     let timeout = run.cluster.timeouts.kubelet_health_check;
-    let look = || look(one, KUBELET_HEALTHZ, "/healthz", false);
-    let what = "kubelet /healthz";
-    unless_hopeless(one, what, wait_healthy(what, timeout, look)).await
+    match kubelet_endpoint(&one.host) {
+        Some(at) => {
+            let what = format!("kubelet {}", at.path);
+            wait_healthy(&what, timeout, || ask_component(one, &at)).await
+        }
+        None => wait_healthy("kubelet.service", timeout, || ask_kubelet_unit(one)).await,
+    }
+}
+
+/// Waits for a component that runs as a static pod. One whose health endpoint
+/// the operator has disabled can't be asked, and isn't waited for.
+async fn component_healthy(
+    run: &Run,
+    one: &Surveyed,
+    component: Component,
+) -> Result<(), ApiError> {
+    let timeout = run.cluster.timeouts.control_plane_component_health_check;
+    let facts = &one.gathered.facts;
+    match component_endpoint(component, &run.cluster, &one.host, Some(facts)) {
+        Some(at) => {
+            let what = format!("{} {}", component.name(), at.path);
+            wait_healthy(&what, timeout, || ask_component(one, &at)).await
+        }
+        None => Ok(()),
+    }
 }

@@ -10,18 +10,16 @@ use crate::artifacts::{File, OnlineRequest, Set};
 use crate::host::{Content, FileResource, ImagePull, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::Images;
+use crate::layout::{components, names, paths};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::{artifacts, host, kubernetes};
 
-/// Where the artifacts' CNI plugins are installed; containerd's default.
-pub(crate) const CNI_BIN_DIR: &str = "/opt/cni/bin";
-
 /// Binaries, and whether they are required; others are installed if the artifacts contain
 /// them.
 const BINARIES: [(&str, bool); 4] = [
-    ("kubelet", true),
+    (components::KUBELET, true),
     ("kubectl", false),
     ("kubeadm", false),
     ("crictl", false),
@@ -30,10 +28,17 @@ const BINARIES: [(&str, bool); 4] = [
 /// How often the progress of a download is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
+/// The file of the cache that remembers checksums.
+const HASHES: &str = "hashes.json";
+
 /// Opens the artifacts from the inventory, for the hosts' architectures.
 pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<Set, Error> {
     let wanted = &run.cluster.artifacts;
-    let hashes = hashes()?;
+    let cache = match &run.options.cache {
+        Some(dir) => dir.clone(),
+        None => cache()?,
+    };
+    let hashes = cache.join(HASHES);
     if let (ArtifactSource::Directory, Some(path)) = (wanted.source, &wanted.path) {
         return Ok(artifacts::open_directory(path, &architectures, &hashes).await?);
     }
@@ -41,7 +46,7 @@ pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<S
         version: run.cluster.version,
         architectures,
         mirrors: wanted.mirrors.clone(),
-        cache: cache()?,
+        cache,
         hashes,
         retry_delay: Duration::from_secs(1),
     };
@@ -81,7 +86,7 @@ fn is_due(shown: &Mutex<HashMap<String, Instant>>, file: &str) -> bool {
 
 /// The cache of checksums, so that a second run does not read gigabytes again.
 pub(crate) fn hashes() -> Result<PathBuf, Error> {
-    Ok(cache()?.join("hashes.json"))
+    Ok(cache()?.join(HASHES))
 }
 
 fn cache() -> Result<PathBuf, Error> {
@@ -163,9 +168,9 @@ pub(crate) fn resources(
     for (name, required) in BINARIES {
         match set.binary(arch, name) {
             Some(file) => {
-                let mut resource = executable(file, format!("/usr/bin/{name}"));
-                if name == "kubelet" {
-                    resource = resource.notify("kubelet.service");
+                let mut resource = executable(file, format!("{}/{name}", paths::BIN_DIR));
+                if name == components::KUBELET {
+                    resource = resource.notify(names::KUBELET_UNIT);
                 }
                 resources.push(Resource::File(resource));
             }
@@ -183,7 +188,7 @@ pub(crate) fn resources(
     }
     if let Some(offered) = set.architectures.get(arch) {
         for (name, file) in &offered.cni_plugins {
-            let path = format!("{CNI_BIN_DIR}/{name}");
+            let path = format!("{}/{name}", paths::CNI_BIN_DIR);
             resources.push(Resource::File(executable(file, path)));
         }
     }

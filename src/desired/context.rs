@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 
 use super::artifacts;
 use super::etcd_members::Membership;
-use super::manifest::read_manifest;
 use super::target::{Target, owns};
 use crate::artifacts::Set;
 use crate::cluster::survey::Surveyed;
@@ -17,8 +16,9 @@ use crate::host::{Content, Facts, FileResource, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::{
     ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
-    Patches, Templates, Token, TokenSecret,
+    ObjectGroup, Patches, ResourceGroup, Templates, Token, TokenSecret,
 };
+use crate::layout::paths;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::{host, kubernetes};
@@ -94,12 +94,12 @@ impl Context {
             let files = external_etcd(&self.cluster)?;
             resources.extend(files.into_iter().map(|file| (Phase::ControlPlane, file)));
         }
-        for (phase, resource) in kubernetes::node_resources(&self.node(target)?)? {
-            resources.push((of_rendering(phase, target.host), resource));
+        for (group, resource) in kubernetes::node_resources(&self.node(target)?)? {
+            resources.push((phase_of_resources(group, target.host), resource));
         }
         // Resources from an earlier inventory that are no longer in it.
-        let balancers = kubernetes::load_balancer::withdrawn(&self.cluster, target.host);
-        let phase = of_rendering(kubernetes::Phase::LoadBalancer, target.host);
+        let balancers = kubernetes::load_balancer::withdrawn_resources(&self.cluster, target.host);
+        let phase = phase_of_resources(ResourceGroup::LoadBalancer, target.host);
         resources.extend(balancers.into_iter().map(|resource| (phase, resource)));
         Ok(resources)
     }
@@ -117,24 +117,8 @@ impl Context {
             .map(|token| TokenSecret::from_inventory(token, now))
             .collect::<Result<_, _>>()?;
         let objects = kubernetes::objects(&self.cluster_view(&tokens))?;
-        let network = match &self.cluster.networking.cni_manifest {
-            Some(path) => read_manifest(path)?,
-            None => Vec::new(),
-        };
-        let network = network.into_iter().map(|object| (Phase::Network, object));
-        Ok(objects
-            .into_iter()
-            .map(|(phase, object)| {
-                let phase = match phase {
-                    kubernetes::Phase::UploadConfig => Phase::UploadConfig,
-                    kubernetes::Phase::UploadCerts => Phase::UploadCerts,
-                    kubernetes::Phase::BootstrapToken => Phase::BootstrapToken,
-                    _ => Phase::Addons,
-                };
-                (phase, object)
-            })
-            .chain(network)
-            .collect())
+        let phased = |(group, object)| (phase_of_objects(group), object);
+        Ok(objects.into_iter().map(phased).collect())
     }
 
     /// The binding that makes the admin one.
@@ -196,9 +180,7 @@ impl Context {
             let bytes = if file.template {
                 let text = std::str::from_utf8(&bytes)
                     .map_err(|error| cannot(std::io::Error::other(error)))?;
-                let rendered =
-                    self.templates
-                        .render_file(&file.source, text, &self.node(target)?)?;
+                let rendered = self.node(target)?.render_file(&file.source, text)?;
                 Zeroizing::new(rendered.into_bytes())
             } else {
                 bytes
@@ -222,7 +204,7 @@ impl Context {
         let brought = offered.is_some_and(|offered| !offered.cni_plugins.is_empty());
         match &facts.cni_bin_dir {
             Some(dir) if !brought => dir,
-            _ => artifacts::CNI_BIN_DIR,
+            _ => paths::CNI_BIN_DIR,
         }
     }
 
@@ -290,7 +272,7 @@ fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
     let Etcd::External(etcd) = &cluster.etcd else {
         return Ok(Vec::new());
     };
-    let Some(paths) = kubernetes::static_pods::external_etcd_paths(cluster) else {
+    let Some(paths) = kubernetes::etcd::external_paths(cluster) else {
         return Ok(Vec::new());
     };
     let pairs = [
@@ -322,13 +304,31 @@ fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
     Ok(files)
 }
 
-/// The phase of a run that a rendering phase belongs to.
-fn of_rendering(phase: kubernetes::Phase, host: &Host) -> Phase {
-    match phase {
-        kubernetes::Phase::ContainerRuntime | kubernetes::Phase::KubeletUnit => Phase::Hosts,
-        kubernetes::Phase::PodNetwork => Phase::Network,
-        _ if host.is_control_plane() => Phase::ControlPlane,
-        kubernetes::Phase::LoadBalancer => Phase::LoadBalancer,
-        _ => Phase::Join,
+/// The phase of a run that writes a group of a host's resources. What a control
+/// plane starts with is written in one go, before it is waited for.
+fn phase_of_resources(group: ResourceGroup, host: &Host) -> Phase {
+    let control_plane = host.is_control_plane();
+    match group {
+        ResourceGroup::ContainerRuntime | ResourceGroup::KubeletUnit => Phase::Hosts,
+        ResourceGroup::PodNetwork => Phase::Network,
+        ResourceGroup::LoadBalancer if !control_plane => Phase::LoadBalancer,
+        ResourceGroup::LoadBalancer
+        | ResourceGroup::Kubeconfig
+        | ResourceGroup::Etcd
+        | ResourceGroup::ControlPlane
+        | ResourceGroup::KubeletStart => match control_plane {
+            true => Phase::ControlPlane,
+            false => Phase::Join,
+        },
+    }
+}
+
+/// The phase of a run that writes a group of objects.
+fn phase_of_objects(group: ObjectGroup) -> Phase {
+    match group {
+        ObjectGroup::UploadConfig => Phase::UploadConfig,
+        ObjectGroup::BootstrapToken => Phase::BootstrapToken,
+        ObjectGroup::CoreDns | ObjectGroup::KubeProxy => Phase::Addons,
+        ObjectGroup::PodNetwork => Phase::Network,
     }
 }

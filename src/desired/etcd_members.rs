@@ -8,7 +8,7 @@ use crate::cluster::survey::Surveyed;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::api::Member;
-use crate::kubernetes::static_pods::{etcd_members, etcd_peer_url};
+use crate::kubernetes::etcd::{parse_members, peer_url};
 use crate::kubernetes::{EtcdMember, endpoint};
 use crate::run::error::Error;
 
@@ -198,13 +198,13 @@ fn member(host: &Host, facts: &Facts) -> Result<EtcdMember, Error> {
     let address: IpAddr = endpoint::advertise_address(host, facts)?;
     Ok(EtcdMember {
         name: host.node_name.clone(),
-        peer_url: etcd_peer_url(address),
+        peer_url: peer_url(address),
     })
 }
 
 /// What an existing manifest on a host lists.
 fn listed(facts: &Facts) -> Option<Listed> {
-    let members = etcd_members(facts.etcd_initial_cluster.as_deref()?)?;
+    let members = parse_members(facts.etcd_initial_cluster.as_deref()?)?;
     Some(Listed {
         members,
         joins: facts.etcd_initial_cluster_state.as_deref() == Some("existing"),

@@ -4,7 +4,6 @@ pub(crate) mod artifacts;
 pub(crate) mod certificates;
 pub(crate) mod context;
 pub(crate) mod etcd_members;
-mod manifest;
 pub(crate) mod node;
 pub mod render;
 pub(crate) mod renewed;

@@ -5,20 +5,10 @@ use serde_json::{Value, json};
 
 use crate::inventory::{Cluster, Host, Taint, TaintEffect};
 use crate::kubernetes::Features;
+use crate::layout::names;
 
 /// Labels that kubeadm gives to control planes, in addition to the inventory's.
-const CONTROL_PLANE_LABELS: [&str; 2] = [
-    "node-role.kubernetes.io/control-plane",
-    "node.kubernetes.io/exclude-from-external-load-balancers",
-];
-
-/// The annotation in which kubeadm keeps the container runtime's socket, in releases
-/// without instance-config.yaml.
-const CRI_SOCKET: &str = "kubeadm.alpha.kubernetes.io/cri-socket";
-
-/// The annotation that records the inventory's taints, so that one removed from the
-/// inventory can be removed from the Node: the Node's list does not say who added a taint.
-const TAINTS: &str = "clusterctl.rs/taints";
+const CONTROL_PLANE_LABELS: [&str; 2] = [names::CONTROL_PLANE, names::EXCLUDE_FROM_LOAD_BALANCERS];
 
 /// The Node's labels and annotations as an object to apply: server-side apply keeps what
 /// others set, and removes what we no longer set.
@@ -33,13 +23,13 @@ pub(crate) fn metadata(cluster: &Cluster, host: &Host) -> Value {
         labels.insert(key.clone(), value.clone().into());
     }
     let mut metadata = json!({"name": host.node_name, "labels": labels});
-    if Features::of(cluster).cri_socket_annotation {
-        metadata["annotations"][CRI_SOCKET] = host.cri_socket.clone().into();
+    if Features::for_cluster(cluster).cri_socket_annotation {
+        metadata["annotations"][names::CRI_SOCKET] = host.cri_socket.clone().into();
     }
     let taints = host.taints.iter().filter(|taint| !is_kubeadms(taint));
     let taints: Vec<String> = taints.map(describe).collect();
     if !taints.is_empty() {
-        metadata["annotations"][TAINTS] = taints.join(",").into();
+        metadata["annotations"][names::TAINTS] = taints.join(",").into();
     }
     json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata})
 }
@@ -74,20 +64,20 @@ pub(crate) fn is_unwanted(host: &Host, node: &Node, taint: &NodeTaint) -> bool {
     let same = |key: &str, of: &str| taint.key == key && taint.effect == of;
     let wanted = |one: &Taint| same(&one.key, effect(one.effect));
     let annotations = node.metadata.annotations.as_ref();
-    let ours = annotations.and_then(|all| all.get(TAINTS));
+    let ours = annotations.and_then(|all| all.get(names::TAINTS));
     let ours = ours.iter().flat_map(|list| list.split(','));
     let mut ours = ours.filter_map(|one| {
         let (name, of) = one.rsplit_once(':')?;
         Some((name.split('=').next().unwrap_or(name), of))
     });
     // kubeadm's own taint needs no record.
-    let kubeadms = host.is_control_plane() && same(CONTROL_PLANE_LABELS[0], "NoSchedule");
+    let kubeadms = host.is_control_plane() && same(names::CONTROL_PLANE, "NoSchedule");
     (kubeadms || ours.any(|(key, of)| same(key, of))) && !host.taints.iter().any(wanted)
 }
 
 /// Whether a taint is the one that kubeadm gives to control planes.
 fn is_kubeadms(taint: &Taint) -> bool {
-    taint.key == CONTROL_PLANE_LABELS[0] && effect(taint.effect) == "NoSchedule"
+    taint.key == names::CONTROL_PLANE && effect(taint.effect) == "NoSchedule"
 }
 
 fn has(node: &Node, wanted: &Taint) -> bool {
@@ -126,7 +116,7 @@ mod tests {
     use crate::status::samples;
 
     fn node(note: &str, taints: Value) -> Node {
-        let annotations = json!({TAINTS: note});
+        let annotations = json!({names::TAINTS: note});
         serde_json::from_value(json!({
             "metadata": {"name": "a", "annotations": annotations},
             "spec": {"taints": taints},
@@ -146,7 +136,7 @@ mod tests {
         worker.taints = vec![edge("2", TaintEffect::NoSchedule)];
         let metadata = metadata(&cluster, &worker);
         assert_eq!(
-            metadata["metadata"]["annotations"][TAINTS],
+            metadata["metadata"]["annotations"][names::TAINTS],
             "edge=2:NoSchedule"
         );
         let taints = json!([
@@ -164,13 +154,13 @@ mod tests {
     fn the_taint_of_control_planes_goes_when_it_is_not_wanted() {
         let cluster = samples::cluster();
         let mut host = cluster.control_planes().next().unwrap().clone();
-        let taints = json!([{"key": CONTROL_PLANE_LABELS[0], "effect": "NoSchedule"}]);
+        let taints = json!([{"key": names::CONTROL_PLANE, "effect": "NoSchedule"}]);
         let node = node("", taints);
         let metadata = metadata(&cluster, &host);
-        assert_eq!(metadata["metadata"]["annotations"].get(TAINTS), None);
+        assert_eq!(metadata["metadata"]["annotations"].get(names::TAINTS), None);
         assert_eq!(unwanted_taints(&host, &node), [""; 0]);
         host.taints.clear();
-        let own = format!("{}:NoSchedule", CONTROL_PLANE_LABELS[0]);
+        let own = format!("{}:NoSchedule", names::CONTROL_PLANE);
         assert_eq!(unwanted_taints(&host, &node), [own]);
         let worker = cluster.workers().next().unwrap();
         assert_eq!(unwanted_taints(worker, &node), [""; 0], "somebody else's");

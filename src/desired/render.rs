@@ -62,7 +62,7 @@ pub async fn render(cluster: &Cluster, facts: &BTreeMap<String, Facts>) -> Resul
         |set| crate::desired::artifacts::fit(cluster, set),
     );
     let context = Context {
-        endpoints: Endpoints::of(cluster, |host| facts.get(host.name.as_str()))?,
+        endpoints: Endpoints::from_facts(cluster, |host| facts.get(host.name.as_str()))?,
         first_address: endpoint::advertise_address(first, first_facts)?,
         first_facts: first_facts.clone(),
         pki: Arc::new(pki),

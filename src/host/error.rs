@@ -44,7 +44,7 @@ pub enum HostError {
         why: &'static str,
     },
     /// Something of ours is still there after a reset.
-    #[error("not all of it could be removed: {}", stuck.join("; "))]
+    #[error("could not remove everything: {}", stuck.join("; "))]
     NotClean {
         /// What is still there, escaped.
         stuck: Vec<String>,
@@ -71,19 +71,19 @@ impl HostError {
                 Some("the connection broke, or the host ran out of memory or processes: run the same command again".into())
             }
             HostError::Receipt { .. } => Some(
-                "if the file is damaged, move it away: what stands on the host is then taken for the host's own"
+                "if the file is damaged, move it away: what is on the host is then taken for its own"
                     .into(),
             ),
             HostError::OtherCluster { found, .. } => Some(format!(
                 "reset the host with the inventory of cluster `{found}` first, or take it out of this one"
             )),
             HostError::NotClean { .. } => Some(
-                "what is gone is gone, and the receipt is still there: see to the rest, then run the same command again"
+                "the receipt is kept: fix what remains, then run the same command again"
                     .into(),
             ),
             HostError::Name { .. } => None,
             HostError::Step { .. } => {
-                Some("nothing is half-written: when the cause is gone, run the same command again".into())
+                Some("no file is half-written: fix the cause, then run the same command again".into())
             }
         }
     }

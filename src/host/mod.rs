@@ -12,7 +12,6 @@ mod hash;
 mod observe;
 mod observed;
 mod packages;
-mod paths;
 mod plan;
 pub mod preflight;
 mod prepare;
@@ -36,7 +35,7 @@ pub use observed::{Observed, PathKind, PathState};
 pub use packages::PackageManager;
 pub use plan::HostPlan;
 pub use prepare::{prepare_resources, user_file};
-pub use receipt::{ORIGINALS, RECEIPT, Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
+pub use receipt::{Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
 pub use reset::{Cleaned, cleaned, look_for_receipt, reset, reset_progress};
 pub use resource::{
     Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, Package,

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::paths::KUBELET_CONF;
 use super::receipt::Receipt;
 use super::systemd::UnitState;
+use crate::layout::paths::KUBELET_CONF;
 
 /// How the managed pieces of a host look.
 #[derive(Debug, Clone, Default, PartialEq)]

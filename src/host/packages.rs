@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::layout::paths;
+
 /// A package manager: how it is recognized, and what packages are called on it.
 #[derive(Debug)]
 pub struct PackageManager {
@@ -39,7 +41,7 @@ const PACKAGE_MANAGERS: [PackageManager; 4] = [
         iproute: "iproute2",
         containerd: "containerd",
         other_containerd: &[],
-        kubelet_environment: "/etc/default/kubelet",
+        kubelet_environment: paths::KUBELET_ENVIRONMENT_DEBIAN,
     },
     PackageManager {
         name: "dnf",
@@ -47,7 +49,7 @@ const PACKAGE_MANAGERS: [PackageManager; 4] = [
         iproute: "iproute",
         containerd: "containerd.io",
         other_containerd: WITH_CONTAINERD,
-        kubelet_environment: "/etc/sysconfig/kubelet",
+        kubelet_environment: paths::KUBELET_ENVIRONMENT_RED_HAT,
     },
     PackageManager {
         name: "yum",
@@ -55,7 +57,7 @@ const PACKAGE_MANAGERS: [PackageManager; 4] = [
         iproute: "iproute",
         containerd: "containerd.io",
         other_containerd: WITH_CONTAINERD,
-        kubelet_environment: "/etc/sysconfig/kubelet",
+        kubelet_environment: paths::KUBELET_ENVIRONMENT_RED_HAT,
     },
     PackageManager {
         name: "zypper",
@@ -63,7 +65,7 @@ const PACKAGE_MANAGERS: [PackageManager; 4] = [
         iproute: "iproute2",
         containerd: "containerd",
         other_containerd: &[],
-        kubelet_environment: "/etc/sysconfig/kubelet",
+        kubelet_environment: paths::KUBELET_ENVIRONMENT_RED_HAT,
     },
 ];
 
@@ -75,10 +77,18 @@ const UNKNOWN: PackageManager = PackageManager {
     iproute: "iproute2",
     containerd: "containerd.io",
     other_containerd: WITH_CONTAINERD,
-    kubelet_environment: "/etc/default/kubelet",
+    kubelet_environment: paths::KUBELET_ENVIRONMENT_DEBIAN,
 };
 
 impl PackageManager {
+    /// The package that brings a command: one of the command's name unless we know better.
+    pub(crate) fn package_of<'a>(&self, command: &'a str) -> &'a str {
+        match command {
+            "ip" => self.iproute,
+            other => other,
+        }
+    }
+
     /// The package manager of that name; one with an empty name if it is not known.
     pub fn by_name(name: &str) -> &'static Self {
         let mut all = PACKAGE_MANAGERS.iter();

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::inventory::{Cluster, CniType, Etcd, Host, UserFile};
+use crate::inventory::{Cluster, Etcd, Host, UserFile};
 
 use super::facts::Facts;
 use super::packages::PackageManager;
-use super::paths::MANIFESTS;
 use super::resource::{
     Content, Directory, FileResource, KernelModule, Package, Resource, SwapOff, Sysctl, Unit,
 };
+use crate::layout::paths;
 
 /// Kernel features that containers and pod networks need, each with the path
 /// that proves it.
@@ -30,10 +30,10 @@ pub fn prepare_resources(
 ) -> Vec<Resource> {
     let packages = PackageManager::by_name(&facts.package_manager);
     let mut resources = Vec::new();
-    if cluster.networking.cni == CniType::Bridge {
+    for command in cluster.networking.cni.commands() {
         resources.push(Resource::Package(Package {
-            name: packages.iproute.into(),
-            provides: "ip".into(),
+            name: packages.package_of(command).into(),
+            provides: (*command).into(),
         }));
     }
     if cluster.containerd.managed {
@@ -54,7 +54,7 @@ pub fn prepare_resources(
             owner: "root:root".into(),
         })
     };
-    resources.push(directory(MANIFESTS));
+    resources.push(directory(paths::MANIFESTS_DIR));
     if let (Etcd::Local(local), true) = (&cluster.etcd, host.is_control_plane()) {
         resources.push(directory(&local.data_dir));
     }

@@ -4,19 +4,15 @@
 //! and of what is about to happen, so that a crash at any point leaves nothing
 //! on the host that `reset` wouldn't find. It is a function of the plans, with
 //! no times in it.
+//!
+//! Files that ours replaced are kept below `/var/lib/clusterctl/originals`, each under its
+//! own path. `reset` puts back what it finds there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::HostError;
-
-/// Where the receipt lives.
-pub const RECEIPT: &str = "/var/lib/clusterctl/receipt.json";
-
-/// Where files live that stood where ours stand now, each below its own path.
-/// `reset` puts back whatever it finds here.
-pub const ORIGINALS: &str = "/var/lib/clusterctl/originals";
 
 /// What we did to a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +118,7 @@ impl Receipt {
             + self.images.len()
     }
 
-    /// As it stands on the host.
+    /// As it is on the host.
     pub fn to_json(&self) -> String {
         // Maps of strings and sets can't fail to serialize.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"

@@ -2,38 +2,41 @@
 
 use super::error::HostError;
 use super::observe::observe;
-use super::paths::{KUBELET_CONF, KUBELET_DIRECTORY};
 use super::resource::{
     Absent, KINDS, Reset, Resource, Undo, directory, file, image, module, shell_part, swap, sysctl,
     unit,
 };
 use super::wire::{Sections, clean, quote, relative};
+use crate::layout::paths::{self, KUBELET_CONF};
 use ssh::{Output, Script};
 
 /// Places that Kubernetes uses: whatever is still there in the end is told.
 const PLACES: [&str; 6] = [
-    "/etc/kubernetes",
-    "/etc/cni/net.d",
-    "/opt/cni/bin",
-    KUBELET_DIRECTORY,
-    "/var/lib/cni",
-    "/usr/libexec/kubernetes",
+    paths::KUBERNETES_DIR,
+    paths::CNI_CONFIG_DIR,
+    paths::CNI_BIN_DIR,
+    paths::KUBELET_DIR,
+    paths::CNI_STATE_DIR,
+    paths::LIBEXEC_DIR,
 ];
+
+/// Adds one thing that a reset does to its script.
+type UndoStep = fn(&Reset<'_>, &mut Undo) -> Result<(), HostError>;
 
 /// What a reset does, in this order: Kubernetes' processes go first, then what they left
 /// behind, then what we brought, and the receipt last of all.
-const STEPS: [fn(&Reset<'_>, &mut Undo) -> Result<(), HostError>; 12] = [
+const STEPS: [UndoStep; 12] = [
     stop_processes,
-    unit::undo_running,
+    unit::stop_units,
     remove_network,
-    image::undo,
+    image::remove_images,
     remove_state,
-    file::undo,
-    directory::undo,
-    unit::undo,
-    sysctl::undo,
-    module::undo,
-    swap::undo,
+    file::restore_files,
+    directory::remove_directories,
+    unit::restore_units,
+    sysctl::restore_sysctls,
+    module::unload_modules,
+    swap::restore_swap,
     look_around,
 ];
 
@@ -96,14 +99,16 @@ fn remove_network(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> 
     if let Some(address) = wanted.virtual_address {
         undo.line(&format!("virtual_address {address}"));
     }
-    undo.line(&format!("firewall {}", quote(wanted.network)));
+    for network in wanted.networks {
+        undo.line(&format!("firewall {}", quote(network)));
+    }
     Ok(())
 }
 
 /// What Kubernetes itself keeps on a host.
 fn remove_state(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
     let receipt = wanted.receipt;
-    let whose = match receipt.directories.contains(KUBELET_DIRECTORY) {
+    let whose = match receipt.directories.contains(paths::KUBELET_DIR) {
         true => "ours",
         false => "found",
     };
@@ -114,7 +119,9 @@ fn remove_state(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
     {
         undo.line(&format!("etcd_state {}", quote(&relative(data)?)));
     }
-    undo.line(&format!("cni_state {}", quote(wanted.network)));
+    for network in wanted.networks {
+        undo.line(&format!("cni_state {}", quote(network)));
+    }
     Ok(())
 }
 

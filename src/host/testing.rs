@@ -1,4 +1,4 @@
-//! A small cluster for this room's tests.
+//! A small cluster for this module's tests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -66,7 +66,7 @@ pub fn parse_vitals(raw: &[u8]) -> Result<Vitals, HostError> {
     let files = sections
         .starting("certificate ")
         .map(|(path, lines)| (path, lines.join(&b'\n')));
-    // In kubeconfigs, PEM stands in base64.
+    // In kubeconfigs, PEM is in base64.
     let embedded = sections
         .starting("kubeconfig ")
         .filter_map(|(path, lines)| {

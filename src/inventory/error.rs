@@ -17,13 +17,13 @@ pub enum InventoryError {
         /// What to do about it.
         hint: Option<String>,
     },
-    /// The file was read; these are its faults.
+    /// The file was read; these are its mistakes.
     #[error("{0}")]
     Invalid(Diagnostics),
 }
 
 impl InventoryError {
-    /// The whole text, with every fault of the file.
+    /// The whole text, with every mistake in the file.
     pub fn render(&self, color: bool) -> String {
         match self {
             InventoryError::Unreadable { .. } => self.to_string(),

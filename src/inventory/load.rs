@@ -15,11 +15,11 @@ use super::yaml::{Diagnostic, Diagnostics, Level, Source, check_shape, parse_doc
 /// fields of its own, fill a quarter of it.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Reads an inventory. Beside the cluster stand the warnings.
+/// Reads an inventory. Returns the cluster and the warnings.
 ///
 /// # Errors
 ///
-/// The file can't be read, or it has faults; then the error names all of them.
+/// The file can't be read, or it is invalid; the error then names every mistake.
 pub fn load(path: &Path) -> Result<(Cluster, Vec<Diagnostic>), InventoryError> {
     let unreadable = |reason: String, hint: Option<&str>| InventoryError::Unreadable {
         path: path.to_owned(),
@@ -29,20 +29,20 @@ pub fn load(path: &Path) -> Result<(Cluster, Vec<Diagnostic>), InventoryError> {
     let bytes = read_bounded(path).map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::NotFound => {
-                Some("name the file with -i, or write one to start from with `clusterctl-rs init`")
+                Some("name the file with -i, or create one with `clusterctl-rs init`")
             }
-            ErrorKind::IsADirectory => Some("name the file within it"),
+            ErrorKind::IsADirectory => Some("name the file inside it"),
             _ => None,
         };
         let reason = match error.kind() {
-            ErrorKind::NotFound => "there is no such file".to_owned(),
+            ErrorKind::NotFound => "no such file".to_owned(),
             ErrorKind::IsADirectory => "it is a directory".to_owned(),
             _ => error.to_string(),
         };
         unreadable(reason, hint)
     })?;
     if bytes.len() as u64 > MAX_BYTES {
-        let reason = format!("it has more than {} MiB", MAX_BYTES >> 20);
+        let reason = format!("it is larger than {} MiB", MAX_BYTES >> 20);
         return Err(unreadable(reason, Some("is this the right file?")));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
@@ -65,6 +65,8 @@ pub(super) fn directory_of(path: &Path) -> PathBuf {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
+    // Absolute, since the state directory is found from here even after a `cd`. If it
+    // can't be resolved, reading the file fails next, with a better message.
     fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned())
 }
 
@@ -84,7 +86,7 @@ fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 ///
 /// # Errors
 ///
-/// The text has faults; the error names all of them.
+/// The text is invalid; the error names every mistake.
 pub fn parse(
     text: &str,
     name: &str,
@@ -117,7 +119,9 @@ fn read_source(
         Err(error) => {
             // The schema is made from the types, so this can't be; if it is
             // nonetheless, it mustn't pass for a valid file.
-            let message = format!("the inventory doesn't fit its types: {error}");
+            let message = format!(
+                "internal error: the inventory fits its schema, but not its types: {error}"
+            );
             diagnostics.push(Diagnostic::new(source, Level::Error, 0..0, message));
             return None;
         }

@@ -8,6 +8,7 @@
 mod cluster;
 pub mod edit;
 mod error;
+pub(crate) mod listen;
 mod load;
 mod resolve;
 pub mod spec;
@@ -16,6 +17,7 @@ mod yaml;
 
 pub use cluster::*;
 pub use error::InventoryError;
+pub use listen::ListeningPort;
 pub use load::{load, parse};
 pub use resolve::parse_duration;
 pub use spec::schema;
@@ -24,4 +26,4 @@ pub use spec::{
     EncryptionAlgorithm, ImagePullPolicy, Mirrors, Role, Taint, TaintEffect, Tree,
 };
 pub use starter::starter;
-pub use yaml::{Diagnostic, Diagnostics, Level};
+pub use yaml::{Diagnostic, Diagnostics};

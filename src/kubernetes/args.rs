@@ -4,8 +4,8 @@ use crate::inventory::Arg;
 
 /// Merges the operator's arguments over the defaults: the defaults come first,
 /// sorted by name and value; one that the operator names drops out in all its
-/// instances; the operator's own follow as they stand, duplicates included.
-pub fn merge(mut defaults: Vec<Arg>, extra: &[Arg]) -> Vec<Arg> {
+/// instances; the operator's own follow unchanged, duplicates included.
+pub(crate) fn merge_args(mut defaults: Vec<Arg>, extra: &[Arg]) -> Vec<Arg> {
     defaults.sort_by(|a, b| (&a.name, &a.value).cmp(&(&b.name, &b.value)));
     defaults.retain(|arg| !extra.iter().any(|other| other.name == arg.name));
     defaults.extend_from_slice(extra);
@@ -13,27 +13,17 @@ pub fn merge(mut defaults: Vec<Arg>, extra: &[Arg]) -> Vec<Arg> {
 }
 
 /// `--name=value`.
-pub(crate) fn render(arg: &Arg) -> String {
+pub(crate) fn render_arg(arg: &Arg) -> String {
     format!("--{}={}", arg.name, arg.value)
 }
 
-/// Reads `--name=value`; a bare `--name` has an empty value, anything else is
-/// no argument.
-pub(crate) fn parse(word: &str) -> Option<Arg> {
+/// Reads `--name=value`; `None` for anything else.
+pub(crate) fn parse_arg(word: &str) -> Option<Arg> {
     let (name, value) = word.strip_prefix("--")?.split_once('=')?;
     (!name.is_empty()).then(|| Arg {
         name: name.to_owned(),
         value: value.to_owned(),
     })
-}
-
-/// The value of the last argument of this name: that one counts for a flag that
-/// takes a single value.
-pub(crate) fn get<'a>(args: &'a [Arg], name: &str) -> Option<&'a str> {
-    args.iter()
-        .rev()
-        .find(|arg| arg.name == name)
-        .map(|arg| arg.value.as_str())
 }
 
 #[cfg(test)]
@@ -53,7 +43,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_operators_arguments_come_last_and_unchanged(defaults in args(), extra in args()) {
-            let merged = merge(defaults.clone(), &extra);
+            let merged = merge_args(defaults.clone(), &extra);
             prop_assert_eq!(&merged[merged.len() - extra.len()..], &extra[..]);
             let kept = &merged[..merged.len() - extra.len()];
             prop_assert!(kept.is_sorted_by_key(|arg| (&arg.name, &arg.value)));
@@ -66,15 +56,8 @@ mod tests {
         #[test]
         fn arguments_survive_their_rendering(all in args()) {
             for arg in all {
-                prop_assert_eq!(parse(&render(&arg)), Some(arg));
+                prop_assert_eq!(parse_arg(&render_arg(&arg)), Some(arg));
             }
         }
-    }
-
-    #[test]
-    fn the_last_of_several_counts() {
-        let args = ["--v=1", "--v=2"].map(|word| parse(word).unwrap());
-        assert_eq!(get(&args, "v"), Some("2"));
-        assert_eq!(get(&args, "w"), None);
     }
 }

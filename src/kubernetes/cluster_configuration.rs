@@ -6,16 +6,15 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{self, Endpoints};
-use super::static_pods::external_etcd_paths;
-use super::{tree, versions};
+use super::{etcd, tree, versions};
 use crate::inventory::spec::{EnvVar, HostPathMount};
 use crate::inventory::{Arg, Cluster, Etcd};
 
 /// The document (v1beta4), fully defaulted, with what the operator set and
 /// nothing that kubeadm would leave out.
-pub fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value {
+pub(crate) fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value {
     let networking = &cluster.networking;
-    let mut api_server = component(
+    let mut api_server = component_section(
         &cluster.api_server.extra_args,
         &cluster.api_server.extra_envs,
         &cluster.api_server.extra_volumes,
@@ -26,7 +25,7 @@ pub fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value 
         &endpoint::api_server_sans(cluster),
     );
     let plain = |component_: &crate::inventory::ControlPlaneComponent| {
-        component(
+        component_section(
             &component_.extra_args,
             &component_.extra_envs,
             &component_.extra_volumes,
@@ -42,9 +41,9 @@ pub fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value 
         "certificatesDir": cluster.certificates_dir,
         "clusterName": cluster.cluster_name,
         "controllerManager": plain(&cluster.controller_manager),
-        "dns": dns(cluster),
+        "dns": dns_section(cluster),
         "encryptionAlgorithm": cluster.encryption_algorithm,
-        "etcd": etcd(cluster),
+        "etcd": etcd_section(cluster),
         "imageRepository": cluster.image_repository,
         "kubernetesVersion": cluster.version.to_string(),
         "networking": {"dnsDomain": networking.dns_domain},
@@ -52,61 +51,65 @@ pub fn cluster_configuration(cluster: &Cluster, endpoints: &Endpoints) -> Value 
         "scheduler": plain(&cluster.scheduler),
     });
     if let Some(endpoint) = endpoints.for_kubeadm(cluster) {
-        tree::set(&mut document, "controlPlaneEndpoint", endpoint.to_string());
+        tree::set_field(&mut document, "controlPlaneEndpoint", endpoint.to_string());
     }
     for (key, subnet) in [
         ("podSubnet", networking.pod_subnet()),
         ("serviceSubnet", networking.service_subnet()),
     ] {
         if !subnet.is_empty() {
-            tree::set(&mut document["networking"], key, subnet);
+            tree::set_field(&mut document["networking"], key, subnet);
         }
     }
     let gates: Map<String, Value> = versions::feature_gates(cluster)
         .map(|(name, on)| (name.clone(), on.into()))
         .collect();
     if !gates.is_empty() {
-        tree::set(&mut document, "featureGates", gates);
+        tree::set_field(&mut document, "featureGates", gates);
     }
-    tree::sorted(document)
+    tree::sort_keys(document)
 }
 
-fn component(args: &[Arg], envs: &[EnvVar], volumes: &[HostPathMount]) -> Map<String, Value> {
+fn component_section(
+    args: &[Arg],
+    envs: &[EnvVar],
+    volumes: &[HostPathMount],
+) -> Map<String, Value> {
     let mut component = Map::new();
     put_list(&mut component, "extraArgs", args);
     put_list(&mut component, "extraEnvs", envs);
-    let volumes: Vec<Value> = volumes.iter().map(volume).collect();
+    let volumes: Vec<Value> = volumes.iter().map(volume_entry).collect();
     put_list(&mut component, "extraVolumes", &volumes);
     component
 }
 
-fn volume(volume: &HostPathMount) -> Value {
+fn volume_entry(volume: &HostPathMount) -> Value {
     let mut value = json!({
         "name": volume.name,
         "hostPath": volume.host_path,
         "mountPath": volume.mount_path,
     });
     if volume.read_only {
-        tree::set(&mut value, "readOnly", true);
+        tree::set_field(&mut value, "readOnly", true);
     }
     if let Some(kind) = volume.path_type.as_deref().filter(|kind| !kind.is_empty()) {
-        tree::set(&mut value, "pathType", kind);
+        tree::set_field(&mut value, "pathType", kind);
     }
     value
 }
 
-fn dns(cluster: &Cluster) -> Map<String, Value> {
-    let mut dns = image(&cluster.dns.image_repository, &cluster.dns.image_tag);
+fn dns_section(cluster: &Cluster) -> Map<String, Value> {
+    let mut dns = image_fields(&cluster.dns.image_repository, &cluster.dns.image_tag);
     if cluster.dns.disabled {
         dns.insert("disabled".into(), true.into());
     }
     dns
 }
 
-fn etcd(cluster: &Cluster) -> Value {
+fn etcd_section(cluster: &Cluster) -> Value {
     match &cluster.etcd {
         Etcd::Local(etcd) => {
-            let mut local = image(&etcd.image_repository, &etcd.image_tag);
+            let mut local = image_fields(&etcd.image_repository, &etcd.image_tag);
             local.insert("dataDir".into(), etcd.data_dir.clone().into());
             put_list(&mut local, "extraArgs", &etcd.extra_args);
             put_list(&mut local, "extraEnvs", &etcd.extra_envs);
@@ -116,8 +119,8 @@ fn etcd(cluster: &Cluster) -> Value {
         }
         Etcd::External(etcd) => {
             // kubeadm reads paths of the node here; ours are the operator's.
-            let paths = external_etcd_paths(cluster);
-            let path = |of: fn(&super::static_pods::ExternalEtcdPaths) -> &Option<String>| {
+            let paths = etcd::external_paths(cluster);
+            let path = |of: fn(&etcd::ExternalPaths) -> &Option<String>| {
                 paths
                     .as_ref()
                     .and_then(|paths| of(paths).clone())
@@ -141,7 +144,7 @@ fn etcd(cluster: &Cluster) -> Value {
     }
 }
 
-fn image(repository: &Option<String>, tag: &Option<String>) -> Map<String, Value> {
+fn image_fields(repository: &Option<String>, tag: &Option<String>) -> Map<String, Value> {
     let fields = [("imageRepository", repository), ("imageTag", tag)];
     fields
         .into_iter()

@@ -1,15 +1,16 @@
-//! containerd's configuration. Ours and the operator's are in version 3, the
-//! one of containerd 2; for containerd 1 the result is put into its words.
+//! containerd: all that rendering knows of it. Another container runtime would
+//! be a file like this one, with its own `resources`.
+//!
+//! Its configuration, ours and the operator's, is in version 3, the one of
+//! containerd 2; for containerd 1 the result is translated.
 
 use serde_json::{Map, Value};
 
 use super::context::NodeContext;
-use super::{KubernetesError, tree, versions};
-
-/// containerd's unit.
-pub const UNIT: &str = "containerd.service";
-/// Its configuration.
-pub const CONFIG: &str = "/etc/containerd/config.toml";
+use super::error::KubernetesError;
+use super::{tree, versions};
+use crate::host::{FileResource, Resource};
+use crate::layout::{names, paths};
 
 const TEMPLATE: &str = "containerd/config.toml.j2";
 const IMAGES: &str = "io.containerd.cri.v1.images";
@@ -18,25 +19,36 @@ const RUNTIME: &str = "io.containerd.cri.v1.runtime";
 /// streaming server's settings.
 const CRI: &str = "io.containerd.grpc.v1.cri";
 
-/// The text of config.toml for the containerd that the host has. If none is
-/// known it is in version 2, which every containerd from 1.6 on reads.
-pub fn config(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
+/// Its files on a node; none where the operator configures it.
+pub(crate) fn runtime_resources(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
+    if !ctx.cluster.containerd.managed {
+        return Ok(Vec::new());
+    }
+    let file = FileResource::text(paths::CONTAINERD_CONFIG, render_config(ctx)?);
+    Ok(vec![Resource::File(file.notify(names::CONTAINERD_UNIT))])
+}
+
+/// The text of config.toml for the containerd that the host has. Where its version
+/// is unknown, that is version 2, which every containerd from 1.6 on reads.
+fn render_config(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
     let failed = |reason: String| KubernetesError::Containerd {
         host: ctx.host.name.clone(),
         reason,
     };
     let mut view = ctx.view()?;
-    tree::set(&mut view, "cniBinDir", ctx.cni_bin_dir);
+    tree::set_field(&mut view, "cniBinDir", ctx.cni_bin_dir);
     let driver = ctx
         .host
         .kubelet_config
         .get("cgroupDriver")
         .and_then(Value::as_str);
-    tree::set(&mut view, "systemdCgroup", driver != Some("cgroupfs"));
+    tree::set_field(&mut view, "systemdCgroup", driver != Some("cgroupfs"));
     let text = ctx.templates.render(TEMPLATE, &view)?;
-    let mut config: Value = toml::from_str(&text)
-        .map_err(|error| ctx.templates.unexpected(TEMPLATE, "TOML", error.message()))?;
-    tree::merge(&mut config, &ctx.cluster.containerd.config);
+    let mut config: Value = toml::from_str(&text).map_err(|error| {
+        ctx.templates
+            .unexpected(TEMPLATE, "valid TOML", error.message())
+    })?;
+    tree::merge_over(&mut config, &ctx.cluster.containerd.config);
 
     let version = ctx
         .facts
@@ -45,7 +57,7 @@ pub fn config(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
         .and_then(versions::major_minor);
     match version {
         Some(version) if version >= (2, 0) => cni_directories(&mut config, version >= (2, 1)),
-        _ => config = version_2(config).ok_or_else(|| failed("`plugins` is no table".into()))?,
+        _ => config = version_2(config).ok_or_else(|| failed("`plugins` is not a table".into()))?,
     }
     toml::to_string(&config).map_err(|error| failed(error.to_string()))
 }
@@ -84,7 +96,7 @@ fn first_directory(cni: &mut Map<String, Value>) {
 /// Puts a configuration of version 3 into version 2: the CRI plugin's three
 /// parts become one again.
 fn version_2(mut config: Value) -> Option<Value> {
-    tree::set(&mut config, "version", 2);
+    tree::set_field(&mut config, "version", 2);
     let plugins = config.get_mut("plugins")?.as_object_mut()?;
     let mut part = |name| match plugins.remove(name) {
         Some(Value::Object(part)) => part,
@@ -93,7 +105,7 @@ fn version_2(mut config: Value) -> Option<Value> {
     let (images, runtime, streaming) = (part(IMAGES), part(RUNTIME), part(CRI));
 
     let mut cri = Value::Object(streaming);
-    tree::merge(&mut cri, &runtime);
+    tree::merge_over(&mut cri, &runtime);
     for (key, value) in images {
         let (path, value) = match (key.as_str(), value) {
             ("pinned_images", mut pinned) => (vec!["sandbox_image"], pinned["sandbox"].take()),

@@ -1,12 +1,13 @@
 //! What rendering reads, and how templates see it.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
-use super::KubernetesError;
 use super::endpoint::{self, Endpoints};
+use super::error::KubernetesError;
 use super::images::{Images, images};
 use super::patches::Patches;
 use super::templates::Templates;
@@ -14,6 +15,7 @@ use super::tokens::{Token, TokenSecret};
 use super::versions::Features;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Endpoint, Host};
+use crate::layout::{names, paths, ports};
 
 /// What rendering a node's files reads.
 #[derive(Clone, Copy)]
@@ -61,8 +63,8 @@ pub struct ControlPlane<'a> {
     pub external_ca: bool,
     /// All members, this one included, in the order in which they joined, if
     /// this one joins or joined others; empty if it starts alone. An etcd that
-    /// has data ignores them, but a change restarts it: keep what stands in
-    /// its manifest ([`super::static_pods::etcd_members`]).
+    /// has data ignores them, but a change restarts it: keep those of
+    /// its manifest ([`super::etcd::parse_members`]).
     pub etcd_members: &'a [EtcdMember],
     /// Whether those members run already, so that this one joins them instead
     /// of forming etcd together with them.
@@ -136,7 +138,19 @@ impl NodeContext<'_> {
             "facts": self.facts,
             "images": images_view(&images(self.cluster)),
             "features": features_view(self.cluster),
+            "layout": layout_view(),
         }))
+    }
+
+    /// Renders a file of the operator's own (`files:` with `template: true`):
+    /// `cluster`, `host` and `facts` are what our own templates see.
+    pub fn render_file(&self, path: &Path, text: &str) -> Result<String, KubernetesError> {
+        let mut view = self.view()?;
+        // Only for our own templates and those that replace them.
+        if let Some(view) = view.as_object_mut() {
+            view.shift_remove("layout");
+        }
+        self.templates.render_file(path, text, view)
     }
 }
 
@@ -147,6 +161,7 @@ impl ClusterContext<'_> {
             "cluster": cluster_view(self.cluster, self.endpoints),
             "images": images_view(&images(self.cluster)),
             "features": features_view(self.cluster),
+            "layout": layout_view(),
         })
     }
 }
@@ -186,11 +201,38 @@ fn images_view(images: &Images) -> Value {
 }
 
 fn features_view(cluster: &Cluster) -> Value {
-    let features = Features::of(cluster);
+    let features = Features::for_cluster(cluster);
     json!({
         "probePort": features.probe_port,
         "flexVolumes": features.flex_volumes,
         "explicitProxyMode": features.explicit_proxy_mode,
+    })
+}
+
+/// Paths, ports and names that templates and the rest of the program have to
+/// agree on.
+fn layout_view() -> Value {
+    json!({
+        "manifestsDir": paths::MANIFESTS_DIR,
+        "adminConf": paths::ADMIN_CONF,
+        "kubeletConf": paths::KUBELET_CONF,
+        "bootstrapKubeletConf": paths::BOOTSTRAP_KUBELET_CONF,
+        "controllerManagerConf": paths::CONTROLLER_MANAGER_CONF,
+        "schedulerConf": paths::SCHEDULER_CONF,
+        "kubeletConfig": paths::KUBELET_CONFIG,
+        "kubeletFlags": paths::KUBELET_FLAGS,
+        "binDir": paths::BIN_DIR,
+        "cniConfigDir": paths::CNI_CONFIG_DIR,
+        "kubeletHealthzPort": ports::KUBELET_HEALTHZ,
+        "controlPlaneLabel": names::CONTROL_PLANE,
+        "configHashAnnotation": names::CONFIG_HASH,
+        "nodeTokenGroup": names::NODE_TOKEN_GROUP,
+        "nodesGroup": names::NODES_GROUP,
+        "kubeadmConfig": names::KUBEADM_CONFIG,
+        "kubeletConfigMap": names::KUBELET_CONFIG,
+        "kubeadmCerts": names::KUBEADM_CERTS,
+        "clusterInfo": names::CLUSTER_INFO,
+        "kubeVipLease": names::KUBE_VIP_LEASE,
     })
 }
 

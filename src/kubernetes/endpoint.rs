@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::KubernetesError;
+use super::error::KubernetesError;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Endpoint, Host};
 
@@ -45,7 +45,7 @@ pub fn local_api_endpoint(
 pub struct Endpoints {
     /// What those find who come from elsewhere: the operator's
     /// `controlPlaneEndpoint`, else the first control plane's own endpoint. It
-    /// stands in `cluster-info`, and with several control planes in
+    /// is in `cluster-info`, and with several control planes in
     /// `kubeadm-config`, too.
     pub outside: Endpoint,
     /// Where nodes find it: kube-proxy, and the kubelets of those that carry no
@@ -67,7 +67,7 @@ impl Endpoints {
     /// # Errors
     /// A control plane whose address is not known; several of them without an
     /// endpoint or a balancer.
-    pub fn of<'a>(
+    pub fn from_facts<'a>(
         cluster: &Cluster,
         facts: impl Fn(&Host) -> Option<&'a Facts>,
     ) -> Result<Self, KubernetesError> {
@@ -115,7 +115,7 @@ impl Endpoints {
     /// Where a control plane's own admin.conf leads. Without an endpoint of the
     /// operator's that is its own API server: what `kubeadm token create
     /// --print-join-command` prints has to be of use elsewhere.
-    pub fn admin<'a>(&'a self, cluster: &Cluster, own: &'a Endpoint) -> &'a Endpoint {
+    pub fn admin_endpoint<'a>(&'a self, cluster: &Cluster, own: &'a Endpoint) -> &'a Endpoint {
         match cluster.control_plane_endpoint {
             Some(_) => &self.outside,
             None => own,
@@ -156,7 +156,7 @@ pub(crate) fn interface_of(
         })
 }
 
-/// An address as it stands in a URL.
+/// An address as URLs write it.
 pub(crate) fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),

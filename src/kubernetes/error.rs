@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::templates::Origin;
+use super::origin::Origin;
 
-/// What can go wrong in this room. None of these carries a secret: templates
+/// What can go wrong in this module. None of these carries a secret: templates
 /// are named, their variables never shown.
 #[derive(Debug, thiserror::Error)]
 pub enum KubernetesError {
@@ -18,18 +18,18 @@ pub enum KubernetesError {
         /// What the engine says.
         reason: String,
     },
-    /// A template renders to something that isn't what its consumer reads.
-    #[error("{origin} renders to something that is no {expected}: {reason}")]
+    /// A template renders, but not to what its reader expects.
+    #[error("{origin} does not render to {expected}: {reason}")]
     Rendered {
         /// Whose template it is.
         origin: Origin,
-        /// Such as `YAML`, `static pod`.
+        /// Such as `valid YAML`, `a Pod`.
         expected: &'static str,
         /// What the parser says.
         reason: String,
     },
-    /// A template of the operator's has a name that we don't know.
-    #[error("`{}` replaces none of our templates", path.display())]
+    /// A template of the operator's has the name of no built-in template.
+    #[error("`{}` does not replace a built-in template", path.display())]
     UnknownTemplate {
         /// The file.
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum KubernetesError {
         source: std::io::Error,
     },
     /// A patch is not what its name says.
-    #[error("patch `{file}` is not usable: {reason}")]
+    #[error("invalid patch `{file}`: {reason}")]
     Patch {
         /// The file's name.
         file: String,
@@ -61,22 +61,22 @@ pub enum KubernetesError {
         /// What is wrong.
         reason: String,
     },
-    /// Nobody says which address the host's components advertise.
+    /// Neither the inventory nor the host says which address to advertise.
     #[error(
-        "host `{host}` has no address to advertise: its `address` is a name, and it told no default route"
+        "host `{host}` has no address to advertise: its `address` is a name, and it has no default route"
     )]
     NoAdvertiseAddress {
         /// The host.
         host: String,
     },
     /// Several control planes and no endpoint in front of them.
-    #[error("the cluster has {count} control planes but no controlPlaneEndpoint")]
+    #[error("{count} control planes need a controlPlaneEndpoint")]
     NoControlPlaneEndpoint {
         /// How many.
         count: usize,
     },
-    /// No interface of the host carries the address that it advertises.
-    #[error("host `{host}` has no interface that carries {address}")]
+    /// No interface of the host has the address that it advertises.
+    #[error("no interface of host `{host}` has the address {address}")]
     NoInterface {
         /// The host.
         host: String,
@@ -84,19 +84,27 @@ pub enum KubernetesError {
         address: std::net::IpAddr,
     },
     /// The bridge pod network is IPv4 only.
-    #[error("the bridge pod network needs an IPv4 podSubnet, and there is none")]
+    #[error("the bridge pod network needs an IPv4 podSubnet")]
     BridgeNeedsIpv4,
-    /// A kubeconfig that we should add to can't be read.
-    #[error("cannot merge into this kubeconfig: {reason}")]
+    /// The file of a pod network holds something else than API objects.
+    #[error("invalid manifest `{}`: {reason}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A kubeconfig that we should add to can't be parsed.
+    #[error("cannot merge into the kubeconfig: {reason}")]
     Kubeconfig {
         /// What is wrong with it.
         reason: String,
     },
     /// A bootstrap token is malformed.
-    #[error("a bootstrap token is not of the form [a-z0-9]{{6}}.[a-z0-9]{{16}}")]
+    #[error("a bootstrap token must look like `abcdef.0123456789abcdef`")]
     Token,
     /// A token's lifetime is malformed.
-    #[error("bootstrap token `{id}`: `{ttl}` is no duration")]
+    #[error("bootstrap token `{id}`: invalid duration `{ttl}`")]
     TokenTtl {
         /// The token's public half.
         id: String,
@@ -104,20 +112,20 @@ pub enum KubernetesError {
         ttl: String,
     },
     /// The key for uploaded certificates is malformed.
-    #[error("certificateKey is not 64 hexadecimal digits")]
+    #[error("certificateKey must be 64 hexadecimal digits")]
     CertificateKey,
-    /// The operating system gives no random numbers.
-    #[error("the operating system gives no random numbers")]
+    /// The operating system's random number generator failed.
+    #[error("cannot read random numbers from the operating system")]
     Random,
     /// The operator's containerd configuration can't be written as TOML.
-    #[error("containerd's configuration for host `{host}` cannot be written: {reason}")]
+    #[error("cannot write containerd's configuration for host `{host}`: {reason}")]
     Containerd {
         /// The host.
         host: String,
         /// Why.
         reason: String,
     },
-    /// A tree can't be written as YAML. Not seen, but serialisers may fail.
+    /// A tree can't be written as YAML. Not seen so far, but serializers may fail.
     #[error("cannot write YAML: {0}")]
     Yaml(String),
 }
@@ -128,29 +136,29 @@ impl KubernetesError {
         let hint = match self {
             KubernetesError::Template { origin, .. } | KubernetesError::Rendered { origin, .. } => {
                 match (origin, origin.path()) {
-                    (Origin::Own { values, .. }, _) => format!("a file's template may use {values}"),
-                    (_, Some(path)) => format!("compare `{}` with ours of the same name, or move it away", path.display()),
+                    (Origin::Own { values, .. }, _) => format!("the template of a file can use {values}"),
+                    (_, Some(path)) => format!("compare `{}` with the built-in template of the same name, or remove it", path.display()),
                     (_, None) => return None,
                 }
             }
             KubernetesError::UnknownTemplate { .. } => {
-                "give it the name of one of ours, such as manifests/etcd.yaml.j2".into()
+                "name it like a built-in template, such as manifests/etcd.yaml.j2".into()
             }
             KubernetesError::NoAdvertiseAddress { .. } => {
                 "set localAPIEndpoint.advertiseAddress of this host".into()
             }
             KubernetesError::NoControlPlaneEndpoint { .. } => {
-                "set controlPlaneEndpoint to a name or address that leads to all of them".into()
+                "set controlPlaneEndpoint to a name or address that reaches all of them".into()
             }
             KubernetesError::NoInterface { .. } => {
                 "set localAPIEndpoint.advertiseAddress to an address that the host has".into()
             }
             KubernetesError::BridgeNeedsIpv4 => {
-                "set networking.cni.type to `none` or `manifest` and bring a pod network that knows IPv6".into()
+                "set networking.cni.type to `none` or `manifest` and install a pod network that supports IPv6".into()
             }
-            KubernetesError::CertificateKey => "leave it out: each upload then makes a new one".into(),
+            KubernetesError::CertificateKey => "remove it: each upload then generates a new one".into(),
             KubernetesError::Patch { .. } => {
-                "patches are named target[suffix][+strategic|merge|json].{yaml,json}".into()
+                "name patches target[suffix][+strategic|merge|json].{yaml,json}".into()
             }
             _ => return None,
         };

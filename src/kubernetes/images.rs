@@ -87,7 +87,7 @@ pub fn images(cluster: &Cluster) -> Images {
         kube_scheduler: component("kube-scheduler"),
         kube_proxy: (!cluster.proxy_disabled).then(|| component("kube-proxy")),
         etcd,
-        coredns: (!cluster.dns.disabled).then(|| coredns(cluster)),
+        coredns: (!cluster.dns.disabled).then(|| coredns_image(cluster)),
         pause: format!(
             "{repository}/pause:{}",
             cluster
@@ -118,7 +118,7 @@ pub(crate) fn etcd_tag(cluster: &Cluster) -> &str {
 }
 
 /// Upstream keeps CoreDNS one level deeper than mirrors do.
-fn coredns(cluster: &Cluster) -> String {
+fn coredns_image(cluster: &Cluster) -> String {
     let repository = cluster
         .dns
         .image_repository

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::context::KeyPair;
+use super::error::KubernetesError;
 use super::tokens::Token;
-use super::{KubernetesError, tree, yaml};
+use super::{tree, yaml};
 
 /// A kubeconfig with one cluster, one user and one context.
 #[derive(Clone, Copy)]
@@ -48,9 +49,9 @@ impl Kubeconfig<'_> {
                 + credentials.len()
                 + 8 * (self.cluster.len() + self.user.len()),
         ));
-        let cluster = quote(self.cluster);
-        let user = quote(self.user);
-        let context = quote(&context_name(self.user, self.cluster));
+        let cluster = quote_scalar(self.cluster);
+        let user = quote_scalar(self.user);
+        let context = quote_scalar(&context_name(self.user, self.cluster));
         // Writing into a String cannot fail.
         let _ = write!(
             text,
@@ -91,7 +92,7 @@ impl Credentials<'_> {
                 text
             }
             Credentials::File(path) => {
-                let path = quote(path);
+                let path = quote_scalar(path);
                 format!("    client-certificate: {path}\n    client-key: {path}\n")
             }
             Credentials::Token(token) => format!("    token: {}\n", token.expose()),
@@ -104,7 +105,7 @@ fn context_name(user: &str, cluster: &str) -> String {
 }
 
 /// A scalar, quoted only if it must be.
-fn quote(text: &str) -> String {
+fn quote_scalar(text: &str) -> String {
     yaml::to_string(&text.into()).map_or_else(
         |_| Value::String(text.to_owned()).to_string(),
         |quoted| quoted.trim_end().to_owned(),
@@ -135,7 +136,7 @@ pub(crate) fn of_kubelet(server: &str, ca: &str, identity: &str) -> String {
              client-certificate: {identity}\n    \
              client-key: {identity}\n",
         ca = STANDARD.encode(ca),
-        identity = quote(identity),
+        identity = quote_scalar(identity),
     )
 }
 
@@ -161,7 +162,7 @@ pub(crate) fn cluster_info(server: &str, ca: &str) -> Value {
 /// Our user takes the context's name, since every kubeadm cluster calls its
 /// administrator `kubernetes-admin`. An entry of ours replaces one that an
 /// earlier merge made; one that some other context uses is an error, never
-/// replaced. The current context changes only if there is none.
+/// replaced. The current context is set only if there is none.
 pub fn merge_into(existing: &str, ours: &str) -> Result<Zeroizing<String>, KubernetesError> {
     let wrong = |reason: String| KubernetesError::Kubeconfig { reason };
     let mut merged = match existing.trim() {
@@ -169,48 +170,48 @@ pub fn merge_into(existing: &str, ours: &str) -> Result<Zeroizing<String>, Kuber
         _ => yaml::parse(existing).map_err(wrong)?,
     };
     if !merged.is_object() {
-        return Err(wrong("it is no mapping".into()));
+        return Err(wrong("not a mapping".into()));
     }
     let ours = yaml::parse(ours).map_err(wrong)?;
     let (mut cluster, mut context, mut user) = (
-        only(&ours, "clusters")?,
-        only(&ours, "contexts")?,
-        only(&ours, "users")?,
+        single_entry(&ours, "clusters")?,
+        single_entry(&ours, "contexts")?,
+        single_entry(&ours, "users")?,
     );
     let name = context["name"].clone();
-    tree::set(&mut user, "name", name.clone());
-    tree::set(&mut context["context"], "user", name.clone());
+    tree::set_field(&mut user, "name", name.clone());
+    tree::set_field(&mut context["context"], "user", name.clone());
 
     for (kind, entry) in [("cluster", &mut cluster), ("user", &mut user)] {
-        if foreign(&merged, kind, entry, &name) {
+        if is_foreign(&merged, kind, entry, &name) {
             return Err(wrong(format!(
-                "another of its contexts uses a {kind} named {} that is not ours",
+                "another of its contexts uses a different {kind} named {}",
                 entry["name"]
             )));
         }
     }
-    put(&mut merged, "clusters", cluster)?;
-    put(&mut merged, "contexts", context)?;
-    put(&mut merged, "users", user)?;
+    put_entry(&mut merged, "clusters", cluster)?;
+    put_entry(&mut merged, "contexts", context)?;
+    put_entry(&mut merged, "users", user)?;
     if merged["current-context"].as_str().is_none_or(str::is_empty) {
-        tree::set(&mut merged, "current-context", name);
+        tree::set_field(&mut merged, "current-context", name);
     }
     Ok(Zeroizing::new(yaml::to_string(&merged)?))
 }
 
 /// The one entry of a list of ours.
-fn only(ours: &Value, list: &str) -> Result<Value, KubernetesError> {
+fn single_entry(ours: &Value, list: &str) -> Result<Value, KubernetesError> {
     match ours[list].as_array().map(Vec::as_slice) {
         Some([entry]) => Ok(entry.clone()),
         _ => Err(KubernetesError::Kubeconfig {
-            reason: format!("ours has not exactly one of `{list}`"),
+            reason: format!("`{list}` of the new one does not have exactly one entry"),
         }),
     }
 }
 
 /// Whether an entry of this name differs from ours and a context other than
 /// ours uses it.
-fn foreign(merged: &Value, kind: &str, ours: &Value, context: &Value) -> bool {
+fn is_foreign(merged: &Value, kind: &str, ours: &Value, context: &Value) -> bool {
     let entries = |list: &str| merged[list].as_array().into_iter().flatten();
     let differs = entries(&format!("{kind}s"))
         .any(|entry| entry["name"] == ours["name"] && entry[kind] != ours[kind]);
@@ -220,7 +221,7 @@ fn foreign(merged: &Value, kind: &str, ours: &Value, context: &Value) -> bool {
 }
 
 /// Replaces the entry of this name, or adds it.
-fn put(merged: &mut Value, list: &str, entry: Value) -> Result<(), KubernetesError> {
+fn put_entry(merged: &mut Value, list: &str, entry: Value) -> Result<(), KubernetesError> {
     let entries = &mut merged[list];
     if entries.is_null() {
         *entries = json!([]);
@@ -228,7 +229,7 @@ fn put(merged: &mut Value, list: &str, entry: Value) -> Result<(), KubernetesErr
     let entries = entries
         .as_array_mut()
         .ok_or_else(|| KubernetesError::Kubeconfig {
-            reason: format!("`{list}` is no list"),
+            reason: format!("`{list}` is not a list"),
         })?;
     match entries
         .iter_mut()
@@ -341,7 +342,7 @@ clusters: [{name: demo, cluster: {server: 'https://elsewhere'}}]
 contexts: [{name: other, context: {cluster: demo, user: me}}]
 ";
         let error = merge_into(existing, &ours("demo", "A")).unwrap_err();
-        insta::assert_snapshot!(error, @r#"cannot merge into this kubeconfig: another of its contexts uses a cluster named "demo" that is not ours"#);
+        insta::assert_snapshot!(error, @r#"cannot merge into the kubeconfig: another of its contexts uses a different cluster named "demo""#);
     }
 
     #[test]

@@ -3,70 +3,62 @@
 use serde_json::{Value, json};
 
 use super::context::{ClusterContext, NodeContext};
+use super::error::KubernetesError;
 use super::templates::Templates;
 use super::versions::Features;
-use super::{KubernetesError, args, tree};
+use super::{args, tree};
 use crate::host::{Facts, PackageManager};
+use crate::inventory::listen::last_value;
 use crate::inventory::{Arg, Taint, Tree};
-
-/// The kubelet's unit.
-pub const UNIT: &str = "kubelet.service";
-/// Where the kubelet keeps what is its own.
-pub const DIRECTORY: &str = "/var/lib/kubelet";
-/// Its configuration.
-pub const CONFIG: &str = "/var/lib/kubelet/config.yaml";
-/// What of its configuration is this host's alone (from 1.34).
-pub const INSTANCE_CONFIG: &str = "/var/lib/kubelet/instance-config.yaml";
-/// Its flags.
-pub const FLAGS: &str = "/var/lib/kubelet/kubeadm-flags.env";
-
-/// systemd-resolved's list of the real name servers. /etc/resolv.conf then
-/// names a loopback address, which is of no use in a pod.
-const RESOLVED_CONF: &str = "/run/systemd/resolve/resolv.conf";
+use crate::layout::paths;
 
 const CONFIG_TEMPLATE: &str = "kubelet/config.yaml.j2";
 
 /// The configuration that all kubelets share: what goes into the ConfigMap.
 pub(crate) fn shared_config(ctx: &ClusterContext<'_>) -> Result<Value, KubernetesError> {
-    base(ctx.templates, &ctx.view(), &ctx.cluster.kubelet_config)
+    base_config(ctx.templates, &ctx.view(), &ctx.cluster.kubelet_config)
 }
 
 /// The configuration of one node's kubelet: the shared one, the operator's
 /// fields for this host, what the host needs, patches, the runtime's socket.
-pub fn config(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
-    let mut config = base(ctx.templates, &ctx.view()?, &ctx.host.kubelet_config)?;
+pub(crate) fn node_config(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
+    let mut config = base_config(ctx.templates, &ctx.view()?, &ctx.host.kubelet_config)?;
     if ctx.facts.systemd_resolved && config.get("resolvConf").is_none() {
-        tree::set(&mut config, "resolvConf", RESOLVED_CONF);
+        tree::set_field(&mut config, "resolvConf", paths::RESOLVED_CONF);
     }
     ctx.patches.apply("kubeletconfiguration", &mut config)?;
-    if Features::of(ctx.cluster).instance_config {
-        tree::set(
+    if Features::for_cluster(ctx.cluster).instance_config {
+        tree::set_field(
             &mut config,
             "containerRuntimeEndpoint",
             ctx.host.cri_socket.as_str(),
         );
     }
-    Ok(tree::sorted(config))
+    Ok(tree::sort_keys(config))
 }
 
-fn base(templates: &Templates, view: &Value, theirs: &Tree) -> Result<Value, KubernetesError> {
+fn base_config(
+    templates: &Templates,
+    view: &Value,
+    theirs: &Tree,
+) -> Result<Value, KubernetesError> {
     let mut config = templates.render_yaml(CONFIG_TEMPLATE, view)?;
-    tree::merge(&mut config, theirs);
+    tree::merge_over(&mut config, theirs);
     // kubeadm forces this: without it the kubelet's certificate runs out.
-    tree::set(&mut config, "rotateCertificates", true);
-    Ok(tree::sorted(config))
+    tree::set_field(&mut config, "rotateCertificates", true);
+    Ok(tree::sort_keys(config))
 }
 
 /// The text of instance-config.yaml; `None` before 1.34, where the socket is a
 /// flag.
-pub fn instance_config(ctx: &NodeContext<'_>) -> Option<String> {
-    Features::of(ctx.cluster)
+pub(crate) fn instance_config(ctx: &NodeContext<'_>) -> Option<String> {
+    Features::for_cluster(ctx.cluster)
         .instance_config
         .then(|| format!("containerRuntimeEndpoint: {}\n", json!(ctx.host.cri_socket)))
 }
 
 /// The kubelet's flags.
-pub fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
+pub(crate) fn kubelet_flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
     let mut flags = Vec::new();
     let mut flag = |name: &str, value: String| {
         flags.push(Arg {
@@ -74,7 +66,7 @@ pub fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
             value,
         })
     };
-    if !Features::of(ctx.cluster).instance_config {
+    if !Features::for_cluster(ctx.cluster).instance_config {
         flag("container-runtime-endpoint", ctx.host.cri_socket.clone());
     }
     if ctx.host.node_name != ctx.facts.hostname {
@@ -93,14 +85,14 @@ pub fn flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, KubernetesError> {
     }
     // Control planes are tainted through the API, where taints can change.
     if !ctx.host.is_control_plane() && !ctx.host.taints.is_empty() {
-        let taints: Vec<String> = ctx.host.taints.iter().map(taint).collect();
+        let taints: Vec<String> = ctx.host.taints.iter().map(format_taint).collect();
         flag("register-with-taints", taints.join(","));
     }
-    Ok(args::merge(flags, &ctx.host.kubelet_extra_args))
+    Ok(args::merge_args(flags, &ctx.host.kubelet_extra_args))
 }
 
 /// `key=value:Effect`, or `key:Effect`.
-fn taint(taint: &Taint) -> String {
+fn format_taint(taint: &Taint) -> String {
     match taint.value.as_deref() {
         None | Some("") => format!("{}:{:?}", taint.key, taint.effect),
         Some(value) => format!("{}={value}:{:?}", taint.key, taint.effect),
@@ -108,8 +100,8 @@ fn taint(taint: &Taint) -> String {
 }
 
 /// The text of kubeadm-flags.env.
-pub fn flags_file(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
-    let words: Vec<String> = flags(ctx)?.iter().map(args::render).collect();
+pub(crate) fn flags_file(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
+    let words: Vec<String> = kubelet_flags(ctx)?.iter().map(args::render_arg).collect();
     let escaped = words
         .join(" ")
         .replace('\\', r"\\")
@@ -119,8 +111,13 @@ pub fn flags_file(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
 }
 
 /// The directory of the kubelet's certificates, unless the operator moved it.
-pub fn certificate_directory(extra: &[Arg]) -> &str {
-    args::get(extra, "cert-dir").unwrap_or("/var/lib/kubelet/pki")
+pub(crate) fn certificate_directory(extra: &[Arg]) -> &str {
+    last_value(extra, "cert-dir").unwrap_or(paths::KUBELET_PKI)
+}
+
+/// The link to its client certificate in the directory of its certificates.
+pub(crate) fn client_certificate(directory: &str) -> String {
+    format!("{directory}/{}", paths::KUBELET_CLIENT_CURRENT)
 }
 
 /// The file that `KUBELET_EXTRA_ARGS` comes from, by the distribution's habit.
@@ -129,9 +126,9 @@ pub(crate) fn environment_file(facts: &Facts) -> &'static str {
 }
 
 /// The texts of kubelet.service and its drop-in.
-pub(crate) fn units(ctx: &NodeContext<'_>) -> Result<(String, String), KubernetesError> {
+pub(crate) fn render_units(ctx: &NodeContext<'_>) -> Result<(String, String), KubernetesError> {
     let mut view = ctx.view()?;
-    tree::set(&mut view, "environmentFile", environment_file(ctx.facts));
+    tree::set_field(&mut view, "environmentFile", environment_file(ctx.facts));
     Ok((
         ctx.templates.render("kubelet/kubelet.service.j2", &view)?,
         ctx.templates.render("kubelet/10-kubeadm.conf.j2", &view)?,

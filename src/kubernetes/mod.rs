@@ -3,45 +3,53 @@
 //!
 //! [`node_resources`] makes a host's files, [`objects()`] the API objects;
 //! templates give the defaults, the operator's settings are merged over them by
-//! kubeadm's rules, patches come last.
+//! kubeadm's rules, patches come last. [`health`] says where each component
+//! answers.
+//!
+//! [`api`] is the client part, and nothing else here imports it.
 
 pub mod api;
 mod args;
-pub mod cluster_configuration;
-pub mod cni;
-pub mod containerd;
+mod cluster_configuration;
+mod component;
+mod containerd;
 mod context;
 pub mod endpoint;
 mod error;
+pub mod etcd;
+mod group;
+pub mod health;
 pub mod images;
-pub mod kubeconfig;
-pub mod kubelet;
+mod kubeconfig;
+mod kubelet;
 pub mod load_balancer;
+pub mod network;
 mod node;
 mod objects;
+mod origin;
 mod patches;
-mod phase;
+mod resources;
 pub mod static_pods;
 mod strategic;
 mod templates;
-pub mod tokens;
+mod tokens;
 mod tree;
 pub mod upload_certs;
 mod versions;
 mod yaml;
 
-pub use args::merge as merge_arguments;
+pub use component::Component;
 pub use context::{ClusterContext, ControlPlane, EtcdMember, KeyPair, NodeContext};
 pub use endpoint::Endpoints;
 pub use error::KubernetesError;
+pub use group::{ObjectGroup, ResourceGroup};
 pub use images::{Images, images};
 pub use kubeconfig::{Credentials, Kubeconfig, merge_into, read_embedded};
 pub use node::node_resources;
 pub use objects::{cluster_admins, objects, upload_certs_rbac};
+pub use origin::Origin;
 pub use patches::Patches;
-pub use phase::Phase;
-pub use templates::{Origin, Templates};
+pub use templates::Templates;
 pub use tokens::{Token, TokenSecret};
 pub use versions::Features;
-pub(crate) use yaml::parse_all as parse_documents;
 pub use yaml::{to_string as to_yaml, to_string_all as to_yaml_documents};

@@ -6,23 +6,29 @@ use sha2::{Digest, Sha256};
 
 use super::cluster_configuration::cluster_configuration;
 use super::context::{ClusterContext, proxy_environment};
-use super::{KubernetesError, Phase, kubeconfig, kubelet, tree, yaml};
+use super::error::KubernetesError;
+use super::group::ObjectGroup;
+use super::network::pod_network;
+use super::{kubeconfig, kubelet, tree, yaml};
+use crate::layout::names;
 
 /// Every object that `init` makes save those of `upload-certs`, which needs a
 /// key and an owner ([`super::upload_certs`]).
-pub fn objects(ctx: &ClusterContext<'_>) -> Result<Vec<(Phase, Value)>, KubernetesError> {
+pub fn objects(ctx: &ClusterContext<'_>) -> Result<Vec<(ObjectGroup, Value)>, KubernetesError> {
     let mut objects = Vec::new();
-    let mut add = |phase, list: Vec<Value>| {
-        objects.extend(list.into_iter().map(|object| (phase, object)));
+    let mut add = |group, list: Vec<Value>| {
+        objects.extend(list.into_iter().map(|object| (group, object)));
     };
-    add(Phase::UploadConfig, upload_config(ctx)?);
-    add(Phase::BootstrapToken, bootstrap_token(ctx)?);
+    add(ObjectGroup::UploadConfig, upload_config(ctx)?);
+    add(ObjectGroup::BootstrapToken, bootstrap_token(ctx)?);
     if !ctx.cluster.dns.disabled {
-        add(Phase::AddonCoreDns, coredns(ctx)?);
+        add(ObjectGroup::CoreDns, coredns_objects(ctx)?);
     }
     if !ctx.cluster.proxy_disabled {
-        add(Phase::AddonKubeProxy, kube_proxy(ctx)?);
+        add(ObjectGroup::KubeProxy, kube_proxy(ctx)?);
     }
+    let network = pod_network(ctx.cluster);
+    add(ObjectGroup::PodNetwork, network.objects(ctx.cluster)?);
     Ok(objects)
 }
 
@@ -42,12 +48,12 @@ pub fn upload_certs_rbac(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, Kuberne
 /// kubeadm-config and kubelet-config, each with the role that may read it.
 fn upload_config(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     let document = yaml::to_string(&cluster_configuration(ctx.cluster, ctx.endpoints))?;
-    let kubeadm = config_map("kubeadm-config", "ClusterConfiguration", document);
+    let kubeadm = config_map(names::KUBEADM_CONFIG, "ClusterConfiguration", document);
     let document = yaml::to_string(&kubelet::shared_config(ctx)?)?;
-    let mut kubelet = config_map("kubelet-config", "kubelet", document);
+    let mut kubelet = config_map(names::KUBELET_CONFIG, "kubelet", document);
     // kubeadm takes a hash for "generated, may be regenerated".
     if ctx.cluster.kubelet_config.is_empty() {
-        sign(&mut kubelet);
+        annotate_hash(&mut kubelet);
     }
     let rbac = ctx
         .templates
@@ -70,7 +76,7 @@ fn bootstrap_token(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesErr
     let url = ctx.endpoints.outside.url();
     let info = yaml::to_string(&kubeconfig::cluster_info(&url, ctx.ca))?;
     let mut view = ctx.view();
-    tree::set(&mut view, "clusterInfo", info);
+    tree::set_field(&mut view, "clusterInfo", info);
     let mut objects: Vec<Value> = ctx.tokens.iter().map(|token| token.object()).collect();
     objects.extend(
         ctx.templates
@@ -79,7 +85,7 @@ fn bootstrap_token(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesErr
     Ok(objects)
 }
 
-fn coredns(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
+fn coredns_objects(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     let mut objects = ctx
         .templates
         .render_documents("objects/coredns.yaml.j2", &ctx.view())?;
@@ -92,9 +98,6 @@ fn coredns(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     Ok(objects)
 }
 
-/// By what pods follow a configuration that they read once.
-const CONFIG_HASH: &str = "clusterctl.rs/config-hash";
-
 fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     let mut view = ctx.view();
     let any = if ctx.advertise_address.is_ipv6() {
@@ -102,18 +105,22 @@ fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     } else {
         "0.0.0.0"
     };
-    tree::set(&mut view, "bindAddress", any);
+    tree::set_field(&mut view, "bindAddress", any);
     let mut config = ctx
         .templates
         .render_yaml("objects/kube-proxy-config.yaml.j2", &view)?;
     let theirs = &ctx.cluster.kube_proxy_config;
-    tree::merge(&mut config, theirs);
-    tree::set(&mut view, "config", yaml::to_string(&tree::sorted(config))?);
+    tree::merge_over(&mut config, theirs);
+    tree::set_field(
+        &mut view,
+        "config",
+        yaml::to_string(&tree::sort_keys(config))?,
+    );
     let environment: Vec<Value> = proxy_environment(ctx.facts)
         .into_iter()
         .map(|(name, value)| json!({"name": name, "value": value}))
         .collect();
-    tree::set(&mut view, "proxyEnvironment", environment);
+    tree::set_field(&mut view, "proxyEnvironment", environment);
 
     let mut objects = ctx
         .templates
@@ -121,15 +128,15 @@ fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {
     // kube-proxy reads its configuration and its kubeconfig once: its pods have to change
     // with them.
     let config = objects.iter().find(|object| object["kind"] == "ConfigMap");
-    let hash = config.map(digest);
+    let hash = config.map(hash_values);
     for object in &mut objects {
         if object["kind"] == "ConfigMap" && theirs.is_empty() {
-            sign(object);
+            annotate_hash(object);
         }
         if object["kind"] == "DaemonSet" {
             if let Some(hash) = &hash {
                 let pod = &mut object["spec"]["template"]["metadata"];
-                pod["annotations"][CONFIG_HASH] = hash.clone().into();
+                pod["annotations"][names::CONFIG_HASH] = hash.clone().into();
             }
             ctx.patches.apply("kubeproxydaemonset", object)?;
         }
@@ -141,13 +148,13 @@ fn config_map(name: &str, key: &str, document: String) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": name, "namespace": "kube-system"},
+        "metadata": {"name": name, "namespace": names::KUBE_SYSTEM},
         "data": {key: document},
     })
 }
 
 /// The hash of a ConfigMap's values, in the order of their keys: lower hex.
-fn digest(config_map: &Value) -> String {
+fn hash_values(config_map: &Value) -> String {
     let mut entries: Vec<(&String, &str)> = config_map["data"]
         .as_object()
         .into_iter()
@@ -159,13 +166,12 @@ fn digest(config_map: &Value) -> String {
     for (_, value) in entries {
         hash.update(value.as_bytes());
     }
-    let digest = hash.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    text::hex::encode(hash.finalize())
 }
 
 /// Annotates a ConfigMap with its hash, as kubeadm does.
-fn sign(config_map: &mut Value) {
-    let digest = digest(config_map);
-    config_map["metadata"]["annotations"]["kubeadm.kubernetes.io/component-config.hash"] =
+fn annotate_hash(config_map: &mut Value) {
+    let digest = hash_values(config_map);
+    config_map["metadata"]["annotations"][names::COMPONENT_CONFIG_HASH] =
         format!("sha256:{digest}").into();
 }

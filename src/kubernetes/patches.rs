@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::error::KubernetesError;
 use super::strategic::{self, Schema};
-use super::{KubernetesError, yaml};
+use super::yaml;
 
 /// What can be patched. `kubeproxydaemonset` is kubeadm's from v1.37; the last
 /// two are ours alone.
@@ -123,14 +124,14 @@ impl Kind {
             }
             Kind::Json => {
                 let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-                    .map_err(|error| format!("this is no JSON patch: {error}"))?;
+                    .map_err(|error| format!("not a JSON patch: {error}"))?;
                 json_patch::patch(object, &patch).map_err(|error| error.to_string())
             }
         }
     }
 }
 
-/// Target and kind by a file's name; `None` if it is no patch at all.
+/// Target and kind by a file's name; `None` for a file that is not a patch.
 fn parse_name(name: &str) -> Result<Option<(&'static str, Kind)>, KubernetesError> {
     let wrong = |reason: String| KubernetesError::Patch {
         file: name.to_owned(),
@@ -145,14 +146,14 @@ fn parse_name(name: &str) -> Result<Option<(&'static str, Kind)>, KubernetesErro
     let target = TARGETS
         .into_iter()
         .find(|target| stem.starts_with(target))
-        .ok_or_else(|| wrong(format!("its target is none of {}", TARGETS.join(", "))))?;
+        .ok_or_else(|| wrong(format!("unknown target; expected {}", TARGETS.join(", "))))?;
     let kind = match stem[target.len()..].split_once('+') {
         None | Some((_, "strategic")) => Kind::Strategic,
         Some((_, "merge")) => Kind::Merge,
         Some((_, "json")) => Kind::Json,
         Some((_, other)) => {
             return Err(wrong(format!(
-                "`{other}` is none of strategic, merge, json"
+                "unknown kind `{other}`; expected strategic, merge or json"
             )));
         }
     };
@@ -189,8 +190,8 @@ mod tests {
             Some(("kube-apiserver", Kind::Json))
         );
         assert_eq!(parse_name("README.md").unwrap(), None);
-        insta::assert_snapshot!(parse_name("etcd+jsn.yaml").unwrap_err(), @"patch `etcd+jsn.yaml` is not usable: `jsn` is none of strategic, merge, json");
-        insta::assert_snapshot!(parse_name("apiserver.yaml").unwrap_err(), @"patch `apiserver.yaml` is not usable: its target is none of etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubeletconfiguration, corednsdeployment, kubeproxydaemonset, haproxy, kube-vip");
+        insta::assert_snapshot!(parse_name("etcd+jsn.yaml").unwrap_err(), @"invalid patch `etcd+jsn.yaml`: unknown kind `jsn`; expected strategic, merge or json");
+        insta::assert_snapshot!(parse_name("apiserver.yaml").unwrap_err(), @"invalid patch `apiserver.yaml`: unknown target; expected etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubeletconfiguration, corednsdeployment, kubeproxydaemonset, haproxy, kube-vip");
     }
 
     #[test]
@@ -224,9 +225,7 @@ mod tests {
         let dir = directory(&[("etcd.yaml", "a: [\n")]);
         let error = Patches::load(Some(dir.path())).unwrap_err();
         assert!(
-            error
-                .to_string()
-                .starts_with("patch `etcd.yaml` is not usable: "),
+            error.to_string().starts_with("invalid patch `etcd.yaml`: "),
             "{error}"
         );
     }

@@ -129,7 +129,7 @@ fn retain_keys(
 ) -> Result<(), String> {
     let keys = keys
         .as_array()
-        .ok_or_else(|| format!("{RETAIN_KEYS} is no list"))?;
+        .ok_or_else(|| format!("{RETAIN_KEYS} is not a list"))?;
     let listed = |key: &str| keys.iter().any(|listed| listed == key);
     for (key, value) in patch {
         if !value.is_null() && !key.starts_with('$') && !listed(key) {
@@ -147,7 +147,7 @@ fn delete_scalars(
 ) -> Result<(), String> {
     let unwanted = unwanted
         .as_array()
-        .ok_or_else(|| format!("{DELETE_SCALARS}{field} is no list"))?;
+        .ok_or_else(|| format!("{DELETE_SCALARS}{field} is not a list"))?;
     if let Some(Value::Array(items)) = original.get_mut(field) {
         items.retain(|item| !unwanted.contains(item));
     }
@@ -173,7 +173,7 @@ fn merge_list(
                     .cloned(),
             );
             let order = ordered_by(order, &patch)?;
-            Ok(arrange(merged, &original, order, same_scalar))
+            Ok(arrange_items(merged, &original, order, same_scalar))
         }
         List::ByKey(key) => {
             let same = |a: &Value, b: &Value| a.get(key).is_some() && a.get(key) == b.get(key);
@@ -181,7 +181,7 @@ fn merge_list(
             let mut merged = original.clone();
             for item in &patch {
                 let Value::Object(item_map) = item else {
-                    return Err(format!("an item of `{field}` is no object"));
+                    return Err(format!("an item of `{field}` is not an object"));
                 };
                 if item_map.get(key).is_none() {
                     return Err(format!("an item of `{field}` lacks its key, `{key}`"));
@@ -192,7 +192,7 @@ fn merge_list(
                 }
             }
             let order = ordered_by(order, &patch)?;
-            Ok(arrange(merged, &original, order, &same))
+            Ok(arrange_items(merged, &original, order, &same))
         }
     }
 }
@@ -201,7 +201,7 @@ fn ordered_by<'a>(order: Option<&'a Value>, patch: &'a [Value]) -> Result<&'a [V
     match order {
         None => Ok(patch),
         Some(Value::Array(order)) => Ok(order),
-        Some(_) => Err(format!("{SET_ORDER}… is no list")),
+        Some(_) => Err(format!("{SET_ORDER}… is not a list")),
     }
 }
 
@@ -240,7 +240,7 @@ fn special_items(
 /// Orders a merged list: what the patch names in the patch's order, the rest in
 /// its old order, each of those before the first of the former that it stood
 /// before. So new items come first, as with the API server.
-fn arrange(
+fn arrange_items(
     merged: Vec<Value>,
     before: &[Value],
     order: &[Value],

@@ -1,14 +1,15 @@
 //! Templates: ours, embedded, and the operator's, which replace them by name.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, syntax::SyntaxConfig};
 use serde_json::Value;
 
-use super::{KubernetesError, NodeContext, yaml};
+use super::error::KubernetesError;
+use super::origin::Origin;
+use super::yaml;
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
@@ -49,45 +50,8 @@ pub struct Templates {
     replaced: BTreeMap<String, PathBuf>,
 }
 
-/// Whose template it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Ours, by name.
-    BuiltIn(String),
-    /// The operator's, in the place of ours.
-    File(PathBuf),
-    /// The operator's own, for a host.
-    Own {
-        /// Where it is.
-        path: PathBuf,
-        /// The values that it may use.
-        values: String,
-    },
-}
-
-impl Origin {
-    /// The operator's file, if it is one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Origin::BuiltIn(_) => None,
-            Origin::File(path) | Origin::Own { path, .. } => Some(path),
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::BuiltIn(name) => write!(f, "the built-in template {name}"),
-            Origin::File(path) | Origin::Own { path, .. } => {
-                write!(f, "your template `{}`", path.display())
-            }
-        }
-    }
-}
-
 /// The names of what a view holds: `cluster.{name, version}, host.{name}`.
-fn values(view: &Value) -> String {
+fn describe_values(view: &Value) -> String {
     let names = |value: &Value| {
         let keys = value.as_object().into_iter().flatten();
         keys.map(|(key, _)| key.clone()).collect::<Vec<_>>()
@@ -119,7 +83,7 @@ impl Templates {
             .collect();
         let mut replaced = BTreeMap::new();
         if let Some(directory) = directory {
-            for path in files(directory)? {
+            for path in list_files(directory)? {
                 let name = path
                     .strip_prefix(directory)
                     .unwrap_or(&path)
@@ -136,7 +100,7 @@ impl Templates {
             }
         }
         let mut templates = Templates {
-            environment: environment(),
+            environment: new_environment(),
             texts,
             replaced,
         };
@@ -162,23 +126,22 @@ impl Templates {
             .map_err(|error| self.failed(name, &error))
     }
 
-    /// Renders a file of the operator's own (`files:` with `template: true`):
-    /// `cluster`, `host` and `facts` are what our own templates see.
-    pub fn render_file(
+    /// Renders the text of a file of the operator's own with the values of
+    /// `view`.
+    pub(crate) fn render_file(
         &self,
         path: &Path,
         text: &str,
-        ctx: &NodeContext<'_>,
+        view: Value,
     ) -> Result<String, KubernetesError> {
-        let view = ctx.view()?;
         let origin = Origin::Own {
             path: path.to_path_buf(),
-            values: values(&view),
+            values: describe_values(&view),
         };
         let context = minijinja::Value::from(Serde(view));
         self.environment
             .render_named_str(&path.to_string_lossy(), text, context)
-            .map_err(|error| failure(origin, text, &error))
+            .map_err(|error| render_error(origin, text, &error))
     }
 
     /// Renders a template that makes one YAML document.
@@ -188,7 +151,7 @@ impl Templates {
         context: &Value,
     ) -> Result<Value, KubernetesError> {
         yaml::parse(&self.render(name, context)?)
-            .map_err(|reason| self.unexpected(name, "YAML", reason))
+            .map_err(|reason| self.unexpected(name, "valid YAML", reason))
     }
 
     /// Renders a template that makes YAML documents.
@@ -198,7 +161,7 @@ impl Templates {
         context: &Value,
     ) -> Result<Vec<Value>, KubernetesError> {
         yaml::parse_all(&self.render(name, context)?)
-            .map_err(|reason| self.unexpected(name, "YAML", reason))
+            .map_err(|reason| self.unexpected(name, "valid YAML", reason))
     }
 
     /// The error for a template whose result isn't what it has to be.
@@ -224,13 +187,13 @@ impl Templates {
 
     fn failed(&self, name: &str, error: &minijinja::Error) -> KubernetesError {
         let text = self.texts.get(name).map_or("", String::as_str);
-        failure(self.origin(name), text, error)
+        render_error(self.origin(name), text, error)
     }
 }
 
 /// Says what went wrong where. The template's line is shown, which names the
 /// variable at fault, but never a variable's value.
-fn failure(origin: Origin, text: &str, error: &minijinja::Error) -> KubernetesError {
+fn render_error(origin: Origin, text: &str, error: &minijinja::Error) -> KubernetesError {
     let line = error.line().unwrap_or(1);
     let reason = match error.detail() {
         Some(detail) => format!("{}: {detail}", error.kind()),
@@ -249,7 +212,7 @@ fn failure(origin: Origin, text: &str, error: &minijinja::Error) -> KubernetesEr
 
 /// minijinja's feature `debug` stays off: with it, errors would print every
 /// variable, secrets included.
-fn environment() -> Environment<'static> {
+fn new_environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
@@ -261,18 +224,18 @@ fn environment() -> Environment<'static> {
     if let Ok(syntax) = syntax {
         environment.set_syntax(syntax);
     }
-    environment.add_filter("quote", quote);
+    environment.add_filter("quote", quote_scalar);
     environment
 }
 
 /// A scalar in double quotes with everything escaped that needs it: good for
 /// YAML, JSON and TOML alike.
-fn quote(value: &minijinja::Value) -> String {
+fn quote_scalar(value: &minijinja::Value) -> String {
     Value::String(value.to_string()).to_string()
 }
 
 /// Every file below a directory, sorted by path.
-fn files(directory: &Path) -> Result<Vec<PathBuf>, KubernetesError> {
+fn list_files(directory: &Path) -> Result<Vec<PathBuf>, KubernetesError> {
     let failed = |path: &Path| {
         let path = path.to_path_buf();
         move |source| KubernetesError::Read { path, source }
@@ -280,7 +243,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, KubernetesError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed(directory))? {
         let path = entry.map_err(failed(directory))?.path();
-        // Editors' backups and version control are nobody's templates.
+        // Editors' backups and version control are not templates.
         if path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'))
@@ -288,7 +251,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, KubernetesError> {
             continue;
         }
         if path.is_dir() {
-            found.extend(files(&path)?);
+            found.extend(list_files(&path)?);
         } else {
             found.push(path);
         }

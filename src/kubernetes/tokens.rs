@@ -10,13 +10,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::KubernetesError;
+use super::error::KubernetesError;
 use crate::inventory::BootstrapToken;
+use crate::layout::names;
 
-/// The group that kubeadm's tokens authenticate as.
-pub const DEFAULT_NODE_TOKEN_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";
-
-/// How long a token of the operator's lives unless he says otherwise.
+/// How long a token of the operator's lives unless the inventory says otherwise.
 const DEFAULT_TTL: SignedDuration = SignedDuration::from_hours(24);
 
 const ID_LENGTH: usize = 6;
@@ -123,7 +121,7 @@ impl TokenSecret {
             description: Some(description.into()),
             expiration: Some(expiration),
             usages: default_usages(),
-            groups: vec![DEFAULT_NODE_TOKEN_GROUP.into()],
+            groups: vec![names::NODE_TOKEN_GROUP.into()],
         }
     }
 
@@ -162,14 +160,14 @@ impl TokenSecret {
             groups: spec
                 .groups
                 .clone()
-                .unwrap_or_else(|| vec![DEFAULT_NODE_TOKEN_GROUP.into()]),
+                .unwrap_or_else(|| vec![names::NODE_TOKEN_GROUP.into()]),
             token,
         })
     }
 
     /// The name of its Secret in `kube-system`.
     pub fn name(&self) -> String {
-        format!("bootstrap-token-{}", self.token.id())
+        format!("{}{}", names::BOOTSTRAP_TOKEN_PREFIX, self.token.id())
     }
 
     /// Its Secret.
@@ -197,7 +195,7 @@ impl TokenSecret {
         json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": self.name(), "namespace": "kube-system"},
+            "metadata": {"name": self.name(), "namespace": names::KUBE_SYSTEM},
             "type": "bootstrap.kubernetes.io/token",
             "data": data,
         })
@@ -280,6 +278,6 @@ mod tests {
         assert_eq!(at(Some("4m0s")).unwrap(), Some(240));
         assert_eq!(at(Some("0")).unwrap(), None);
         assert_eq!(at(Some("0s")).unwrap(), None);
-        insta::assert_snapshot!(at(Some("soon")).unwrap_err(), @"bootstrap token `abcdef`: `soon` is no duration");
+        insta::assert_snapshot!(at(Some("soon")).unwrap_err(), @"bootstrap token `abcdef`: invalid duration `soon`");
     }
 }

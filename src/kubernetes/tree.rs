@@ -4,12 +4,12 @@ use serde_json::{Map, Value};
 
 /// Merges the operator's tree over ours: objects merge, everything else
 /// replaces, and `null` takes a field of ours away (RFC 7396).
-pub(crate) fn merge(ours: &mut Value, theirs: &Map<String, Value>) {
+pub(crate) fn merge_over(ours: &mut Value, theirs: &Map<String, Value>) {
     json_patch::merge(ours, &Value::Object(theirs.clone()));
 }
 
 /// Sets a field of an object; whatever else the value was, it becomes one.
-pub(crate) fn set(value: &mut Value, key: &str, field: impl Into<Value>) {
+pub(crate) fn set_field(value: &mut Value, key: &str, field: impl Into<Value>) {
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
@@ -20,7 +20,7 @@ pub(crate) fn set(value: &mut Value, key: &str, field: impl Into<Value>) {
 
 /// The same with every object's keys in alphabetical order, as Kubernetes' own
 /// tools write them: then a change shows as a small diff.
-pub(crate) fn sorted(value: Value) -> Value {
+pub(crate) fn sort_keys(value: Value) -> Value {
     match value {
         Value::Object(object) => {
             let mut entries: Vec<_> = object.into_iter().collect();
@@ -28,11 +28,11 @@ pub(crate) fn sorted(value: Value) -> Value {
             Value::Object(
                 entries
                     .into_iter()
-                    .map(|(key, value)| (key, sorted(value)))
+                    .map(|(key, value)| (key, sort_keys(value)))
                     .collect(),
             )
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(sort_keys).collect()),
         scalar => scalar,
     }
 }

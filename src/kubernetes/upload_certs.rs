@@ -10,7 +10,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::KubernetesError;
+use super::error::KubernetesError;
+use crate::layout::names;
 
 /// How long kubeadm keeps the Secret.
 pub const LIFETIME: jiff::SignedDuration = jiff::SignedDuration::from_hours(2);
@@ -75,7 +76,7 @@ impl CertificateKey {
 
 /// The Secret `kubeadm-certs`.
 ///
-/// `data` is what [`pki::Pki::uploads`] encrypted. `owner` is the name and
+/// `data` is what the PKI encrypted for upload. `owner` is the name and
 /// UID of the Secret of [`super::TokenSecret::for_uploaded_certs`], whose removal
 /// takes this one along.
 pub fn secret(data: &BTreeMap<String, Vec<u8>>, owner: (&str, &str)) -> Value {
@@ -87,8 +88,8 @@ pub fn secret(data: &BTreeMap<String, Vec<u8>>, owner: (&str, &str)) -> Value {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {
-            "name": "kubeadm-certs",
-            "namespace": "kube-system",
+            "name": names::KUBEADM_CERTS,
+            "namespace": names::KUBE_SYSTEM,
             "ownerReferences": [{
                 "apiVersion": "v1",
                 "kind": "Secret",

@@ -11,7 +11,7 @@ const GATES_GONE_IN_37: [&str; 2] = ["NodeLocalCRISocket", "PublicKeysECDSA"];
 /// Switches by Kubernetes minor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Features {
-    /// The CRI socket stands in the kubelet's instance-config.yaml, not in its
+    /// The CRI socket is in the kubelet's instance-config.yaml, not in its
     /// flags. Default from 1.34; the gate `NodeLocalCRISocket` decides before
     /// it is locked in 1.36.
     pub instance_config: bool,
@@ -29,7 +29,7 @@ pub struct Features {
 
 impl Features {
     /// The switches that hold for a cluster.
-    pub fn of(cluster: &Cluster) -> Self {
+    pub fn for_cluster(cluster: &Cluster) -> Self {
         let minor = cluster.version.minor;
         let instance_config = match cluster.feature_gates.get("NodeLocalCRISocket") {
             Some(gate) if minor < 36 => *gate,

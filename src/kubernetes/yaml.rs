@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::KubernetesError;
+use super::error::KubernetesError;
 
 /// Reads one document; the error is the parser's, in one line.
 pub(crate) fn parse(text: &str) -> Result<Value, String> {

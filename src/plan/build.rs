@@ -7,8 +7,8 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Node;
 
 use super::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
+use crate::cluster::answer::ask_first;
 use crate::cluster::api::ClusterApi;
-use crate::cluster::converge;
 use crate::cluster::survey::{Aside, Surveyed};
 use crate::desired::context::Context;
 use crate::desired::target::Target;
@@ -48,7 +48,7 @@ pub(crate) async fn look(
                 .cloned();
             let resources = resources(context, &one, node.as_ref())?;
             let resources: Vec<Resource> = resources.into_iter().map(|(_, r)| r).collect();
-            match converge::observe(&one, &resources).await {
+            match one.session.observe(&resources).await {
                 Ok(observed) => Ok(Ok(Looked {
                     surveyed: one,
                     node,
@@ -293,26 +293,35 @@ pub(crate) async fn live(
     context: &Context,
     control_planes: &[&Surveyed],
 ) -> Result<Option<Live>, Error> {
-    for one in control_planes.iter().filter(|one| context.owns(one)) {
-        let mut api = ClusterApi::of(run, &context.pki, one)?;
-        let answer = tokio::time::timeout(std::time::Duration::from_secs(5), api.health("/livez"));
-        if let Ok(Health::Ok) = answer.await {
-            let nodes = match api.nodes().await {
-                // The run that started it was interrupted before the admin had any rights.
-                Err(error) if error.is_forbidden() => {
-                    api = api.elevated().ok_or(error)?;
-                    api.nodes().await?
-                }
-                nodes => nodes?,
-            };
-            return Ok(Some(Live {
-                api,
-                nodes,
-                through: one.host.name.clone(),
-            }));
+    let owned = control_planes.iter().filter(|one| context.owns(one));
+    let asked = ask_first(owned.map(|one| (&one.host, one)), async |_, one| {
+        // What is wrong on this machine is no reason to ask the next.
+        let api = match ClusterApi::new(run, &context.pki, one) {
+            Ok(api) => api,
+            Err(error) => return Ok(Err(error)),
+        };
+        match api.ask_health("/livez").await {
+            Health::Ok => Ok(Ok((one, api))),
+            Health::No(why) => Err(Error::NotReady { why }),
         }
-    }
-    Ok(None)
+    });
+    let Some(answer) = asked.await.answer else {
+        return Ok(None);
+    };
+    let (one, mut api) = answer?;
+    let nodes = match api.nodes().await {
+        // The run that started it was interrupted before the admin had any rights.
+        Err(error) if error.is_forbidden() => {
+            api = api.elevated().ok_or(error)?;
+            api.nodes().await?
+        }
+        nodes => nodes?,
+    };
+    Ok(Some(Live {
+        api,
+        nodes,
+        through: one.host.name.clone(),
+    }))
 }
 
 /// The key that encrypts uploaded certificates: the inventory's, or a new one. `None` if

@@ -12,6 +12,11 @@ use crate::run::phase::{PHASES, Phase};
 /// Files that cannot be used; certificates that an external CA has to provide.
 pub(crate) fn plan_certificates(run: &Run, request: &Request) -> Result<Pki, Error> {
     let pki = Store::new(run.state.dir()).plan(request)?;
+    // A key that others could read, a certificate that expires soon, a name that no
+    // certificate can carry.
+    for warning in &pki.warnings {
+        run.events().warn(warning.as_str());
+    }
     if let Some(missing) = pki
         .decisions
         .iter()

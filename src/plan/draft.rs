@@ -132,6 +132,18 @@ impl Draft {
         crate::plan::draw::document(run, &plan, &self.aside)
     }
 
+    /// Refuses to go on with a plan that was kept in a file, if it would be another one now.
+    ///
+    /// # Errors
+    /// [`Error::Moved`] with what has changed since; as [`Draft::plan`].
+    pub async fn refuse_stale(&self, run: &Run, kept: &PlanDocument) -> Result<(), Error> {
+        let moved = crate::plan::file::moved(kept, &self.document(run).await?);
+        match moved.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Moved { moved }),
+        }
+    }
+
     /// Whether the API server is reachable.
     pub fn has_api(&self) -> bool {
         self.live.is_some()
@@ -177,7 +189,7 @@ fn context(
     };
     Ok(Context {
         cluster: Arc::new(artifacts::fit(&run.cluster, &artifacts)),
-        endpoints: Endpoints::of(&run.cluster, facts)?,
+        endpoints: Endpoints::from_facts(&run.cluster, facts)?,
         first_address: first_address(run, first)?,
         first_facts: first.gathered.facts.clone(),
         pki: Arc::new(pki),

@@ -14,8 +14,9 @@ use crate::cluster::survey::Surveyed;
 use crate::desired::context::Context;
 use crate::desired::target::Target;
 use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
-use crate::inventory::{CniType, Host};
+use crate::inventory::Host;
 use crate::kubernetes::api::{Health, ObjectChange, node_ready};
+use crate::kubernetes::network::pod_network;
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -201,7 +202,7 @@ impl Plan {
 
     /// Whether we set up the pod network, host by host.
     pub(crate) fn bridge(&self) -> bool {
-        self.context.cluster.networking.cni == CniType::Bridge
+        pod_network(&self.context.cluster).needs_pod_cidr()
     }
 
     /// Plans `prepare` again for a host whose facts have changed since, because a container

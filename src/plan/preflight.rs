@@ -1,24 +1,19 @@
 //! Runs the preflight checks on all hosts.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
-use ssh::{Output, RunOptions};
 
 use crate::cluster::endpoint;
 use crate::cluster::survey::{Aside, Surveyed, survey};
 use crate::host;
 use crate::host::preflight::{
     Connection, Finding, Severity, Subject, check_reachability, check_virtual_address,
-    parse_reachability, reachability as reachability_script, required_connections, virtual_address,
+    required_connections, virtual_address,
 };
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
-
-/// Time limit for one host to try all ports it needs, two seconds each.
-const REACH_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Checks all hosts; fails if there are errors.
 ///
@@ -118,10 +113,14 @@ async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Find
         .map(|one| Subject {
             host: &one.host,
             gathered: &one.gathered,
-            owned: host::preflight::belongs(&run.cluster, &one.gathered, Some(ca.as_bytes())),
+            owned: host::preflight::belongs_to_cluster(
+                &run.cluster,
+                &one.gathered,
+                Some(ca.as_bytes()),
+            ),
         })
         .collect();
-    let mut findings = host::preflight::check(&run.cluster, &subjects);
+    let mut findings = host::preflight::check_hosts(&run.cluster, &subjects);
     findings.extend(reachability(run, &subjects, surveyed).await?);
     let control_planes = subjects
         .iter()
@@ -136,7 +135,7 @@ async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Find
         .find(|(subject, _)| subject.owned && subject.host.is_control_plane());
     if let Some((subject, one)) = of_cluster {
         let name = &subject.host.name;
-        findings.extend(endpoint::finding(&run.cluster, ca, name, &one.session).await);
+        findings.extend(endpoint::check_endpoint(&run.cluster, ca, name, &one.session).await);
     }
     Ok(findings)
 }
@@ -171,18 +170,9 @@ async fn reachability(
             if own.is_empty() && attempt.is_none() {
                 return Ok::<_, Error>(Vec::new());
             }
-            let options = RunOptions {
-                timeout: REACH_TIMEOUT,
-                ..RunOptions::default()
-            };
-            let script = reachability_script(own.iter().chain(attempt));
-            let output = one
-                .session
-                .run(&script, &options)
-                .await
-                .map_err(Error::from);
-            let parse = |output: Output| Ok(parse_reachability(&output.stdout)?);
-            let probes = output.and_then(parse).map_err(|error| error.on(from))?;
+            let asked: Vec<Connection> = own.iter().chain(attempt).cloned().collect();
+            let tried = one.session.try_connections(&asked).await;
+            let probes = tried.map_err(|error| error.on(from))?;
             let mut findings = check_reachability(subject, &own, &probes);
             if let Some(attempt) = attempt {
                 findings.extend(check_virtual_address(subjects, attempt, &probes));

@@ -1,19 +1,19 @@
 //! Removes the etcd members and Nodes of hosts that leave a running cluster.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::TryFutureExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams};
-use ssh::Session;
+use text::terminal::escape;
 
 use super::reset::{Outcome, ResetHost};
-use crate::cluster::etcd;
-use crate::cluster::tunnel::Tunnel;
+use crate::cluster::answer::{answer_within, ask_first};
+use crate::cluster::etcd::{limit_request, member_client};
+use crate::cluster::operator_access::OperatorAccess;
 use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api::{ApiError, EtcdClient, Identity};
-use crate::kubernetes::{api, read_embedded};
+use crate::kubernetes::api::{ApiError, EtcdClient};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -50,7 +50,7 @@ pub(crate) async fn leave_etcd(
     if leaving.is_empty() {
         return refused;
     }
-    let etcd = living_etcd(run, stay).await;
+    let etcd = find_member(run, stay).await;
     for host in leaving {
         let left = match &etcd {
             Ok(etcd) => leave(run, etcd, host).await,
@@ -65,7 +65,7 @@ pub(crate) async fn leave_etcd(
 async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
     let what = format!("etcd member {}", host.node_name);
     let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         loop {
             match remove_member(etcd, host).await {
                 // The leader may be the member that leaves, and its answer is lost.
@@ -77,15 +77,15 @@ async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> 
         }
     });
     match tokio::time::timeout(PATIENCE, left).await {
-        Ok(left) => left.map_err(|error| text::terminal::escape(&error.to_string()).into_owned()),
+        Ok(left) => left.map_err(|error| escape(&error.to_string()).into_owned()),
         Err(_) => Err("etcd is not responding".into()),
     }
 }
 
 async fn remove_member(etcd: &EtcdClient, host: &Host) -> Result<(), Error> {
-    let members = etcd::within(async { Ok(etcd.members().await?) }).await?;
+    let members = limit_request(etcd.members()).await?;
     match members.iter().find(|one| one.name == host.node_name) {
-        Some(member) => etcd::within(async { Ok(etcd.remove(member).await?) }).await,
+        Some(member) => limit_request(etcd.remove(member)).await,
         None => Ok(()),
     }
 }
@@ -103,21 +103,24 @@ fn passes(why: &str) -> bool {
 }
 
 /// A client of the first remaining member that has quorum.
-async fn living_etcd(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
-    let mut last = "no other control plane is reachable".to_owned();
-    for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
-        let found = async {
-            let session = run.connect(host).await?;
-            let etcd = etcd::client(run, &session, host)?;
-            etcd::within(async { Ok(etcd.members().await?) }).await?;
-            Ok::<_, Error>(etcd)
-        };
-        match found.await {
-            Ok(etcd) => return Ok(etcd),
-            Err(error) => last = format!("{}: {error}", host.name),
-        }
-    }
-    Err(text::terminal::escape(&last).into_owned())
+async fn find_member(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
+    let asked = ask_first(control_planes(stay), async |host, ()| {
+        let remote = run.connect(host).await?;
+        let member = member_client(run, &remote, host)?;
+        limit_request(member.members()).await?;
+        Ok(member)
+    });
+    let answer = asked.await.into_result();
+    answer.map_err(|silent| {
+        escape(&silent.last_or("no other control plane is reachable")).into_owned()
+    })
+}
+
+fn control_planes<'a>(hosts: &[&'a Host]) -> impl Iterator<Item = (&'a Host, ())> {
+    let hosts = hosts.iter().copied();
+    hosts
+        .filter(|host| host.is_control_plane())
+        .map(|host| (host, ()))
 }
 
 /// Deletes the Nodes of cleaned hosts, if a control plane remains. Failures are only
@@ -133,7 +136,7 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
     if names.is_empty() || !stay.iter().any(|host| host.is_control_plane()) {
         return;
     }
-    let nodes = living_api(run, stay).await.map(Api::<Node>::all);
+    let nodes = find_api(run, stay).await.map(Api::<Node>::all);
     for name in names {
         let deleted = async {
             let nodes = nodes.as_ref().map_err(Clone::clone)?;
@@ -154,39 +157,19 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], 
 }
 
 /// A client of the first remaining API server that responds.
-async fn living_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
-    let mut last = "no control plane is reachable".to_owned();
-    for host in stay.iter().copied().filter(|host| host.is_control_plane()) {
-        let found = async {
-            let session = run.connect(host).await.map_err(|error| error.to_string())?;
-            let client = client(run, host, &session)?;
-            match tokio::time::timeout(ANSWER, client.apiserver_version()).await {
-                Ok(Ok(_)) => Ok(client),
-                Ok(Err(error)) => Err(ApiError::request("query the API server")(error).to_string()),
-                Err(_) => Err("its API server is not responding".to_owned()),
-            }
-        };
-        match found.await {
-            Ok(client) => return Ok(client),
-            Err(why) => last = format!("{}: {why}", host.name),
-        }
-    }
-    Err(text::terminal::escape(&last).into_owned())
-}
-
-/// A client with the admin kubeconfig, through a control plane.
-pub(crate) fn client(run: &Run, host: &Host, session: &Session) -> Result<kube::Client, String> {
-    let path = run.state.kubeconfig();
-    let text = std::fs::read_to_string(&path)
-        .map(zeroize::Zeroizing::new)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let (ca, cert, key) = read_embedded(&text)
-        .ok_or_else(|| format!("{} contains no client certificate", path.display()))?;
-    let address = host
-        .advertise_address
-        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-    let tunnel = Tunnel::new(session, address, run.cluster.bind_port);
-    api::client(tunnel, &ca, &Identity { cert, key }).map_err(|error| error.to_string())
+async fn find_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
+    let access = OperatorAccess::read(run).map_err(|error| error.to_string())?;
+    let asked = ask_first(control_planes(stay), async |host, ()| {
+        let remote = run.connect(host).await?;
+        let client = access.client(run, host, &remote)?;
+        let version = client
+            .apiserver_version()
+            .map_err(ApiError::request("query the API server"));
+        answer_within(ANSWER, version).await?;
+        Ok(client)
+    });
+    let answer = asked.await.into_result();
+    answer.map_err(|silent| escape(&silent.last_or("no control plane is reachable")).into_owned())
 }
 
 fn stays(node: &str, why: &str) -> String {

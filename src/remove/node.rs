@@ -7,21 +7,21 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
-use ssh::Session;
 
 use super::drain::DrainOptions;
 use super::reset::{Looked, Outcome, ResetOptions};
 use super::{drain, leave, reset};
+use crate::cluster::answer::{Silent, ask_first};
+use crate::cluster::health::ask_api_server;
+use crate::cluster::operator_access::OperatorAccess;
 use crate::cluster::virtual_address::hand_over;
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::api::{ApiError, Health, wait_healthy};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Part;
-
-/// Time limit for an API server's health check.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// Options from the command line.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
 
     // To remove workers, one control plane is enough.
     let all = leaving.iter().any(|host| host.is_control_plane());
-    let anchors = anchors(run, &stay, all).await?;
+    let anchors = find_anchors(run, &stay, all).await?;
     refuse_lost_quorum(run, &leaving, &stay, &anchors)?;
     let anchor = &anchors[0];
     let nodes = anchor.nodes().await?;
@@ -149,7 +149,7 @@ struct Anchor {
     node_name: String,
     client: kube::Client,
     // The client uses its channels.
-    _session: Session,
+    _remote: Remote,
 }
 
 impl Anchor {
@@ -166,7 +166,7 @@ impl Anchor {
 }
 
 /// The remaining control planes that are healthy: `all` of them, or the first one.
-async fn anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor>, Error> {
+async fn find_anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor>, Error> {
     let control_planes: Vec<&Host> = stay
         .iter()
         .copied()
@@ -178,19 +178,33 @@ async fn anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor>, Er
             hint: Some("to remove the whole cluster, run `clusterctl-rs reset --all`".into()),
         });
     }
-    let mut answers = futures::stream::iter(control_planes)
-        .map(|host| anchor(run, host))
-        .buffered(if all { run.options.parallel } else { 1 });
-    let (mut anchors, mut silent) = (Vec::new(), Vec::new());
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(anchor) => anchors.push(anchor),
-            Err(why) => silent.push(why),
+    let access = OperatorAccess::read(run)?;
+    let (anchors, silent) = if all {
+        let asking = control_planes.iter().map(|host| async {
+            let anchor = find_anchor(run, &access, host).await;
+            (*host, anchor)
+        });
+        let answers: Vec<_> = futures::stream::iter(asking)
+            .buffered(run.options.parallel)
+            .collect()
+            .await;
+        let (mut anchors, mut silent) = (Vec::new(), Silent::default());
+        for (host, answer) in answers {
+            match answer {
+                Ok(anchor) => anchors.push(anchor),
+                Err(error) => silent.0.push((host, error)),
+            }
         }
-        if !all && !anchors.is_empty() {
-            break;
-        }
-    }
+        (anchors, silent)
+    } else {
+        let hosts = control_planes.iter().map(|host| (*host, ()));
+        let asked = ask_first(hosts, async |host, ()| {
+            find_anchor(run, &access, host).await
+        })
+        .await;
+        (asked.answer.into_iter().collect(), asked.silent)
+    };
+    let silent: Vec<String> = silent.lines().collect();
     if anchors.is_empty() {
         return Err(Error::Refused {
             message: format!(
@@ -206,37 +220,17 @@ async fn anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor>, Er
     Ok(anchors)
 }
 
-async fn anchor(run: &Run, host: &Host) -> Result<Anchor, String> {
-    let anchor = async {
-        let session = run.connect(host).await.map_err(|error| error.to_string())?;
-        let client = leave::client(run, host, &session)?;
-        ready(&client).await?;
-        Ok(Anchor {
+async fn find_anchor(run: &Run, access: &OperatorAccess, host: &Host) -> Result<Anchor, Error> {
+    let remote = run.connect(host).await?;
+    let client = access.client(run, host, &remote)?;
+    match ask_api_server(&client, "/readyz").await {
+        Health::Ok => Ok(Anchor {
             name: host.name.clone(),
             node_name: host.node_name.clone(),
             client,
-            _session: session,
-        })
-    };
-    // SSH errors already name their host.
-    let named = |why: &str| why.starts_with(&format!("{}:", host.name));
-    anchor.await.map_err(|why: String| match named(&why) {
-        true => why,
-        false => format!("{}: {why}", host.name),
-    })
-}
-
-/// Whether an API server is ready, including its etcd.
-async fn ready(client: &kube::Client) -> Result<(), String> {
-    let request = http::Request::get("/readyz")
-        .body(Vec::new())
-        .map_err(|error| error.to_string())?;
-    match tokio::time::timeout(ANSWER, client.request_text(request)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => {
-            Err(ApiError::request("check the API server's health")(error).to_string())
-        }
-        Err(_) => Err("the API server is not responding".into()),
+            _remote: remote,
+        }),
+        Health::No(why) => Err(Error::NotReady { why }),
     }
 }
 

@@ -1,26 +1,18 @@
 //! Removes Kubernetes from all hosts, or from some hosts of a running cluster.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::StreamExt;
-use ssh::{OutputStream, RunOptions, ScriptEvent, Session};
 
 use super::leave;
-use crate::host::{HostError, Observed, Receipt, Reset};
+use crate::host::{HostError, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
+use crate::kubernetes::network;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::{Ownership, Remote};
 use crate::run::tracker::Part;
-use crate::{host, kubernetes};
-
-/// Time limit for inspecting a host: it reads one file.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Time limit for a reset. Each step has its own limit; in total they stay well below this,
-/// even if a runtime does not respond and volumes hang.
-const RESET_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// Options from the command line.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,7 +52,7 @@ pub enum Outcome {
 /// An inspected host.
 pub(crate) struct Looked<'a> {
     pub(crate) host: &'a Host,
-    pub(crate) session: Session,
+    pub(crate) session: Remote,
     receipt: Option<Receipt>,
     joined: bool,
 }
@@ -154,13 +146,8 @@ async fn one(
 /// Connects, and reads the receipt.
 pub(crate) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Error> {
     let session = run.connect(host).await?;
-    let options = RunOptions {
-        timeout: LOOK_TIMEOUT,
-        ..RunOptions::default()
-    };
-    let output = session.run(&host::look_for_receipt()?, &options).await?;
-    let observed = Observed::parse(&output.stdout)?;
-    if let Some(receipt) = &observed.receipt
+    let Ownership { receipt, joined } = session.read_receipt().await?;
+    if let Some(receipt) = &receipt
         && receipt.cluster != run.cluster.name
     {
         return Err(HostError::OtherCluster {
@@ -172,8 +159,8 @@ pub(crate) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Er
     Ok(Looked {
         host,
         session,
-        joined: observed.has_joined(),
-        receipt: observed.receipt,
+        receipt,
+        joined,
     })
 }
 
@@ -189,37 +176,23 @@ pub(crate) async fn clean(
             joined: looked.joined,
         });
     };
-    let script = host::reset(&Reset {
+    let wanted = Reset {
         receipt,
         cri_socket: &looked.host.cri_socket,
         etcd_data: match &run.cluster.etcd {
             Etcd::Local(local) => Some(&local.data_dir),
             Etcd::External(_) => None,
         },
-        network: kubernetes::cni::NETWORK,
+        networks: &network::CNI_NAMES,
         virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
-    })?;
+    };
     let name = &looked.host.name;
-    let limits = RunOptions {
-        timeout: RESET_TIMEOUT,
-        ..RunOptions::default()
-    };
-    let mut on_event = |event| {
-        if let ScriptEvent::Line(line) = event
-            && line.stream == OutputStream::Stdout
-            && let Some(doing) = host::reset_progress(&line.text)
-        {
-            part.doing(name, doing);
-        }
-    };
+    let mut on_step = |step: String| part.doing(name, step);
     run.journalled(Some(name), Phase::Reset, "reset", async {
-        let output = looked
-            .session
-            .run_with(&script, &limits, &mut on_event)
-            .await?;
+        let cleaned = looked.session.reset(&wanted, &mut on_step).await?;
         Ok(Outcome::Clean {
-            left: host::cleaned(&output)?.left,
+            left: cleaned.left,
             removed: receipt.count(),
         })
     })

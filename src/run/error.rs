@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pki::PkiError;
 use ssh::SshError;
@@ -110,7 +111,19 @@ pub enum Error {
     /// Rendering what hosts and the API should hold.
     #[error("{0}")]
     Kubernetes(#[from] KubernetesError),
-    /// A request to the API.
+    /// An API server or an etcd member that answers, but is not healthy.
+    #[error("{why}")]
+    NotReady {
+        /// What it says.
+        why: String,
+    },
+    /// A host, its API or etcd said nothing in time.
+    #[error("timed out after {} s", .after.as_secs())]
+    NoAnswer {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The API.
     #[error("{0}")]
     Api(#[from] ApiError),
     /// A component did not become healthy; with evidence from its host.
@@ -298,6 +311,8 @@ impl Error {
             ),
             Error::Inventory(error) => error.hint(),
             Error::Api(_)
+            | Error::NoAnswer { .. }
+            | Error::NotReady { .. }
             | Error::NotNoop { .. }
             | Error::Declined
             | Error::File { .. }

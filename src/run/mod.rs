@@ -6,6 +6,7 @@ pub mod events;
 pub mod interrupt;
 pub mod journal;
 pub mod phase;
+pub mod remote;
 pub mod selection;
 pub mod state;
 pub mod tracker;

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ssh::{Connector, Session, SshError};
+use ssh::SshError;
 use text::glob;
 
-use super::connections::{Kept, ssh_target};
+use super::connections::Kept;
 use super::error::Error;
 use super::events::Events;
 use super::journal::{Journal, Step};
 use super::phase::{PHASES, Phase};
+use super::remote::{ConnectHosts, Remote};
 use super::selection::Selection;
 use super::state::State;
 use super::tracker::Tracker;
@@ -30,6 +31,8 @@ pub struct Options {
     /// How many hosts are worked on at once. sshd's own `MaxStartups` (10:30:100)
     /// is per host and no limit here; the limit keeps a laptop responsive.
     pub parallel: usize,
+    /// Where downloads and checksums are kept; `None` for the user's own cache.
+    pub cache: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -40,6 +43,7 @@ impl Default for Options {
             one_control_plane: false,
             upload_certs: false,
             parallel: 64,
+            cache: None,
         }
     }
 }
@@ -53,7 +57,7 @@ pub struct Run {
     /// The state directory.
     pub state: State,
     /// Connects to hosts.
-    pub connector: Connector,
+    pub connector: Arc<dyn ConnectHosts>,
     /// Tracks phases and emits events.
     pub tracker: Tracker,
     /// The journal, for runs that change something.
@@ -73,21 +77,17 @@ impl Run {
     /// Opens the connection to `host`, or returns the kept one.
     ///
     /// # Errors
-    /// SSH errors.
-    pub(crate) async fn connect(&self, host: &Host) -> Result<Session, Error> {
+    /// Whatever SSH says.
+    pub(crate) async fn connect(&self, host: &Host) -> Result<Remote, Error> {
         match self.kept.as_ref().and_then(|kept| kept.get(&host.name)) {
-            Some(Ok(session)) => return Ok(session),
+            Some(Ok(remote)) => return Ok(remote),
             Some(Err(reason)) => {
                 let host = host.name.clone();
                 return Err(SshError::Lost { host, reason }.into());
             }
             None => {}
         }
-        let target = ssh_target(&self.state, host)?;
-        for warning in &target.warnings {
-            self.events().warn(format!("{}: {warning}", host.name));
-        }
-        Ok(Session::connect(&target, &self.connector).await?)
+        self.connector.connect(host, self.events()).await
     }
 
     /// Whether `host` is selected.

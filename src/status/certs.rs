@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use jiff::Timestamp;
-use pki::{CertificateInfo, inspect, table};
+use pki::{Ca, CertificateInfo, LEAVES, inspect, node_file, shared_file};
 use text::terminal::escape;
 
 use super::model::{CertificateStatus, Validity};
@@ -54,11 +54,11 @@ pub(super) fn of_operator(run: &Run) -> Vec<Found> {
             });
         }
     };
-    for ca in table::Ca::ALL {
-        read(format!("pki/{}.crt", ca.base()), ca.base(), None);
+    for ca in Ca::ALL {
+        read(shared_file(ca.base(), "crt"), ca.base(), None);
     }
     for host in run.cluster.control_planes() {
-        for leaf in table::LEAVES {
+        for leaf in LEAVES {
             if leaf.base == "kubeconfig/kubelet" {
                 continue;
             }
@@ -66,7 +66,7 @@ pub(super) fn of_operator(run: &Run) -> Vec<Found> {
                 Some(user) => format!("{user}.conf"),
                 None => leaf.base.to_owned(),
             };
-            let file = format!("hosts/{}/pki/{}.crt", host.name, leaf.base);
+            let file = node_file(&host.name, leaf.base, "crt");
             read(file, &name, Some(&host.name));
         }
     }

@@ -4,15 +4,17 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::join_all;
-use ssh::Session;
 
+use super::access::tell_silent;
 use super::model::EtcdMemberStatus;
+use crate::cluster::answer::{answer_within, ask_first};
 use crate::cluster::etcd;
 use crate::inventory::Host;
 use crate::kubernetes::api;
 use crate::kubernetes::api::{ApiError, EtcdClient, MemberStatus};
 use crate::run::Run;
 use crate::run::error::Error;
+use crate::run::remote::Remote;
 
 /// Time limit for one request to one member.
 const ANSWER: Duration = Duration::from_secs(4);
@@ -56,41 +58,36 @@ pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
 /// Asks all members. The list comes from the first control plane that responds, with or
 /// without quorum; then each is asked over its own host's connection, or from another
 /// control plane if there is none.
-pub(super) async fn ask(run: &Run, through: &[(&Host, Session)]) -> Result<Vec<Member>, String> {
-    let mut said = Vec::new();
-    for (host, session) in through {
-        let listing = async {
-            let client = etcd::client(run, session, host)?;
-            Ok::<_, Error>(client.members_known_here().await?)
-        };
-        match within(listing).await {
-            Ok(members) => {
-                let members = members.into_iter();
-                let asking = members.map(|member| ask_one(run, member, (host, session), through));
-                return Ok(join_all(asking).await);
-            }
-            Err(why) => said.push(format!("through {}: {}", host.name, super::short(&why))),
-        }
-    }
-    Err(match said.is_empty() {
-        true => "no control plane is reachable".into(),
-        false => said.join("; "),
-    })
+pub(super) async fn ask_members(
+    run: &Run,
+    through: &[(&Host, Remote)],
+) -> Result<Vec<Member>, String> {
+    let hosts = through.iter().map(|(host, remote)| (*host, remote));
+    let asked = ask_first(hosts, async |host, remote| {
+        let client = etcd::member_client(run, remote, host)?;
+        let members = answer_within(ANSWER, client.members_known_here()).await?;
+        Ok((members, (host, remote)))
+    });
+    let answer = asked.await.into_result();
+    let (members, lister) = answer.map_err(|silent| tell_silent(&silent))?;
+    let members = members.into_iter();
+    let asking = members.map(|member| ask_member(run, member, lister, through));
+    Ok(join_all(asking).await)
 }
 
-async fn ask_one(
+async fn ask_member(
     run: &Run,
     listed: api::Member,
-    lister: (&Host, &Session),
-    through: &[(&Host, Session)],
+    lister: (&Host, &Remote),
+    through: &[(&Host, Remote)],
 ) -> Member {
     let said = match listed.has_started() {
         true => {
             let asking = async {
                 let client = client(run, &listed, lister, through)?;
-                Ok::<_, Error>(client.status().await?)
+                answer_within(ANSWER, client.status()).await
             };
-            within(asking).await
+            asking.await.map_err(|error| error.to_string())
         }
         false => Err("it has not started yet".into()),
     };
@@ -100,19 +97,19 @@ async fn ask_one(
 fn client(
     run: &Run,
     listed: &api::Member,
-    lister: (&Host, &Session),
-    through: &[(&Host, Session)],
+    lister: (&Host, &Remote),
+    through: &[(&Host, Remote)],
 ) -> Result<EtcdClient, Error> {
-    let own = |(host, _): &&(&Host, Session)| host.node_name == listed.name;
+    let own = |(host, _): &&(&Host, Remote)| host.node_name == listed.name;
     if let Some((host, session)) = through.iter().find(own) {
-        return etcd::client(run, session, host);
+        return etcd::member_client(run, session, host);
     }
     let (address, port) = listed
         .client_urls
         .iter()
         .find_map(|url| address(url))
         .ok_or_else(|| ApiError::Client("it advertises no client URL".into()))?;
-    etcd::client_at(run, lister.1, lister.0, address, port)
+    etcd::member_client_at(run, lister.1, lister.0, address, port)
 }
 
 /// Address and port of a client URL.
@@ -120,13 +117,6 @@ fn address(url: &str) -> Option<(IpAddr, u16)> {
     let uri: http::Uri = url.parse().ok()?;
     let address = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
     Some((address, uri.port_u16()?))
-}
-
-async fn within<T>(asking: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
-    match tokio::time::timeout(ANSWER, asking).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("timed out after {} s", ANSWER.as_secs())),
-    }
 }
 
 #[cfg(test)]

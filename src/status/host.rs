@@ -1,25 +1,24 @@
 //! The status of one host: one script, and the health endpoints of its components through
 //! the same connection.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, join_all};
-use ssh::{RunOptions, Session, SshError};
+use ssh::SshError;
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
-use crate::cluster::tunnel::Tunnel;
-use crate::host;
+use crate::cluster::answer::answer_within;
+use crate::cluster::health::ask_api_server;
 use crate::host::{UnitState, Vitals};
-use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api;
-use crate::kubernetes::api::{Dial, probe_http, probe_https};
+use crate::inventory::Host;
+use crate::kubernetes::health::{HealthEndpoint, component_endpoint, kubelet_endpoint};
+use crate::kubernetes::{Component, api};
+use crate::layout::components::{API_SERVER, KUBELET};
+use crate::layout::names::KUBELET_UNIT;
 use crate::run::Run;
 use crate::run::error::Error;
-
-/// Time limit for the script, which never waits.
-const SCRIPT: Duration = Duration::from_secs(10);
+use crate::run::remote::Remote;
 
 /// Time limit for one health endpoint.
 const PROBE: Duration = Duration::from_secs(4);
@@ -53,95 +52,90 @@ async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error
     if let Some(kept) = &run.kept {
         kept.put(&host.name, Ok(session.clone()));
     }
-    let script = host::vitals(&run.cluster, host)?;
-    let options = RunOptions {
-        timeout: SCRIPT,
-        max_output: 2 << 20,
-        ..RunOptions::default()
-    };
-    let (output, probes) = tokio::join!(
-        session.run(&script, &options),
+    let (vitals, probes) = tokio::join!(
+        session.read_vitals(&run.cluster, host),
         join_all(probes(run, host, &session, access))
     );
-    let vitals = host::parse_vitals(&output?.stdout)?;
+    let vitals = vitals?;
     let mut components = vec![kubelet(&vitals, &probes), runtime(host, &vitals)];
     components.extend(probes.into_iter().filter(|one| one.name != KUBELET));
     Ok(Told { vitals, components })
 }
 
-const KUBELET: &str = "kubelet";
-
 type Probing<'a> = BoxFuture<'a, ComponentStatus>;
 
-/// Checks the health endpoints of a host, at kubeadm's ports.
+/// The components of a host, each asked where the inventory has it listen.
 fn probes<'a>(
     run: &'a Run,
     host: &'a Host,
-    session: &'a Session,
+    session: &'a Remote,
     access: &'a Access,
 ) -> Vec<Probing<'a>> {
-    let mut probes = vec![probe(session, KUBELET, 10248, "/healthz", false)];
-    if host.is_control_plane() {
-        probes.push(api_server(run, host, session, access).boxed());
-        probes.push(probe(
-            session,
-            "kube-controller-manager",
-            10257,
-            "/healthz",
-            true,
-        ));
-        probes.push(probe(session, "kube-scheduler", 10259, "/livez", true));
-        if matches!(run.cluster.etcd, Etcd::Local(_)) {
-            probes.push(probe(session, "etcd", 2381, "/health", false));
-        }
+    let mut probes = Vec::new();
+    // Without an endpoint, the kubelet's unit alone has to tell.
+    probes.extend(kubelet_endpoint(host).map(|at| probe(session, KUBELET, at)));
+    if !host.is_control_plane() {
+        return probes;
+    }
+    probes.push(api_server(run, host, session, access).boxed());
+    // In the order in which they are shown.
+    let others = [
+        Component::ControllerManager,
+        Component::Scheduler,
+        Component::Etcd,
+    ];
+    let here = Component::all(&run.cluster);
+    for one in others.into_iter().filter(|one| here.contains(one)) {
+        let at = component_endpoint(one, &run.cluster, host, None);
+        probes.push(match at {
+            Some(at) => probe(session, one.name(), at),
+            None => futures::future::ready(not_asked(one.name())).boxed(),
+        });
     }
     probes
 }
 
-fn probe<'a>(
-    session: &'a Session,
-    name: &'a str,
-    port: u16,
-    path: &'a str,
-    tls: bool,
-) -> Probing<'a> {
+/// A component that the operator told to answer nobody is not down for that.
+fn not_asked(name: &str) -> ComponentStatus {
+    component(
+        name,
+        Health::Unknown,
+        Some("the inventory disables its health endpoint"),
+    )
+}
+
+fn probe<'a>(session: &'a Remote, name: &'static str, at: HealthEndpoint) -> Probing<'a> {
     let look = async move {
-        let tunnel = Tunnel::new(session, IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        match tunnel.dial().await {
-            Ok(stream) if tls => probe_https(stream, path).await,
-            Ok(stream) => probe_http(stream, path).await,
-            Err(error) => return refused(name, port, &error),
+        match session.probe_health(&at).await {
+            Ok(health) => health.into_component(name),
+            Err(error) => refused(name, &at, &error),
         }
-        .into_component(name)
     };
     within(name, look).boxed()
 }
 
 /// The API server is asked as the admin, because anonymous requests may be disabled.
-async fn api_server(run: &Run, host: &Host, session: &Session, access: &Access) -> ComponentStatus {
-    const NAME: &str = "kube-apiserver";
+async fn api_server(run: &Run, host: &Host, session: &Remote, access: &Access) -> ComponentStatus {
     let look = async {
         match access.client(run, host, session) {
-            Ok(client) => super::access::ready(&client).await.into_component(NAME),
-            Err(why) => component(NAME, Health::Unknown, Some(&why)),
+            Ok(client) => ask_api_server(&client, "/readyz")
+                .await
+                .into_component(API_SERVER),
+            Err(why) => component(API_SERVER, Health::Unknown, Some(&why)),
         }
     };
-    within(NAME, look).await
+    within(API_SERVER, look).await
 }
 
 async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> ComponentStatus {
-    match tokio::time::timeout(PROBE, look).await {
+    match answer_within(PROBE, async { Ok::<_, Error>(look.await) }).await {
         Ok(component) => component,
-        Err(_) => {
-            let why = format!("timed out after {} s", PROBE.as_secs());
-            component(name, Health::Unhealthy, Some(&why))
-        }
+        Err(error) => component(name, Health::Unhealthy, Some(&error.to_string())),
     }
 }
 
-/// Distinguishes a closed port from an sshd that does not forward, in which case the health
-/// is unknown.
-fn refused(name: &str, port: u16, error: &std::io::Error) -> ComponentStatus {
+/// Nothing listens there; or sshd forwards nothing, and its health is unknown.
+fn refused(name: &str, at: &HealthEndpoint, error: &std::io::Error) -> ComponentStatus {
     match error.get_ref().and_then(|e| e.downcast_ref::<SshError>()) {
         Some(SshError::ForwardRefused {
             prohibited: true, ..
@@ -151,7 +145,7 @@ fn refused(name: &str, port: u16, error: &std::io::Error) -> ComponentStatus {
             Some("sshd does not allow forwarding"),
         ),
         _ => {
-            let why = format!("nothing listens on port {port}");
+            let why = format!("nothing listens on {} port {}", at.address, at.port);
             component(name, Health::Unhealthy, Some(&why))
         }
     }
@@ -178,14 +172,15 @@ impl IntoComponent for api::Health {
     }
 }
 
-/// systemd first: a failed unit is a better explanation than a closed port.
+/// systemd's word first: a unit that is down says more than a closed port. It is
+/// the only one where the inventory disables the kubelet's health endpoint.
 fn kubelet(vitals: &Vitals, probes: &[ComponentStatus]) -> ComponentStatus {
-    if let Some(why) = down(vitals.units.get("kubelet.service")) {
+    if let Some(why) = down(vitals.units.get(KUBELET_UNIT)) {
         return component(KUBELET, Health::Unhealthy, Some(&why));
     }
     match probes.iter().find(|one| one.name == KUBELET) {
         Some(probe) => probe.clone(),
-        None => component(KUBELET, Health::Unknown, None),
+        None => component(KUBELET, Health::Healthy, None),
     }
 }
 

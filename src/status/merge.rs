@@ -15,6 +15,8 @@ use super::model::{
 use super::{certs, etcd};
 use crate::inventory::{Cluster, Endpoint, Etcd, Host, Role};
 use crate::kubernetes::api;
+use crate::layout::components;
+use crate::layout::names::NODE_ROLE_PREFIX;
 
 /// The answers of one round.
 #[derive(Debug)]
@@ -170,15 +172,15 @@ fn role_name(role: Role) -> String {
 
 /// The components expected on an unreachable host.
 fn unknown_components(cluster: &Cluster, host: &Host) -> Vec<ComponentStatus> {
-    let mut names = vec!["kubelet", "containerd"];
+    let mut names = vec![components::KUBELET, "containerd"];
     if host.is_control_plane() {
         names.extend([
-            "kube-apiserver",
-            "kube-controller-manager",
-            "kube-scheduler",
+            components::API_SERVER,
+            components::CONTROLLER_MANAGER,
+            components::SCHEDULER,
         ]);
         if matches!(cluster.etcd, Etcd::Local(_)) {
-            names.push("etcd");
+            names.push(components::ETCD);
         }
     }
     let unknown = |name: &&str| component(name, Health::Unknown, Some("the host is unreachable"));
@@ -201,7 +203,7 @@ fn of_node(node: &Node) -> NodeStatus {
             .labels
             .iter()
             .flat_map(|labels| labels.keys())
-            .filter_map(|label| label.strip_prefix("node-role.kubernetes.io/"))
+            .filter_map(|label| label.strip_prefix(NODE_ROLE_PREFIX))
             .map(clean)
             .collect(),
         kubelet_version: kubelet_version(node),

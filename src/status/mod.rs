@@ -40,8 +40,8 @@ use crate::run::events::Event;
 use crate::run::events::Events;
 use crate::run::events::Sink;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 use crate::run::tracker::Tracker;
-use ssh::Session;
 use text::terminal::escape;
 
 /// Time limit for each step of connecting, regardless of the inventory.
@@ -92,7 +92,7 @@ impl Watch {
         if let Some(kept) = &run.kept {
             kept.forget_failures();
         }
-        let access = Access::of(run);
+        let access = Access::read(run);
         let patient = self.somebody_may_be_asked();
         let hosts: Vec<Result<Told, String>> = futures::stream::iter(&run.cluster.hosts)
             .map(|host| self.ask(host, &access, patient))
@@ -101,8 +101,8 @@ impl Watch {
             .await;
         let through = self.control_planes(&hosts);
         let (api, endpoint, etcd, drift) = tokio::join!(
-            access.nodes(run, &through),
-            access.endpoint(run, &through),
+            access.list_nodes(run, &through),
+            access.probe_endpoint(run, &through),
             self.etcd(&through),
             self.drift()
         );
@@ -128,7 +128,7 @@ impl Watch {
         match tokio::time::timeout(HOST, asking).await {
             Ok(answer) => answer,
             Err(_) => {
-                let why = format!("no answer within {} s", HOST.as_secs());
+                let why = Error::NoAnswer { after: HOST }.to_string();
                 if let Some(kept) = &self.run.kept {
                     kept.put(&host.name, Err(why.clone()));
                 }
@@ -145,8 +145,8 @@ impl Watch {
     }
 
     /// Reachable control planes, those with a healthy API server first.
-    fn control_planes(&self, hosts: &[Result<Told, String>]) -> Vec<(&Host, Session)> {
-        let mut through: Vec<(bool, &Host, Session)> = self
+    fn control_planes(&self, hosts: &[Result<Told, String>]) -> Vec<(&Host, Remote)> {
+        let mut through: Vec<(bool, &Host, Remote)> = self
             .run
             .cluster
             .hosts
@@ -169,11 +169,11 @@ impl Watch {
             .collect()
     }
 
-    async fn etcd(&self, through: &[(&Host, Session)]) -> Result<Vec<etcd::Member>, String> {
+    async fn etcd(&self, through: &[(&Host, Remote)]) -> Result<Vec<etcd::Member>, String> {
         if matches!(self.run.cluster.etcd, Etcd::External(_)) {
             return Ok(Vec::new());
         }
-        etcd::ask(&self.run, through).await
+        etcd::ask_members(&self.run, through).await
     }
 
     /// The plan's counts; in a watch, recent ones are reused.

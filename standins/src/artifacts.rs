@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::api::sha256;
 use crate::version::{Release, trailer};
 
-const BINARIES: &[&str] = &["kubelet", "kubectl", "kubeadm"];
+const BINARIES: &[&str] = &["kubelet", "kubectl"];
 const BALANCERS: &[(&str, &str)] = &[
     ("haproxy", "docker.io/library/haproxy:3.2.19-alpine"),
     ("kube-vip", "ghcr.io/kube-vip/kube-vip:v1.0.4"),
@@ -33,20 +33,12 @@ pub fn main(args: &[String]) -> u8 {
 }
 
 fn run(args: &[String]) -> anyhow::Result<PathBuf> {
-    let (mut version, mut out) = (None, None);
-    let mut rest = args.iter();
-    while let Some(arg) = rest.next() {
-        match arg.as_str() {
-            "--version" => version = rest.next(),
-            "--out" => out = rest.next(),
-            other => bail!(
-                "unknown argument {other:?}; usage: standin artifacts --version vX.Y.Z --out DIR"
-            ),
-        }
-    }
-    let release = Release::parse(version.context("--version is missing")?)?;
-    let out = PathBuf::from(out.context("--out is missing")?);
-    write(release, &out)?;
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let ["--version", version, "--out", out] = words[..] else {
+        bail!("usage: standin artifacts --version vX.Y.Z --out DIR");
+    };
+    let out = PathBuf::from(out);
+    write(Release::parse(version)?, &out)?;
     Ok(out)
 }
 
@@ -77,47 +69,40 @@ fn write(release: Release, out: &Path) -> anyhow::Result<()> {
     let mut bytes = program(out)?;
     bytes.extend(trailer(release));
     let first = dir.join(BINARIES[0]);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o755)
-        .open(&first)?;
-    file.write_all(&bytes)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o755))?;
-    drop(file);
+    write_program(&first, &bytes)?;
     for path in BINARIES[1..].iter().map(|b| dir.join(b)) {
         let _ = std::fs::remove_file(&path);
         std::fs::hard_link(&first, &path).or_else(|_| std::fs::copy(&first, &path).map(|_| ()))?;
     }
     for path in PLUGINS.iter().map(|p| dir.join("cni-plugins").join(p)) {
-        std::fs::write(&path, include_str!("../data/cni-plugin.sh"))?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+        write_program(&path, include_bytes!("../data/cni-plugin.sh"))?;
     }
     images(release, arch, &dir.join("images"))?;
     sums(out)
 }
 
+fn write_program(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::write(path, bytes)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+}
+
 /// Every image has the same layer. It holds no program: the kubelet stand-in runs its
 /// own binary under the image's name and tag, so the layer only says what is in it.
 fn images(release: Release, arch: &str, dir: &Path) -> anyhow::Result<()> {
-    let mut images: Vec<(&str, String)> = [
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kube-proxy",
-    ]
-    .iter()
-    .map(|n| (*n, release.to_string()))
-    .collect();
-    images.push(("etcd", release.etcd_tag().to_owned()));
-    images.push(("pause", release.pause_tag().to_owned()));
-    images.push(("coredns", release.coredns_tag().to_owned()));
+    let own = release.to_string();
+    let images = [
+        ("kube-apiserver", own.as_str()),
+        ("kube-controller-manager", &own),
+        ("kube-scheduler", &own),
+        ("kube-proxy", &own),
+        ("etcd", release.etcd_tag()),
+        ("pause", release.pause_tag()),
+        ("coredns", release.coredns_tag()),
+    ];
     for (name, tag) in images {
-        let repository = if name == "coredns" {
-            "registry.k8s.io/coredns/coredns".to_owned()
-        } else {
-            format!("registry.k8s.io/{name}")
+        let repository = match name {
+            "coredns" => "registry.k8s.io/coredns/coredns".to_owned(),
+            name => format!("registry.k8s.io/{name}"),
         };
         let path = dir.join(format!("{name}_{tag}.tar"));
         image(&path, &format!("{repository}:{tag}"), name, arch)

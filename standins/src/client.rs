@@ -10,7 +10,7 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 
-use crate::api::{Error, Result, items, unbase64};
+use crate::api::{Error, Result, err, items, text, unbase64};
 
 /// The connection pool beneath.
 pub type Pool = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -58,18 +58,18 @@ pub struct Kubeconfig {
 impl Kubeconfig {
     /// Loads a file.
     pub fn load(path: &str) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                anyhow::anyhow!("stat {path}: no such file or directory")
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                bail!("stat {path}: no such file or directory")
             }
-            _ => anyhow::anyhow!("open {path}: {e}"),
-        })?;
-        Self::parse(&text, path)
+            Err(e) => bail!("open {path}: {e}"),
+        }
     }
 
     /// Reads the YAML; `origin` is for messages.
-    pub fn parse(text: &str, origin: &str) -> anyhow::Result<Self> {
-        let config: Value = serde_saphyr::from_str(text)
+    fn parse(yaml: &str, origin: &str) -> anyhow::Result<Self> {
+        let config: Value = serde_saphyr::from_str(yaml)
             .with_context(|| format!("error loading config file {origin:?}"))?;
         // clientcmd takes a file without kind, and unknown fields: its decoder is not strict.
         if let Some(t) = crate::schema::named("clientcmd.Config") {
@@ -91,38 +91,25 @@ impl Kubeconfig {
         let cluster = entry("clusters", &context["cluster"], "cluster")?;
         let user = entry("users", &context["user"], "user")?;
         let bytes = |object: &Value, field: &str| -> anyhow::Result<Vec<u8>> {
-            if let Some(data) = object[format!("{field}-data")]
-                .as_str()
-                .filter(|d| !d.is_empty())
-            {
+            let data = text(object, &format!("{field}-data"));
+            if !data.is_empty() {
                 return Ok(unbase64(data));
             }
-            match object[field].as_str() {
-                Some(path) if !path.is_empty() => std::fs::read(path).with_context(|| {
+            match text(object, field) {
+                "" => Ok(vec![]),
+                path => std::fs::read(path).with_context(|| {
                     format!("invalid configuration: unable to read {field} {path}")
                 }),
-                _ => Ok(vec![]),
             }
         };
-        let token = match user["tokenFile"].as_str() {
-            Some(path) => std::fs::read_to_string(path).with_context(|| format!("open {path}"))?,
-            None => user["token"].as_str().unwrap_or_default().to_owned(),
-        };
         let this = Self {
-            server: cluster["server"]
-                .as_str()
-                .unwrap_or_default()
-                .trim_end_matches('/')
-                .to_owned(),
-            server_name: cluster["tls-server-name"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
+            server: text(&cluster, "server").trim_end_matches('/').to_owned(),
+            server_name: text(&cluster, "tls-server-name").to_owned(),
             ca: bytes(&cluster, "certificate-authority")?,
             insecure: cluster["insecure-skip-tls-verify"] == true,
             cert: bytes(&user, "client-certificate")?,
             key: bytes(&user, "client-key")?,
-            token: token.trim().to_owned(),
+            token: text(&user, "token").to_owned(),
         };
         if this.cert.is_empty() != this.key.is_empty() {
             bail!(
@@ -144,8 +131,6 @@ pub struct Client {
 
 /// JSON Merge Patch.
 pub const MERGE: &str = "application/merge-patch+json";
-/// Strategic merge patch.
-pub const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 impl Client {
     /// A client that trusts and shows what the kubeconfig says.
@@ -176,24 +161,6 @@ impl Client {
         })
     }
 
-    /// The same connections, another bearer token.
-    pub fn with_token(&self, token: String) -> Self {
-        Self {
-            token,
-            ..self.clone()
-        }
-    }
-
-    /// A client with a kubeconfig's server and CA but none of its credentials.
-    pub fn bare(config: &Kubeconfig, token: String) -> anyhow::Result<Self> {
-        Self::new(&Kubeconfig {
-            cert: vec![],
-            key: vec![],
-            token,
-            ..config.clone()
-        })
-    }
-
     async fn send(
         &self,
         method: &str,
@@ -212,17 +179,10 @@ impl Client {
         if !self.token.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.token));
         }
-        let request = request
-            .body(Full::new(body))
-            .map_err(|e| Error::new(0, e.to_string()))?;
+        let request = request.body(Full::new(body)).map_err(|e| err!(0, "{e}"))?;
         self.pool.request(request).await.map_err(|e| {
-            let mut message = format!("{method} \"{}{path}\": {e}", self.server);
-            let mut source = std::error::Error::source(&e);
-            while let Some(inner) = source {
-                message = format!("{message}: {inner}");
-                source = inner.source();
-            }
-            Error::new(0, message)
+            let e = anyhow::Error::from(e);
+            err!(0, "{method} \"{}{path}\": {e:#}", self.server)
         })
     }
 
@@ -237,26 +197,17 @@ impl Client {
         let exchange = async {
             let response = self.send(method, path, content_type, body).await?;
             let status = response.status().as_u16();
-            let bytes = response
-                .into_body()
-                .collect()
-                .await
-                .map_err(|e| Error::new(0, e.to_string()))?
-                .to_bytes();
-            if status < 300 {
-                Ok(bytes)
-            } else {
-                Err(Error::from_status(status, &bytes))
+            let body = response.into_body().collect().await;
+            let bytes = body.map_err(|e| err!(0, "{e}"))?.to_bytes();
+            match status {
+                ..300 => Ok(bytes),
+                _ => Err(Error::from_status(status, &bytes)),
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(20), exchange)
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::new(
-                    0,
-                    format!("{method} {path}: context deadline exceeded"),
-                ))
-            })
+        match tokio::time::timeout(std::time::Duration::from_secs(20), exchange).await {
+            Ok(answer) => answer,
+            Err(_) => Err(err!(0, "{method} {path}: context deadline exceeded")),
+        }
     }
 
     /// Sends a JSON request and reads a JSON answer.
@@ -309,12 +260,8 @@ impl Client {
         let response = self.send(method, path, "application/json", body).await?;
         let status = response.status().as_u16();
         if status >= 300 {
-            let bytes = response
-                .into_body()
-                .collect()
-                .await
-                .map(|b| b.to_bytes())
-                .unwrap_or_default();
+            let body = response.into_body().collect().await;
+            let bytes = body.map(|b| b.to_bytes()).unwrap_or_default();
             return Err(Error::from_status(status, &bytes));
         }
         Ok(Lines {

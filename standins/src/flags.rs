@@ -1,5 +1,5 @@
 //! Command lines as strict as the real ones: `data/flags.txt` lists every flag of three
-//! releases, `CHANGED` what is known of the minors between and after them.
+//! releases, `REMOVED` what is known of the minors between and after them.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,17 @@ use crate::version::Release;
 
 const TABLE: &str = include_str!("../data/flags.txt");
 
-/// (component, flag, first minor that has it no more).
-const CHANGED: &[(&str, &str, u32)] = &[
-    ("kubelet", "cloud-config", 34),
-    ("kubelet", "pod-infra-container-image", 35),
-    ("kubelet", "containerd", 37),
-    ("kubelet", "global-housekeeping-interval", 37),
-    ("kubelet", "storage-driver-db", 37),
-    ("kubelet", "storage-driver-host", 37),
-    ("kubelet", "storage-driver-user", 37),
-    ("kubelet", "storage-driver-password", 37),
-    ("kubelet", "storage-driver-table", 37),
-    ("kubelet", "storage-driver-secure", 37),
-    ("kube-controller-manager", "concurrent-service-syncs", 37),
+/// Component, first minor that no longer has them, flags.
+const REMOVED: &[(&str, u32, &str)] = &[
+    ("kubelet", 34, "cloud-config"),
+    ("kubelet", 35, "pod-infra-container-image"),
+    (
+        "kubelet",
+        37,
+        "containerd global-housekeeping-interval storage-driver-db storage-driver-host \
+         storage-driver-user storage-driver-password storage-driver-table storage-driver-secure",
+    ),
+    ("kube-controller-manager", 37, "concurrent-service-syncs"),
 ];
 
 /// Etcd's experimental flags are still known, if deprecated, to 3.6 and gone in 3.7.
@@ -33,45 +31,41 @@ pub struct Flags(BTreeMap<String, Vec<String>>);
 /// text that the real one prints after `Error: `.
 pub fn parse(component: &str, release: Release, args: &[String]) -> Result<Flags, String> {
     let known = table(component, release);
-    let go_flag = component == "etcd"; // The standard library's, not pflag.
+    // etcd has the standard library's flags, the others pflag's.
+    let go_flag = component == "etcd";
     let mut flags = Flags::default();
-    let mut rest = args.iter().peekable();
+    let mut rest = args.iter();
     while let Some(arg) = rest.next() {
-        let Some(body) = arg
-            .strip_prefix("--")
-            .or_else(|| arg.strip_prefix('-').filter(|_| go_flag))
-        else {
-            if let Some(short) = arg.strip_prefix('-').filter(|s| !s.is_empty()) {
-                if let Some(level) = short.strip_prefix('v') {
-                    if level.is_empty() {
-                        rest.next();
-                    }
-                    continue;
+        let long = arg.strip_prefix("--");
+        let Some(body) = long.or_else(|| arg.strip_prefix('-').filter(|_| go_flag)) else {
+            match arg.as_str() {
+                "-v" => drop(rest.next()),
+                short if short.starts_with("-v") => {}
+                short if short.starts_with('-') => {
+                    return Err(format!("unknown shorthand flag in {short}"));
                 }
-                let first = short.chars().next().unwrap_or('-');
-                return Err(format!("unknown shorthand flag: '{first}' in -{short}"));
+                _ if go_flag => return Err(format!("'{arg}' is not a valid flag")),
+                _ => {
+                    return Err(format!(
+                        "{component} does not take any arguments, got {arg}"
+                    ));
+                }
             }
-            return Err(match component {
-                "etcd" => format!("'{arg}' is not a valid flag"),
-                "kubelet" => format!("unknown command {arg}"),
-                _ => format!("{component} does not take any arguments, got {args:?}"),
-            });
+            continue;
         };
         let (name, inline) = match body.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (body, None),
         };
         // pflag as Kubernetes sets it up takes "_" for "-".
-        let name = if go_flag {
-            name.to_owned()
-        } else {
-            name.replace('_', "-")
+        let (name, shown) = match go_flag {
+            true => (name.to_owned(), format!("-{name}")),
+            false => (name.replace('_', "-"), format!("--{name}")),
         };
         let Some(kind) = known.get(name.as_str()) else {
-            return Err(if go_flag {
-                format!("flag provided but not defined: -{name}")
-            } else {
-                format!("unknown flag: --{name}")
+            return Err(match go_flag {
+                true => format!("flag provided but not defined: {shown}"),
+                false => format!("unknown flag: {shown}"),
             });
         };
         let value = match inline {
@@ -79,17 +73,13 @@ pub fn parse(component: &str, release: Release, args: &[String]) -> Result<Flags
             None if matches!(*kind, "bool" | "version") => "true".to_owned(),
             None => match rest.next() {
                 Some(value) => value.clone(),
-                None if go_flag => return Err(format!("flag needs an argument: -{name}")),
-                None => return Err(format!("flag needs an argument: --{name}")),
+                None => return Err(format!("flag needs an argument: {shown}")),
             },
         };
-        if let Err(why) = check(kind, &value) {
-            return Err(if go_flag {
-                format!("invalid value {value:?} for flag -{name}: {why}")
-            } else {
-                format!("invalid argument {value:?} for \"--{name}\" flag: {why}")
-            });
-        }
+        check(kind, &value).map_err(|why| match go_flag {
+            true => format!("invalid value {value:?} for flag {shown}: {why}"),
+            false => format!("invalid argument {value:?} for \"{shown}\" flag: {why}"),
+        })?;
         flags.0.entry(name).or_default().push(value);
     }
     Ok(flags)
@@ -97,21 +87,18 @@ pub fn parse(component: &str, release: Release, args: &[String]) -> Result<Flags
 
 fn table(component: &str, release: Release) -> BTreeMap<&'static str, &'static str> {
     let header = format!("[{component}]");
-    let mut known: BTreeMap<_, _> = TABLE
-        .lines()
-        .skip_while(|line| *line != header)
-        .skip(1)
-        .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| {
-            let mut words = line.split(' ');
-            let (name, kind) = (words.next()?, words.next()?);
-            has(component, words.next(), release).then_some((name, kind))
-        })
-        .collect();
-    known.insert("help", "bool");
-    for &(of, name, until) in CHANGED {
-        if of == component && release.minor >= until {
-            known.remove(name);
+    let lines = TABLE.lines().skip_while(|line| *line != header).skip(1);
+    let mut known = BTreeMap::from([("help", "bool")]);
+    for line in lines.take_while(|line| !line.starts_with('[')) {
+        let (head, names) = line.split_once(": ").unwrap_or_default();
+        let (kind, range) = head.split_once(' ').unwrap_or((head, ""));
+        if is_of(component, range, release) {
+            known.extend(names.split(' ').map(|name| (name, kind)));
+        }
+    }
+    for (of, until, names) in REMOVED {
+        if *of == component && release.minor >= *until {
+            known.retain(|known, _| names.split_whitespace().all(|name| name != *known));
         }
     }
     if component == "etcd" && release.minor >= ETCD_EXPERIMENTAL_GONE {
@@ -120,44 +107,51 @@ fn table(component: &str, release: Release) -> BTreeMap<&'static str, &'static s
     known
 }
 
-/// Whether a release has a flag that the releases `range` of 1.33, 1.35 and 1.36 have.
+/// Whether a release has a flag that only `range` of 1.33, 1.35 and 1.36 have.
 /// 1.34 gets the benefit of the doubt, but its etcd is 3.6, like that of 1.35.
-fn has(component: &str, range: Option<&str>, release: Release) -> bool {
+fn is_of(component: &str, range: &str, release: Release) -> bool {
     let minor = match release.minor {
         34 if component == "etcd" => 35,
         minor => minor,
     };
     match range {
-        None => true,
-        Some("33-33") => minor <= 34,
-        Some("35-36") => minor >= 34,
-        Some("36-36") => minor >= 36,
-        Some(_) => minor >= 33,
+        "33-33" => minor <= 34,
+        "35-36" => minor >= 34,
+        "36-36" => minor >= 36,
+        _ => true,
     }
 }
 
 fn check(kind: &str, value: &str) -> Result<(), String> {
-    let syntax = |function: &str| {
-        Err(format!(
-            "strconv.{function}: parsing {value:?}: invalid syntax"
-        ))
-    };
+    const BOOLS: &str = "true false 1 0 t f T F TRUE FALSE True False";
+    let syntax = |function: &str| format!("strconv.{function}: parsing {value:?}: invalid syntax");
+    let good = |good: bool, why: String| if good { Ok(()) } else { Err(why) };
     match kind {
-        "bool" if !matches!(value, "true" | "false" | "1" | "0" | "t" | "f" | "T" | "F" | "TRUE" | "FALSE" | "True" | "False") => {
-            syntax("ParseBool")
-        }
-        "int" | "int32" if value.parse::<i64>().is_err() => syntax("ParseInt"),
-        "float" | "float32" if value.parse::<f64>().is_err() => syntax("ParseFloat"),
-        "duration" if duration(value).is_none() => Err(format!("time: invalid duration {value:?}")),
-        "ip" if value.parse::<std::net::IpAddr>().is_err() => Err(format!("failed to parse IP: {value:?}")),
-        "mapStringBool" => value.split(',').filter(|p| !p.is_empty()).try_for_each(|pair| {
-            match pair.split_once('=') {
-                Some((_, v)) if v.trim().parse::<bool>().is_ok() => Ok(()),
-                Some((k, v)) => Err(format!("invalid value of {k}: {v}, err: strconv.ParseBool: parsing {v:?}: invalid syntax")),
-                None => Err(format!("malformed pair, expect string=bool: {pair}")),
-            }
-        }),
-        "[]v1.Taint" => value.split(',').filter(|t| !t.is_empty()).try_for_each(|t| crate::api::parse_taint(t).map(|_| ())),
+        "bool" => good(BOOLS.split(' ').any(|b| b == value), syntax("ParseBool")),
+        "int" => good(value.parse::<i64>().is_ok(), syntax("ParseInt")),
+        "float" => good(value.parse::<f64>().is_ok(), syntax("ParseFloat")),
+        "duration" => good(
+            duration(value).is_some(),
+            format!("time: invalid duration {value:?}"),
+        ),
+        "ip" => good(
+            value.parse::<std::net::IpAddr>().is_ok(),
+            format!("failed to parse IP: {value:?}"),
+        ),
+        "mapStringBool" => value
+            .split(',')
+            .filter(|p| !p.is_empty())
+            .try_for_each(|pair| {
+                let (_, gate) = pair.split_once('=').unwrap_or_default();
+                good(
+                    gate.trim().parse::<bool>().is_ok(),
+                    format!("malformed pair, expect string=bool: {pair}"),
+                )
+            }),
+        "taints" => value
+            .split(',')
+            .filter(|t| !t.is_empty())
+            .try_for_each(|t| crate::api::parse_taint(t).map(|_| ())),
         _ => Ok(()),
     }
 }
@@ -194,18 +188,13 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
 impl Flags {
     /// The last value of a flag; empty if it was not given.
     pub fn get(&self, name: &str) -> &str {
-        self.0
-            .get(name)
-            .and_then(|v| v.last())
-            .map_or("", String::as_str)
+        self.get_or(name, "")
     }
 
     /// The last value, or `default`.
     pub fn get_or<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
-        self.0
-            .get(name)
-            .and_then(|v| v.last())
-            .map_or(default, String::as_str)
+        let last = self.0.get(name).and_then(|values| values.last());
+        last.map_or(default, String::as_str)
     }
 
     /// All values of a flag, commas split.

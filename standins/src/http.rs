@@ -24,7 +24,6 @@ pub type Response = http::Response<UnsyncBoxBody<Bytes, Infallible>>;
 /// Who is at the other end.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Its address.
     pub address: SocketAddr,
     /// The chain it showed, leaf first; empty without TLS or certificate.
     pub certs: Vec<CertificateDer<'static>>,
@@ -33,17 +32,13 @@ pub struct Peer {
 /// One request, its body read.
 #[derive(Debug)]
 pub struct Request {
-    /// Who asks.
     pub peer: Peer,
-    /// `GET`, `POST`, …
     pub method: http::Method,
     /// The path, percent-decoded.
     pub path: String,
     /// The query, decoded, in order.
     pub query: Vec<(String, String)>,
-    /// The headers.
     pub headers: http::HeaderMap,
-    /// The body.
     pub body: Bytes,
 }
 
@@ -76,7 +71,7 @@ pub fn json(status: u16, body: &serde_json::Value) -> Response {
 }
 
 /// A plain-text response.
-pub fn text(status: u16, body: &str) -> Response {
+pub fn plain(status: u16, body: &str) -> Response {
     respond(status, "text/plain; charset=utf-8", body.to_owned())
 }
 
@@ -99,48 +94,6 @@ fn build(status: u16, content_type: &str, body: UnsyncBoxBody<Bytes, Infallible>
             .insert(http::header::CONTENT_TYPE, value);
     }
     response
-}
-
-/// Decodes `%41` and, in a query, `+`.
-pub fn decode(text: &str, plus: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        let hex = (bytes[i] == b'%')
-            .then(|| {
-                text.get(i + 1..i + 3)
-                    .and_then(|h| u8::from_str_radix(h, 16).ok())
-            })
-            .flatten();
-        match hex {
-            Some(byte) => {
-                out.push(byte);
-                i += 3;
-            }
-            None => {
-                out.push(if plus && bytes[i] == b'+' {
-                    b' '
-                } else {
-                    bytes[i]
-                });
-                i += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// Encodes what may not stand in a query.
-pub fn encode(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                (b as char).to_string()
-            }
-            _ => format!("%{b:02X}"),
-        })
-        .collect()
 }
 
 /// Serves until the process ends.
@@ -210,20 +163,17 @@ where
         async move {
             let (parts, body) = request.into_parts();
             let response = match Limited::new(body, MAX_BODY).collect().await {
-                Err(_) => text(413, "Request entity too large"),
+                Err(_) => plain(413, "Request entity too large"),
                 Ok(body) => {
                     let query = parts.uri.query().unwrap_or_default();
-                    let query = query
-                        .split('&')
-                        .filter(|p| !p.is_empty())
-                        .map(|p| p.split_once('=').unwrap_or((p, "")))
-                        .map(|(k, v)| (decode(k, true), decode(v, true)))
-                        .collect();
+                    let path = percent_encoding::percent_decode_str(parts.uri.path());
                     handler(Request {
                         peer,
                         method: parts.method,
-                        path: decode(parts.uri.path(), false),
-                        query,
+                        path: path.decode_utf8_lossy().into_owned(),
+                        query: form_urlencoded::parse(query.as_bytes())
+                            .into_owned()
+                            .collect(),
                         headers: parts.headers,
                         body: body.to_bytes(),
                     })

@@ -121,7 +121,7 @@ async fn run() -> anyhow::Result<()> {
     // A predecessor may have been killed.
     let _ = settings.address("delete").await;
     let lost = tokio::select! {
-        () = crate::proxy::terminated() => false,
+        () = crate::terminated() => false,
         held = settings.hold(&lease) => {
             held?;
             true

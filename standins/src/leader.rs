@@ -8,10 +8,10 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::api::{age, micro_now};
-use crate::client::Client;
+use crate::api::{age, micro_now, text};
+use crate::client::{Client, Kubeconfig};
 use crate::flags::Flags;
-use crate::http::{Request, text};
+use crate::http::{Request, plain};
 
 /// How long a component's lease holds, in seconds.
 const LEASE: i64 = 15;
@@ -39,11 +39,8 @@ pub async fn elect(client: Client, name: &str) {
 
 /// A Lease, and who would have it.
 pub struct Lease {
-    /// Speaks to the API.
     pub client: Client,
-    /// The Lease's namespace.
     pub namespace: String,
-    /// Its name.
     pub name: String,
     /// Who holds it, if this process does.
     pub identity: String,
@@ -115,7 +112,7 @@ impl Lease {
 
     /// What it says once this process has it; None if somebody else may keep it.
     fn taken(&self, spec: &Value) -> Option<Value> {
-        let holder = spec["holderIdentity"].as_str().unwrap_or_default();
+        let holder = text(spec, "holderIdentity");
         // There is one of each per host: its own predecessor needs no waiting for.
         let own = holder == self.identity
             || holder
@@ -165,6 +162,18 @@ pub fn hostname() -> String {
         .to_lowercase()
 }
 
+/// Loads the kubeconfig of a component, and those that it delegates to.
+pub fn load_kubeconfigs(flags: &Flags) -> anyhow::Result<Kubeconfig> {
+    for name in ["authentication", "authorization"] {
+        let flag = format!("{name}-kubeconfig");
+        if flags.has(&flag) {
+            Kubeconfig::load(flags.get(&flag))
+                .with_context(|| format!("failed to get delegated {name} kubeconfig"))?;
+        }
+    }
+    Kubeconfig::load(flags.get("kubeconfig")).context("invalid --kubeconfig")
+}
+
 /// Serves `/healthz`, `/livez`, `/readyz` over TLS where the flags say.
 pub async fn serve(flags: &Flags, component: &str, default_port: &str) -> anyhow::Result<()> {
     let bind: IpAddr = flags.get_or("bind-address", "0.0.0.0").parse()?;
@@ -192,8 +201,8 @@ pub async fn serve(flags: &Flags, component: &str, default_port: &str) -> anyhow
         Some(tls),
         |request: Request| async move {
             match request.path.as_str() {
-                "/healthz" | "/livez" | "/readyz" => text(200, "ok"),
-                _ => text(403, "Forbidden"),
+                "/healthz" | "/livez" | "/readyz" => plain(200, "ok"),
+                _ => plain(403, "Forbidden"),
             }
         },
     ));

@@ -3,52 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::api::{is_condition, items, name, namespace};
-use crate::client::{Client, Kubeconfig, STRATEGIC};
+use crate::client::{Client, MERGE};
 use crate::flags::Flags;
 use crate::informer::Informer;
 
 /// Runs kube-scheduler until it is killed.
-pub async fn main(args: &[String]) -> u8 {
-    let release = crate::version::current();
-    if args.iter().any(|a| a == "--version") {
-        println!("Kubernetes {release}");
-        return 0;
-    }
-    let flags = match crate::flags::parse("kube-scheduler", release, args) {
-        Ok(flags) => flags,
-        Err(e) => {
-            eprintln!("Error: {e}");
-            return 1;
-        }
-    };
-    match run(&flags).await {
-        Ok(()) => 0,
-        Err(e) => {
-            crate::klog!(error, "\"command failed\" err=\"{e:#}\"");
-            1
-        }
-    }
-}
-
-async fn run(flags: &Flags) -> anyhow::Result<()> {
-    let config = Kubeconfig::load(flags.get("kubeconfig"))?;
-    for name in ["authentication-kubeconfig", "authorization-kubeconfig"] {
-        if flags.has(name) {
-            Kubeconfig::load(flags.get(name)).with_context(|| {
-                format!(
-                    "failed to get delegated {} kubeconfig",
-                    name.trim_end_matches("-kubeconfig")
-                )
-            })?;
-        }
-    }
-    let client = Client::new(&config)?;
-    crate::leader::serve(flags, "kube-scheduler", "10259").await?;
+pub async fn run(flags: Flags) -> anyhow::Result<()> {
+    let client = Client::new(&crate::leader::load_kubeconfigs(&flags)?)?;
+    crate::leader::serve(&flags, "kube-scheduler", "10259").await?;
     let scheduling = async {
         if flags.bool("leader-elect", true) {
             crate::leader::elect(client.clone(), "kube-scheduler").await;
@@ -59,82 +25,73 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         loop {
             let _ = tokio::time::timeout(Duration::from_secs(1), bell.notified()).await;
             if pods.synced() && nodes.synced() {
-                round(&client, &pods.all(), &nodes.all()).await;
+                schedule_one(&client, &pods.all(), &nodes.all()).await;
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     };
     tokio::select! {
         () = scheduling => Ok(()),
-        () = crate::proxy::terminated() => Ok(()),
+        () = crate::terminated() => Ok(()),
     }
 }
 
-async fn round(client: &Client, pods: &[Value], nodes: &[Value]) {
+/// Binds the first pod that fits somewhere; the next is placed knowing this one.
+async fn schedule_one(client: &Client, pods: &[Value], nodes: &[Value]) {
     for pod in pods {
         let waits =
             pod["spec"]["nodeName"].is_null() && pod["metadata"]["deletionTimestamp"].is_null();
         if !waits || pod["spec"]["schedulerName"] != "default-scheduler" {
             continue;
         }
-        let mut fitting: Vec<&Value> = nodes
-            .iter()
-            .filter(|n| {
-                n["metadata"]["deletionTimestamp"].is_null()
-                    && (is_condition(n, "Ready") || tolerates_all(&pod["spec"]))
-            })
-            .filter(|n| selects(&pod["spec"], n) && tolerates(&pod["spec"], n))
-            .collect();
-        let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
-        fitting.sort_by_key(|n| {
-            let here = pods.iter().filter(|p| p["spec"]["nodeName"] == name(n));
-            let same = here
-                .clone()
-                .filter(|p| p["metadata"]["ownerReferences"][0]["uid"] == *owner)
-                .count();
-            (same, here.count())
-        });
         let path = format!("/api/v1/namespaces/{}/pods/{}", namespace(pod), name(pod));
-        match fitting.first() {
-            Some(node) => {
-                let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name(pod), "namespace": namespace(pod)}, "target": {"kind": "Node", "apiVersion": "v1", "name": name(node)}});
-                match client.create(&format!("{path}/binding"), &binding).await {
-                    Err(e) if !matches!(e.code, 404 | 409) => {
-                        crate::klog!(error, "binding {}: {e}", name(pod))
-                    }
-                    _ => {}
-                }
-                // One per round, so that the next is placed knowing this one.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                return;
+        let Some(node) = choose_node(pod, pods, nodes) else {
+            refuse_pod(client, &path, pod, nodes.len()).await;
+            continue;
+        };
+        let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name(pod), "namespace": namespace(pod)}, "target": {"kind": "Node", "apiVersion": "v1", "name": name(node)}});
+        match client.create(&format!("{path}/binding"), &binding).await {
+            Err(e) if !matches!(e.code, 404 | 409) => {
+                crate::klog!(error, "binding {}: {e}", name(pod))
             }
-            None => {
-                let told = items(pod, "/status/conditions")
-                    .any(|c| c["type"] == "PodScheduled" && c["status"] == "False");
-                if !told {
-                    let mut status = pod.clone();
-                    let why = format!(
-                        "0/{} nodes are available: no node matches the pod's selector and tolerations.",
-                        nodes.len()
-                    );
-                    crate::api::set_condition(
-                        &mut status,
-                        "PodScheduled",
-                        "False",
-                        "Unschedulable",
-                        &why,
-                    );
-                    let _ = client
-                        .patch(
-                            &format!("{path}/status"),
-                            STRATEGIC,
-                            &json!({"status": {"conditions": status["status"]["conditions"]}}),
-                        )
-                        .await;
-                }
-            }
+            _ => {}
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        return;
     }
+}
+
+/// The node with the fewest of a pod's siblings, then of pods.
+fn choose_node<'a>(pod: &Value, pods: &[Value], nodes: &'a [Value]) -> Option<&'a Value> {
+    let spec = &pod["spec"];
+    let owner = &pod["metadata"]["ownerReferences"][0]["uid"];
+    nodes
+        .iter()
+        .filter(|n| n["metadata"]["deletionTimestamp"].is_null())
+        .filter(|n| is_condition(n, "Ready") || tolerates_all(spec))
+        .filter(|n| selects(spec, n) && tolerates(spec, n))
+        .min_by_key(|n| {
+            let here = pods.iter().filter(|p| p["spec"]["nodeName"] == name(n));
+            let is_sibling = |p: &&Value| p["metadata"]["ownerReferences"][0]["uid"] == *owner;
+            (here.clone().filter(is_sibling).count(), here.count())
+        })
+}
+
+/// Says once that a pod fits nowhere.
+async fn refuse_pod(client: &Client, path: &str, pod: &Value, nodes: usize) {
+    let told = items(pod, "/status/conditions")
+        .any(|c| c["type"] == "PodScheduled" && c["status"] == "False");
+    if told {
+        return;
+    }
+    let mut status = pod.clone();
+    let why = format!(
+        "0/{nodes} nodes are available: no node matches the pod's selector and tolerations."
+    );
+    crate::api::set_condition(&mut status, "PodScheduled", "False", "Unschedulable", &why);
+    let patch = json!({"status": {"conditions": status["status"]["conditions"]}});
+    // The next round tries again.
+    let _ = client.patch(&format!("{path}/status"), MERGE, &patch).await;
 }
 
 fn tolerates_all(spec: &Value) -> bool {

@@ -45,10 +45,7 @@ impl Type {
     fn resolve(self) -> Type {
         match self.0.as_str().and_then(|s| s.strip_prefix('@')) {
             Some(name) => named(name).unwrap_or(self),
-            None => self
-                .0
-                .get("atomic")
-                .map_or(self, |inner| Type(inner).resolve()),
+            None => self,
         }
     }
 
@@ -72,7 +69,7 @@ impl Type {
 
     /// Whether a struct is replaced whole by apply.
     pub fn is_atomic(self) -> bool {
-        self.0.get("atomic").is_some() || self.resolve().0.get("a").is_some()
+        self.resolve().0.get("a").is_some()
     }
 
     /// How apply merges this list.
@@ -86,15 +83,6 @@ impl Type {
                     .filter_map(|k| k.as_str().map(str::to_owned))
                     .collect(),
             ),
-            None => ListKind::Atomic,
-        }
-    }
-
-    /// How a strategic merge patch merges this list.
-    pub fn patch_kind(self) -> ListKind {
-        match self.0.get("merge").and_then(Value::as_str) {
-            Some(key) => ListKind::Map(vec![key.to_owned()]),
-            None if self.0.get("mergeset").is_some() => ListKind::Set,
             None => ListKind::Atomic,
         }
     }
@@ -244,29 +232,15 @@ fn is_quantity(text: &str) -> bool {
     let digits = number
         .find(|c: char| !(c.is_ascii_digit() || c == '.'))
         .unwrap_or(number.len());
-    digits > 0
-        && (matches!(
-            &number[digits..],
-            "" | "n"
-                | "u"
-                | "m"
-                | "k"
-                | "M"
-                | "G"
-                | "T"
-                | "P"
-                | "E"
-                | "Ki"
-                | "Mi"
-                | "Gi"
-                | "Ti"
-                | "Pi"
-                | "Ei"
-        ) || number[digits..].starts_with(['e', 'E']))
+    let suffix = &number[digits..];
+    let known = [
+        "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+    ];
+    digits > 0 && (known.contains(&suffix) || suffix.starts_with(['e', 'E']))
 }
 
 /// Decodes an object of a known kind strictly; the error is what the real decoder says.
-pub fn strict(object: &Value) -> Result<(), String> {
+pub fn decode_strictly(object: &Value) -> Result<(), String> {
     let api_version = object["apiVersion"].as_str().unwrap_or_default();
     let name = object["kind"].as_str().unwrap_or_default();
     let Some(t) = kind(api_version, name) else {
@@ -293,18 +267,18 @@ mod tests {
     fn unknown_fields_and_wrong_types_are_told() {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "a", "imgae": "b"}]}});
         assert_eq!(
-            strict(&pod).unwrap_err(),
+            decode_strictly(&pod).unwrap_err(),
             "strict decoding error: unknown field \"spec.containers[0].imgae\""
         );
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"hostNetwork": "true"}});
         assert!(
-            strict(&pod)
+            decode_strictly(&pod)
                 .unwrap_err()
                 .contains("cannot unmarshal string into Go struct field spec.hostNetwork")
         );
         let kubelet = json!({"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "maxpods": 5});
         assert!(
-            strict(&kubelet)
+            decode_strictly(&kubelet)
                 .unwrap_err()
                 .contains("unknown field \"maxpods\"")
         );

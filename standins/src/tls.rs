@@ -1,13 +1,11 @@
 //! Certificates: loading, verifying, and the TLS endpoints made of them. Chains,
 //! dates, key usages and names are checked as Go's crypto/x509 checks them.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail, ensure};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -33,9 +31,8 @@ pub enum ClientAuth {
 }
 
 fn read(path: &str) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(Path::new(path)).map_err(|e| match e.kind() {
+    std::fs::read(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => anyhow::anyhow!("open {path}: no such file or directory"),
-        std::io::ErrorKind::PermissionDenied => anyhow::anyhow!("open {path}: permission denied"),
         _ => anyhow::anyhow!("open {path}: {e}"),
     })
 }
@@ -249,19 +246,12 @@ pub fn signing_key(pem: &[u8]) -> anyhow::Result<rcgen::KeyPair> {
     rcgen::KeyPair::try_from(der.as_slice()).context("unsupported private key")
 }
 
-/// The PKCS#8 form of a private key.
+/// The PKCS#8 form of a private key: version, algorithm, and the older form in a string.
 pub fn pkcs8(key: &PrivateKeyDer<'_>) -> anyhow::Result<Vec<u8>> {
-    const RSA: &[u8] = &[
-        0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
-    ];
-    const P256: &[u8] = &[
-        0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
-        0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
-    ];
-    const P384: &[u8] = &[
-        0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81,
-        0x04, 0x00, 0x22,
-    ];
+    const RSA: &[u8] = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00";
+    const P256: &[u8] =
+        b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+    const P384: &[u8] = b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22";
     let (algorithm, inner) = match key {
         PrivateKeyDer::Pkcs8(key) => return Ok(key.secret_pkcs8_der().to_vec()),
         PrivateKeyDer::Pkcs1(key) => (RSA, key.secret_pkcs1_der()),
@@ -272,35 +262,48 @@ pub fn pkcs8(key: &PrivateKeyDer<'_>) -> anyhow::Result<Vec<u8>> {
         PrivateKeyDer::Sec1(key) => (P384, key.secret_sec1_der()),
         _ => bail!("unsupported private key"),
     };
-    let mut body = vec![0x02, 0x01, 0x00];
-    body.extend_from_slice(algorithm);
-    body.extend(der(0x04, inner));
+    let body = [b"\x02\x01\x00", algorithm, &der(0x04, inner)].concat();
     Ok(der(0x30, &body))
 }
 
+/// A DER element of up to 64 KiB.
 fn der(tag: u8, content: &[u8]) -> Vec<u8> {
-    let mut out = vec![tag];
-    let length = content.len();
-    if length < 0x80 {
-        out.push(length as u8);
-    } else {
-        let bytes: Vec<u8> = length
-            .to_be_bytes()
-            .into_iter()
-            .skip_while(|b| *b == 0)
-            .collect();
-        out.push(0x80 | bytes.len() as u8);
-        out.extend(bytes);
-    }
-    out.extend_from_slice(content);
-    out
+    let [high, low] = (content.len() as u16).to_be_bytes();
+    let head: &[u8] = match content.len() {
+        ..0x80 => &[tag, low],
+        0x80..0x100 => &[tag, 0x81, low],
+        _ => &[tag, 0x82, high, low],
+    };
+    [head, content].concat()
 }
 
 fn algorithms() -> rustls::crypto::WebPkiSupportedAlgorithms {
-    CryptoProvider::get_default().map_or_else(
-        || rustls::crypto::ring::default_provider().signature_verification_algorithms,
-        |p| p.signature_verification_algorithms,
-    )
+    rustls::crypto::ring::default_provider().signature_verification_algorithms
+}
+
+/// Signatures are checked even where certificates are not.
+macro_rules! check_signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls12_signature(message, cert, dss, &algorithms())
+        }
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms())
+        }
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            algorithms().supported_schemes()
+        }
+    };
 }
 
 /// Takes any client certificate whose key the client holds.
@@ -322,25 +325,7 @@ impl ClientCertVerifier for AnyClient {
     ) -> Result<ClientCertVerified, rustls::Error> {
         Ok(ClientCertVerified::assertion())
     }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &algorithms())
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms())
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        algorithms().supported_schemes()
-    }
+    check_signatures!();
 }
 
 /// Takes any server certificate.
@@ -358,23 +343,5 @@ impl ServerCertVerifier for AnyServer {
     ) -> Result<ServerCertVerified, rustls::Error> {
         Ok(ServerCertVerified::assertion())
     }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &algorithms())
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &algorithms())
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        algorithms().supported_schemes()
-    }
+    check_signatures!();
 }

@@ -10,9 +10,7 @@ const MARK: &str = "\nstandin-release:";
 /// A Kubernetes release, `v1.36.2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
-    /// The minor number, 36.
     pub minor: u32,
-    /// The patch number, 2.
     pub patch: u32,
 }
 

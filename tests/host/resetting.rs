@@ -226,7 +226,7 @@ fn script(receipt: &Receipt) -> Script {
         receipt,
         cri_socket: "unix:///run/containerd/containerd.sock",
         etcd_data: Some("/var/lib/etcd"),
-        network: "clusterctl",
+        networks: &["clusterctl"],
         virtual_address: Some([10, 0, 0, 9].into()),
         keep_images: false,
     })
@@ -529,10 +529,10 @@ fn answers_and_receipts_are_not_trusted() {
     assert!(said("").is_err());
     assert!(said("@@clusterctl reset 1\n@@doing x\n").is_err());
     let told = said("@@clusterctl reset 1\n@@left /a\u{1b}[2J\n@@end\n").unwrap();
-    assert_eq!(told.left, ["/a\u{fffd}[2J"]);
+    assert_eq!(told.left, ["/a\\u{1b}[2J"]);
     assert_eq!(
         reset_progress("@@doing a\u{7}b").as_deref(),
-        Some("a\u{fffd}b")
+        Some("a\\u{7}b")
     );
 
     let mut receipt = Receipt::new("demo");
@@ -541,7 +541,7 @@ fn answers_and_receipts_are_not_trusted() {
         receipt: &receipt,
         cri_socket: "unix:///run/x.sock",
         etcd_data: None,
-        network: "clusterctl",
+        networks: &["clusterctl"],
         virtual_address: None,
         keep_images: false,
     };

@@ -101,7 +101,7 @@ fn a_list_that_is_shared_or_empty_is_left_alone() {
         let EditError { by_hand, .. } = add_host(text, &host("w9")).unwrap_err();
         assert_eq!(
             by_hand,
-            "below `hosts:`: - {name: w9, address: 192.0.2.99, roles: [worker]}"
+            "add to `hosts`: - {name: w9, address: 192.0.2.99, roles: [worker]}"
         );
     }
 }
@@ -176,10 +176,7 @@ fn marks_that_somebody_has_laid_out_keep_their_comments() {
     );
     let text = "spec:\n  x: 1\n  removedHosts: [\n    a, # since May\n  ]\n";
     let refused = set_removed_hosts(text, &names(&["a", "b"])).unwrap_err();
-    assert_eq!(
-        refused.by_hand,
-        "directly below `spec:`: removedHosts: [a, b]"
-    );
+    assert_eq!(refused.by_hand, "add to `spec`: removedHosts: [a, b]");
     // At the end of a mapping in braces.
     let text = "spec: {x: 1, removedHosts: [a]}\n";
     assert_eq!(set_removed_hosts(text, &[]).unwrap(), "spec: {x: 1}\n");

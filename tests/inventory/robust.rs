@@ -132,12 +132,12 @@ fn what_is_no_inventory_file() {
         format!("{message}\n{}", error.hint().unwrap_or_default())
     };
     insta::assert_snapshot!(failure("missing.yaml", None), @"
-    cannot read the inventory [DIR]/missing.yaml: there is no such file
-    name the file with -i, or write one to start from with `clusterctl-rs init`
+    cannot read the inventory [DIR]/missing.yaml: no such file
+    name the file with -i, or create one with `clusterctl-rs init`
     ");
     insta::assert_snapshot!(failure(".", None), @"
     cannot read the inventory [DIR]/.: it is a directory
-    name the file within it
+    name the file inside it
     ");
     insta::assert_snapshot!(failure("utf-16.yaml", Some(b"\xff\xfea\0")), @"
     cannot read the inventory [DIR]/utf-16.yaml: it is UTF-16
@@ -149,7 +149,7 @@ fn what_is_no_inventory_file() {
     ");
     let large = vec![b'#'; 17 << 20];
     insta::assert_snapshot!(failure("large.yaml", Some(&large)), @"
-    cannot read the inventory [DIR]/large.yaml: it has more than 16 MiB
+    cannot read the inventory [DIR]/large.yaml: it is larger than 16 MiB
     is this the right file?
     ");
 }

@@ -2,6 +2,7 @@
 
 use clusterctl::host::Address;
 use clusterctl::inventory::CniType;
+use clusterctl::kubernetes::ResourceGroup;
 use serde_json::{Value, json};
 
 use super::fixture::Fixture;
@@ -41,7 +42,7 @@ fn the_interface_is_the_one_with_the_address() {
             .contains("dev eth1 src 192.0.2.21")
     );
     fixture.facts("worker1").addresses.clear();
-    insta::assert_snapshot!(fixture.resources("worker1").unwrap_err(), @"host `worker1` has no interface that carries 192.0.2.21");
+    insta::assert_snapshot!(fixture.resources("worker1").unwrap_err(), @"no interface of host `worker1` has the address 192.0.2.21");
 }
 
 #[test]
@@ -67,8 +68,8 @@ fn without_ipv4_there_is_no_bridge() {
     let mut fixture = Fixture::new(36);
     fixture.cluster.networking.pod_subnets = vec!["fd00::/56".parse().unwrap()];
     let error = fixture.resources("worker1").unwrap_err();
-    insta::assert_snapshot!(error, @"the bridge pod network needs an IPv4 podSubnet, and there is none");
-    insta::assert_snapshot!(error.hint().unwrap(), @"set networking.cni.type to `none` or `manifest` and bring a pod network that knows IPv6");
+    insta::assert_snapshot!(error, @"the bridge pod network needs an IPv4 podSubnet");
+    insta::assert_snapshot!(error.hint().unwrap(), @"set networking.cni.type to `none` or `manifest` and install a pod network that supports IPv6");
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn other_networks_bring_their_own() {
         assert!(
             resources
                 .iter()
-                .all(|(phase, _)| phase.name() != "pod-network")
+                .all(|(group, _)| *group != ResourceGroup::PodNetwork)
         );
     }
 }

@@ -15,7 +15,7 @@ use clusterctl::inventory::{
 };
 use clusterctl::kubernetes::{
     ClusterContext, ControlPlane, Endpoints, EtcdMember, KeyPair, KubernetesError, NodeContext,
-    Patches, Phase, Templates, Token, TokenSecret, endpoint,
+    ObjectGroup, Patches, ResourceGroup, Templates, Token, TokenSecret, endpoint,
 };
 use serde_json::Value;
 
@@ -94,17 +94,17 @@ impl Fixture {
     }
 
     pub fn endpoints(&self) -> Result<Endpoints, KubernetesError> {
-        Endpoints::of(&self.cluster, |host| self.facts.get(&host.name))
+        Endpoints::from_facts(&self.cluster, |host| self.facts.get(&host.name))
     }
 
     /// Renders a host's resources.
-    pub fn resources(&self, name: &str) -> Result<Vec<(Phase, Resource)>, KubernetesError> {
+    pub fn resources(&self, name: &str) -> Result<Vec<(ResourceGroup, Resource)>, KubernetesError> {
         self.node(name, clusterctl::kubernetes::node_resources)
     }
 
     /// Renders a file of the operator's own for the first control plane.
     pub fn render_file(&self, path: &Path, text: &str) -> Result<String, KubernetesError> {
-        self.node("cp1", |ctx| self.templates.render_file(path, text, ctx))
+        self.node("cp1", |ctx| ctx.render_file(path, text))
     }
 
     fn node<T>(
@@ -174,7 +174,7 @@ impl Fixture {
     }
 
     /// Renders the API objects.
-    pub fn objects(&self) -> Result<Vec<(Phase, Value)>, KubernetesError> {
+    pub fn objects(&self) -> Result<Vec<(ObjectGroup, Value)>, KubernetesError> {
         let first = self.cluster.control_planes().next().unwrap();
         let facts = &self.facts[&first.name];
         clusterctl::kubernetes::objects(&ClusterContext {

@@ -12,10 +12,10 @@ use super::fixture::{Fixture, text};
 /// Every resource of a host in one text.
 fn host(fixture: &Fixture, name: &str) -> String {
     let mut all = String::new();
-    let mut phase = None;
+    let mut group = None;
     for (next, resource) in fixture.resources(name).unwrap() {
-        if phase.replace(next) != Some(next) {
-            writeln!(all, "##### {next}").unwrap();
+        if group.replace(next) != Some(next) {
+            writeln!(all, "##### {next:?}").unwrap();
         }
         match &resource {
             Resource::File(file) => {
@@ -148,9 +148,9 @@ fn members_that_a_manifest_lists_are_found_again() {
         .lines()
         .find_map(|line| line.trim().strip_prefix("- --initial-cluster="))
         .unwrap();
-    let members = clusterctl::kubernetes::static_pods::etcd_members(list);
+    let members = clusterctl::kubernetes::etcd::parse_members(list);
     assert_eq!(members.as_ref(), Some(&fixture.etcd_members));
-    assert_eq!(clusterctl::kubernetes::static_pods::etcd_members("{"), None);
+    assert_eq!(clusterctl::kubernetes::etcd::parse_members("{"), None);
 }
 
 #[test]

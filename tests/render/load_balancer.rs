@@ -3,7 +3,7 @@
 
 use clusterctl::host::{Resource, Withdrawn};
 use clusterctl::inventory::{CniType, Endpoint, LoadBalancer, Role};
-use clusterctl::kubernetes::load_balancer::withdrawn;
+use clusterctl::kubernetes::load_balancer::withdrawn_resources;
 
 use super::fixture::{Fixture, text, yaml};
 
@@ -213,7 +213,7 @@ fn kube_vip_on_a_control_plane() {
 fn a_balancer_that_is_no_longer_wanted_goes() {
     let paths = |fixture: &Fixture, index: usize| -> Vec<String> {
         let host = &fixture.cluster.hosts[index];
-        withdrawn(&fixture.cluster, host)
+        withdrawn_resources(&fixture.cluster, host)
             .into_iter()
             .map(|resource| match resource {
                 Resource::Withdrawn(Withdrawn { path }) => path,

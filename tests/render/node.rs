@@ -1,6 +1,7 @@
 //! The kubelet and containerd on one host.
 
 use clusterctl::inventory::spec::{Taint, TaintEffect};
+use clusterctl::kubernetes::ResourceGroup;
 use serde_json::{Value, json};
 
 use super::fixture::{Fixture, args, tree, yaml};
@@ -183,7 +184,7 @@ fn an_unmanaged_containerd_is_left_alone() {
     assert!(
         resources
             .iter()
-            .all(|(phase, _)| phase.name() != "container-runtime")
+            .all(|(group, _)| *group != ResourceGroup::ContainerRuntime)
     );
 }
 

@@ -1,20 +1,20 @@
-//! Decides whether a leaf that is there still fits.
+//! Decides whether an existing leaf still fits.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::inspect::Parsed;
-use super::keys::PrivateKey;
-use super::request::Expected;
+use crate::inspect::Parsed;
+use crate::keys::PrivateKey;
+use crate::request::Expected;
 
 /// From when on we say that a certificate will expire. Like kubeadm, we don't
 /// reissue before it has.
-pub(super) const SOON: Duration = Duration::from_secs(30 * 24 * 3_600);
+pub(crate) const SOON: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// The certificate, if it fits `expected`; else the first reason why not, as a
 /// clause. With `exact`, SANs beyond the expected are a reason, too.
-pub(super) fn fits(
+pub(crate) fn check_leaf(
     cert: &str,
     key: Option<&str>,
     expected: &Expected,
@@ -33,10 +33,13 @@ pub(super) fn fits(
     let key = key.ok_or("its key is missing")?;
     let key = PrivateKey::from_pem(key).map_err(|why| format!("its key {why}"))?;
     if key.spki() != parsed.spki {
-        return Err("its key belongs to another certificate".into());
+        return Err("its key is another certificate's".into());
     }
-    if !parsed.signed_by(ca) {
-        return Err(format!("{} did not sign it", expected.entry.signer.base()));
+    if !parsed.is_signed_by(ca) {
+        return Err(format!(
+            "it was not signed by {}",
+            expected.leaf.signer.base()
+        ));
     }
     if info.common_name != expected.common_name
         || !info
@@ -48,16 +51,20 @@ pub(super) fn fits(
         return Err(format!(
             "its subject is {:?}, not {:?}",
             info.subject,
-            subject(expected)
+            format_subject(expected)
         ));
     }
-    let usage = expected.entry.usage;
+    let usage = expected.leaf.usage;
     if usage.server() && !info.server_auth || usage.client() && !info.client_auth {
-        return Err("its extended key usage does not allow its use".into());
+        return Err("its extended key usage does not cover its use".into());
     }
     let (want, have) = (&expected.sans, info.sans());
-    let lacking = want.beyond(&have);
-    let surplus = if exact { have.beyond(want) } else { Vec::new() };
+    let lacking = want.list_beyond(&have);
+    let surplus = if exact {
+        have.list_beyond(want)
+    } else {
+        Vec::new()
+    };
     match (lacking.is_empty(), surplus.is_empty()) {
         (true, true) => Ok(parsed),
         (false, true) => Err(format!("it lacks {}", lacking.join(", "))),
@@ -72,7 +79,7 @@ pub(super) fn fits(
 
 /// Whether `theirs` can stay in the place of `ours`: it says the same, was signed by the
 /// same `ca`, and is valid for longer.
-pub(super) fn outlives(theirs: &Parsed, ours: &Parsed, ca: &Parsed, now: Timestamp) -> bool {
+pub(crate) fn outlives(theirs: &Parsed, ours: &Parsed, ca: &Parsed, now: Timestamp) -> bool {
     let (have, want) = (&theirs.info, &ours.info);
     let (have_sans, want_sans) = (have.sans(), want.sans());
     have.not_before <= now
@@ -81,13 +88,13 @@ pub(super) fn outlives(theirs: &Parsed, ours: &Parsed, ca: &Parsed, now: Timesta
         && have.common_name == want.common_name
         && have.organizations == want.organizations
         && (have.server_auth, have.client_auth) == (want.server_auth, want.client_auth)
-        && want_sans.beyond(&have_sans).is_empty()
-        && have_sans.beyond(&want_sans).is_empty()
-        && ours.signed_by(ca)
-        && theirs.signed_by(ca)
+        && want_sans.list_beyond(&have_sans).is_empty()
+        && have_sans.list_beyond(&want_sans).is_empty()
+        && ours.is_signed_by(ca)
+        && theirs.is_signed_by(ca)
 }
 
-fn subject(expected: &Expected) -> String {
+fn format_subject(expected: &Expected) -> String {
     let common_name = &expected.common_name;
     match expected.organization {
         Some(organization) => format!("O={organization}, CN={common_name}"),
@@ -96,7 +103,7 @@ fn subject(expected: &Expected) -> String {
 }
 
 /// A sentence if `file` expires soon.
-pub(super) fn expiry_warning(file: &str, not_after: Timestamp, now: Timestamp) -> Option<String> {
+pub(crate) fn expiry_warning(file: &str, not_after: Timestamp, now: Timestamp) -> Option<String> {
     let left = not_after.duration_since(now);
     (left.unsigned_abs() < SOON).then(|| {
         format!(

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-use super::issue::IssueError;
-use super::keys::KeyError;
+use crate::issue::IssueError;
+use crate::keys::KeyError;
 
 /// What is wrong with the PKI on disk, or with making it.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum PkiError {
         /// Why.
         source: io::Error,
     },
-    /// A file that must not be replaced is of no use.
+    /// A file that must not be replaced can't be used.
     #[error("{} {why}", path.display())]
     Unusable {
         /// The file.
@@ -51,8 +51,8 @@ pub enum PkiError {
         /// The certificate, or the public key.
         cert: PathBuf,
     },
-    /// `sa.pub` is there, `sa.key` isn't.
-    #[error("{} is there, but the key that signs service account tokens, {}, is not", public.display(), key.display())]
+    /// `sa.pub` exists, `sa.key` doesn't.
+    #[error("{} exists, but the key that signs service account tokens, {}, is missing", public.display(), key.display())]
     NoServiceAccountKey {
         /// The public key.
         public: PathBuf,
@@ -60,7 +60,7 @@ pub enum PkiError {
         key: PathBuf,
     },
     /// A CA is gone that has signed certificates.
-    #[error("{} is missing, but it has signed {}", ca.display(), leaf.display())]
+    #[error("{} is missing, but {} was signed by it", ca.display(), leaf.display())]
     CaLost {
         /// The missing certificate.
         ca: PathBuf,
@@ -68,15 +68,15 @@ pub enum PkiError {
         leaf: PathBuf,
     },
     /// CAs without keys, and certificates that only they could sign.
-    #[error("{}", external(cas, leaves))]
+    #[error("{}", list_external_leaves(cas, leaves))]
     ExternalCa {
         /// Certificates of CAs whose keys are elsewhere.
         cas: Vec<PathBuf>,
-        /// What is missing or of no use, and why.
+        /// What is missing or unusable, and why.
         leaves: Vec<(PathBuf, String)>,
     },
     /// A node's name can't be a directory's.
-    #[error("`{0}` can't name a directory of the operator state")]
+    #[error("`{0}` can't be used as a directory name in the operator state")]
     NodeName(String),
     /// A certificate can't be issued.
     #[error("can't issue {file}: {source}")]
@@ -102,10 +102,10 @@ pub enum PkiError {
     Upload(String),
 }
 
-fn external(cas: &[PathBuf], leaves: &[(PathBuf, String)]) -> String {
+fn list_external_leaves(cas: &[PathBuf], leaves: &[(PathBuf, String)]) -> String {
     let cas: Vec<_> = cas.iter().map(|ca| ca.display().to_string()).collect();
     let mut text = format!(
-        "no key is beside {}, so what it signs must be there already:",
+        "{} has no key beside it, so the certificates that it signs must exist already:",
         cas.join(", ")
     );
     for (path, why) in leaves {
@@ -119,28 +119,28 @@ impl PkiError {
     pub fn hint(&self) -> Option<String> {
         match self {
             PkiError::CaExpired { .. } => Some(
-                "put a renewed certificate of the same key in its place, or remove certificate \
+                "replace it with a renewed certificate of the same key, or remove certificate \
                  and key to start with a new CA"
                     .into(),
             ),
             PkiError::KeyMismatch { key, cert } => Some(format!(
-                "put the key that belongs to {} in place of {}",
-                cert.display(),
-                key.display()
+                "replace {} with the key of {}",
+                key.display(),
+                cert.display()
             )),
             PkiError::NoServiceAccountKey { key, .. } => Some(format!(
-                "put the key at {}, or remove both to start with a new pair",
+                "restore {}, or remove both files to start with a new pair",
                 key.display()
             )),
             PkiError::CaLost { ca, leaf } => Some(format!(
-                "put the CA back (every control plane has it); to start with a new CA, remove \
+                "restore the CA (every control plane has a copy); to start with a new CA, remove \
                  {} and the other certificates beside it, as well as what is left of {}",
                 leaf.display(),
                 ca.display()
             )),
             PkiError::ExternalCa { .. } => Some(
-                "have them issued, or put the CA's key beside its certificate for as long as it \
-                 takes to issue them here"
+                "have them issued, or put the CA's key beside its certificate while they are \
+                 issued here"
                     .into(),
             ),
             _ => None,

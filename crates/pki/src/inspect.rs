@@ -12,7 +12,7 @@ use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 
-use super::request::Sans;
+use crate::request::Sans;
 
 /// What a certificate says. Text in it is whatever its maker put there: escape
 /// it before it reaches a terminal.
@@ -48,7 +48,7 @@ pub struct CertificateInfo {
 }
 
 impl CertificateInfo {
-    pub(super) fn sans(&self) -> Sans {
+    pub(crate) fn sans(&self) -> Sans {
         Sans {
             dns: self.dns_names.clone(),
             ips: self.ip_addresses.clone(),
@@ -66,31 +66,30 @@ pub fn inspect(pem: &str) -> Result<CertificateInfo, String> {
 /// SubjectPublicKeyInfo of the first certificate of a PEM text.
 pub fn spki_pin(ca_pem: &str) -> Result<String, String> {
     let digest = Sha256::digest(Parsed::from_pem(ca_pem)?.spki);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sha256:{hex}"))
+    Ok(format!("sha256:{}", text::hex::encode(digest)))
 }
 
 /// A certificate, and of its bytes what issuing and checking needs.
 #[derive(Debug, Clone)]
-pub(super) struct Parsed {
-    pub(super) info: CertificateInfo,
-    pub(super) der: Vec<u8>,
-    pub(super) subject: Vec<u8>,
-    pub(super) issuer: Vec<u8>,
-    pub(super) spki: Vec<u8>,
-    pub(super) key_id: Option<Vec<u8>>,
+pub(crate) struct Parsed {
+    pub(crate) info: CertificateInfo,
+    pub(crate) der: Vec<u8>,
+    pub(crate) subject: Vec<u8>,
+    pub(crate) issuer: Vec<u8>,
+    pub(crate) spki: Vec<u8>,
+    pub(crate) key_id: Option<Vec<u8>>,
     /// Whether its key usage allows it to sign certificates.
-    pub(super) may_sign: bool,
+    pub(crate) may_sign: bool,
 }
 
 impl Parsed {
-    pub(super) fn from_pem(pem: &str) -> Result<Self, String> {
+    pub(crate) fn from_pem(pem: &str) -> Result<Self, String> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes())
             .map_err(|_| "holds no certificate in PEM form")?;
         let (_, x509) = X509Certificate::from_der(&der)
             .map_err(|e| format!("holds no X.509 certificate ({e})"))?;
         Ok(Parsed {
-            info: info(&x509)?,
+            info: read_info(&x509)?,
             subject: x509.subject().as_raw().to_vec(),
             issuer: x509.issuer().as_raw().to_vec(),
             spki: x509.public_key().raw.to_vec(),
@@ -110,7 +109,7 @@ impl Parsed {
     }
 
     /// Whether `ca` signed it, and says so by the same name.
-    pub(super) fn signed_by(&self, ca: &Parsed) -> bool {
+    pub(crate) fn is_signed_by(&self, ca: &Parsed) -> bool {
         let (Ok((_, leaf)), Ok((_, ca_cert))) = (
             X509Certificate::from_der(&self.der),
             X509Certificate::from_der(&ca.der),
@@ -121,7 +120,7 @@ impl Parsed {
     }
 }
 
-fn info(x509: &X509Certificate<'_>) -> Result<CertificateInfo, String> {
+fn read_info(x509: &X509Certificate<'_>) -> Result<CertificateInfo, String> {
     let wrong = |what: &str| format!("holds a certificate whose {what} can't be read");
     let text = |value: &x509_parser::x509::AttributeTypeAndValue<'_>| {
         value.as_str().map(str::to_owned).unwrap_or_default()
@@ -173,11 +172,11 @@ fn info(x509: &X509Certificate<'_>) -> Result<CertificateInfo, String> {
             .is_some_and(|ext| ext.value.ca),
         not_before: date(x509.validity().not_before)?,
         not_after: date(x509.validity().not_after)?,
-        key_algorithm: key_algorithm(x509),
+        key_algorithm: name_key_algorithm(x509),
     })
 }
 
-fn key_algorithm(x509: &X509Certificate<'_>) -> String {
+fn name_key_algorithm(x509: &X509Certificate<'_>) -> String {
     match x509.public_key().parsed() {
         Ok(PublicKey::RSA(key)) => format!("RSA-{}", key.key_size()),
         Ok(PublicKey::EC(point)) => format!("ECDSA-P{}", point.key_size()),

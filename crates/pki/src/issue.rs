@@ -16,12 +16,12 @@ use rcgen::{
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
-use super::keys::{PrivateKey, encode_pem};
-use super::request::{Expected, Sans};
-use super::table::Ca;
+use crate::keys::{PrivateKey, encode_pem};
+use crate::request::{Expected, Sans};
+use crate::table::Ca;
 
 /// kubeadm dates certificates back by this much, for clocks that lag behind.
-pub(super) const BACKDATE: Duration = Duration::from_secs(5 * 60);
+pub(crate) const BACKDATE: Duration = Duration::from_secs(5 * 60);
 
 /// Why no certificate could be issued.
 #[derive(Debug, thiserror::Error)]
@@ -36,23 +36,27 @@ impl IssueError {
 
 /// From when until when a certificate is valid.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Period {
-    pub(super) not_before: Timestamp,
-    pub(super) not_after: Timestamp,
+pub(crate) struct Period {
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
 }
 
 /// Who signs.
-pub(super) struct Signer<'a> {
+pub(crate) struct Signer<'a> {
     /// The subject of the CA's certificate, in DER.
-    pub(super) subject: &'a [u8],
+    pub(crate) subject: &'a [u8],
     /// The CA's subject key identifier, if it has one.
-    pub(super) key_id: Option<&'a [u8]>,
-    pub(super) key: &'a PrivateKey,
+    pub(crate) key_id: Option<&'a [u8]>,
+    pub(crate) key: &'a PrivateKey,
 }
 
 /// A CA's own certificate, in PEM.
-pub(super) fn authority(ca: Ca, period: Period, key: &PrivateKey) -> Result<String, IssueError> {
-    let mut params = params(ca.common_name(), None, period)?;
+pub(crate) fn issue_authority(
+    ca: Ca,
+    period: Period,
+    key: &PrivateKey,
+) -> Result<String, IssueError> {
+    let mut params = common_params(ca.common_name(), None, period)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages.push(KeyUsagePurpose::KeyCertSign);
     params.subject_alt_names = san_types(&Sans::new([ca.common_name().into()], []))?;
@@ -67,21 +71,21 @@ pub(super) fn authority(ca: Ca, period: Period, key: &PrivateKey) -> Result<Stri
 }
 
 /// A leaf's certificate for the public half of `key`, in PEM.
-pub(super) fn leaf(
+pub(crate) fn issue_leaf(
     expected: &Expected,
     period: Period,
     key: &PrivateKey,
     signer: &Signer<'_>,
 ) -> Result<String, IssueError> {
-    let mut params = params(&expected.common_name, expected.organization, period)?;
+    let mut params = common_params(&expected.common_name, expected.organization, period)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.subject_alt_names = san_types(&expected.sans)?;
-    if expected.entry.usage.server() {
+    if expected.leaf.usage.server() {
         params
             .extended_key_usages
             .push(ExtendedKeyUsagePurpose::ServerAuth);
     }
-    if expected.entry.usage.client() {
+    if expected.leaf.usage.client() {
         params
             .extended_key_usages
             .push(ExtendedKeyUsagePurpose::ClientAuth);
@@ -98,15 +102,15 @@ pub(super) fn leaf(
     sign(unsigned.der(), Some(signer.subject), signer.key)
 }
 
-fn params(
+fn common_params(
     common_name: &str,
     organization: Option<&str>,
     period: Period,
 ) -> Result<CertificateParams, IssueError> {
     let mut params = CertificateParams::default();
-    params.not_before = date(period.not_before)?;
-    params.not_after = date(period.not_after)?;
-    params.serial_number = Some(serial());
+    params.not_before = to_offset(period.not_before)?;
+    params.not_after = to_offset(period.not_after)?;
+    params.serial_number = Some(random_serial());
     params.key_usages = vec![
         KeyUsagePurpose::DigitalSignature,
         KeyUsagePurpose::KeyEncipherment,
@@ -121,7 +125,7 @@ fn params(
 }
 
 /// Random, positive, below 2^63.
-fn serial() -> SerialNumber {
+fn random_serial() -> SerialNumber {
     rand::rng().random_range(1..1u64 << 63).into()
 }
 
@@ -148,7 +152,7 @@ fn san_types(sans: &Sans) -> Result<Vec<SanType>, IssueError> {
 }
 
 /// X.509 knows whole seconds, and no year beyond 9999.
-fn date(at: Timestamp) -> Result<OffsetDateTime, IssueError> {
+fn to_offset(at: Timestamp) -> Result<OffsetDateTime, IssueError> {
     OffsetDateTime::from_unix_timestamp(at.as_second()).map_err(IssueError::new)
 }
 
@@ -181,19 +185,19 @@ const ISSUER: usize = 3;
 /// writes it again: sorted by kind, one value each. A CA of the operator's own
 /// may have more than that in its name, so its bytes are copied instead.
 fn sign(unsigned: &[u8], issuer: Option<&[u8]>, key: &PrivateKey) -> Result<String, IssueError> {
-    let (mut fields, algorithm) = split(unsigned).map_err(IssueError::new)?;
+    let (mut fields, algorithm) = split_certificate(unsigned).map_err(IssueError::new)?;
     if let (Some(issuer), Some(field)) = (issuer, fields.get_mut(ISSUER)) {
         *field = AnyRef::from_der(issuer).map_err(IssueError::new)?;
     }
     let tbs = fields.to_der().map_err(IssueError::new)?;
     let signature = key.sign(&tbs).map_err(IssueError::new)?;
-    let certificate = join(&tbs, algorithm, &signature).map_err(IssueError::new)?;
+    let certificate = join_certificate(&tbs, algorithm, &signature).map_err(IssueError::new)?;
     let pem = encode_pem("CERTIFICATE", &certificate).map_err(IssueError::new)?;
     Ok(pem.to_string())
 }
 
 /// The fields of a certificate's signed part, and its signature's algorithm.
-fn split(certificate: &[u8]) -> der::Result<(Vec<AnyRef<'_>>, AnyRef<'_>)> {
+fn split_certificate(certificate: &[u8]) -> der::Result<(Vec<AnyRef<'_>>, AnyRef<'_>)> {
     AnyRef::from_der(certificate)?.sequence(|parts| {
         let (tbs, algorithm) = (parts.decode()?, parts.decode()?);
         let _signature: AnyRef<'_> = parts.decode()?;
@@ -201,8 +205,8 @@ fn split(certificate: &[u8]) -> der::Result<(Vec<AnyRef<'_>>, AnyRef<'_>)> {
     })
 }
 
-/// The reverse of [`split`], with a signature.
-fn join(tbs: &[u8], algorithm: AnyRef<'_>, signature: &[u8]) -> der::Result<Vec<u8>> {
+/// The reverse of [`split_certificate`], with a signature.
+fn join_certificate(tbs: &[u8], algorithm: AnyRef<'_>, signature: &[u8]) -> der::Result<Vec<u8>> {
     let signature = BitStringRef::from_bytes(signature)?.to_der()?;
     vec![
         AnyRef::from_der(tbs)?,
@@ -219,7 +223,7 @@ mod tests {
     #[test]
     fn serials_are_positive_and_below_2_to_the_63() {
         for _ in 0..1_000 {
-            let bytes = serial().to_bytes();
+            let bytes = random_serial().to_bytes();
             let value = bytes
                 .iter()
                 .fold(0u128, |sum, byte| sum << 8 | u128::from(*byte));

@@ -111,10 +111,10 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// Why a key is of no use, as a clause that follows the file's name.
+/// Why a key can't be used, as a clause that follows the file's name.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct KeyError(pub(super) String);
+pub struct KeyError(pub(crate) String);
 
 impl KeyError {
     fn new(why: impl Into<String>) -> Self {
@@ -136,7 +136,7 @@ impl PrivateKey {
 
     fn generate_ec(curve: Curve) -> Result<Self, KeyError> {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(curve.signing(), &SystemRandom::new())
-            .map_err(|_| KeyError::new("the system has no random numbers to make a key of"))?;
+            .map_err(|_| KeyError::new("the system has no random numbers"))?;
         Self::from_pkcs8(pkcs8.as_ref())
     }
 
@@ -163,7 +163,7 @@ impl PrivateKey {
             PrivateKeyDer::Pkcs1(der) => Self::from_pkcs1(der.secret_pkcs1_der()),
             PrivateKeyDer::Sec1(der) => Self::from_sec1(der.secret_sec1_der(), None),
             PrivateKeyDer::Pkcs8(der) => Self::from_pkcs8(der.secret_pkcs8_der()),
-            _ => Err(KeyError::new("is of a form that kubeadm doesn't know")),
+            _ => Err(KeyError::new("has a format that kubeadm doesn't know")),
         };
         parsed.zeroize();
         key
@@ -266,7 +266,7 @@ impl PrivateKey {
     }
 
     /// Signs with SHA-256 (P-256, RSA) or SHA-384 (P-384), as Go does.
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
         let random = SystemRandom::new();
         let failed = |_| KeyError::new("can't sign: the system has no random numbers");
         match &self.pair {
@@ -303,7 +303,7 @@ impl rcgen::PublicKeyData for PrivateKey {
 }
 
 /// PEM as Go writes it: lines of 64 characters, each ended by `\n`.
-pub(super) fn encode_pem(label: &str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
+pub(crate) fn encode_pem(label: &str, der: &[u8]) -> Result<Zeroizing<String>, KeyError> {
     encode_string(label, LineEnding::LF, der)
         .map(Zeroizing::new)
         .map_err(|e| KeyError(format!("can't be written as PEM ({e})")))
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_says_so() {
+    fn other_files_are_refused_with_a_reason() {
         let pem = |label, der| encode_pem(label, der).unwrap();
         let wrong = |pem: &str| PrivateKey::from_pem(pem).unwrap_err().to_string();
         assert_eq!(wrong("hello"), "holds no private key in PEM form");

@@ -1,10 +1,11 @@
 //! Certificates and keys, as kubeadm makes them, and the operator's store of
 //! them.
 //!
-//! [`table`] says what there is. [`Store::ensure`] makes what is missing, keeps
+//! [`LEAVES`] and [`Ca`] say what there is. [`Store::ensure`] makes what is missing, keeps
 //! what still fits, and reports each decision; [`Store::plan`] decides the same
-//! and writes nothing. This room knows neither the inventory nor the network.
+//! and writes nothing. Knows neither the inventory nor the network.
 
+mod authorities;
 mod check;
 mod disk;
 mod ensure;
@@ -12,18 +13,22 @@ mod error;
 mod inspect;
 mod issue;
 mod keys;
+mod layout;
+mod leaves;
 mod material;
 mod parallel;
+mod planned;
 mod request;
 mod store;
-pub mod table;
+mod table;
 mod upload;
 
 pub use error::PkiError;
 pub use inspect::{CertificateInfo, inspect, spki_pin};
 pub use keys::{Algorithm, KeyError, PrivateKey};
+pub use layout::{node_file, shared_file};
 pub use material::{Action, Authority, Decision, Leaf, PLACEHOLDER, Pki, PkiFile};
-pub use request::{EtcdSans, NodeRequest, Request, Sans, Validity};
+pub use request::{EtcdSans, NodeRequest, Request, Validity};
 pub use store::{EtcdCredentials, Store};
-pub use table::Ca;
-pub use upload::{ExternalEtcdFiles, encrypt_for_upload};
+pub use table::{Ca, LEAVES, LeafSpec};
+pub use upload::ExternalEtcdFiles;

@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::inspect::Parsed;
-use super::table::{self, Ca, LEAVES, Place};
-use super::{check, store};
+use crate::check;
+use crate::inspect::Parsed;
+use crate::layout::{node_file, shared_file};
+use crate::table::{self, Ca, LEAVES, Place};
 
 /// What every placeholder begins with. Its length is a multiple of three, so
 /// that it can be told in base64, too.
@@ -93,7 +94,7 @@ impl fmt::Debug for PkiFile {
     }
 }
 
-/// Everything that [`super::Store`] holds for one cluster.
+/// Everything that [`crate::Store`] holds for one cluster.
 pub struct Pki {
     /// Whether the cluster's CA signs elsewhere, so that the controller manager
     /// can't sign certificate requests.
@@ -102,9 +103,9 @@ pub struct Pki {
     pub decisions: Vec<Decision>,
     /// What the operator should know, as sentences.
     pub warnings: Vec<String>,
-    pub(super) authorities: BTreeMap<Ca, Authority>,
-    pub(super) service_account: (Zeroizing<String>, String),
-    pub(super) nodes: BTreeMap<String, BTreeMap<&'static str, Leaf>>,
+    pub(crate) authorities: BTreeMap<Ca, Authority>,
+    pub(crate) service_account: (Zeroizing<String>, String),
+    pub(crate) nodes: BTreeMap<String, BTreeMap<&'static str, Leaf>>,
 }
 
 impl fmt::Debug for Pki {
@@ -139,12 +140,12 @@ impl Pki {
         &self.service_account.1
     }
 
-    /// The leaf `base` (as in [`table::LEAVES`]) of the node `name`.
+    /// The leaf `base` (as in [`crate::LEAVES`]) of the node `name`.
     pub fn leaf(&self, name: &str, base: &str) -> Option<&Leaf> {
         self.nodes.get(name)?.get(base)
     }
 
-    /// Whether the certificate `theirs` can stay in the place of `ours`, both in PEM: one
+    /// Whether the certificate `theirs` can stay instead of `ours`, both in PEM: one
     /// of our authorities signed both, they say the same, and `theirs` is valid for longer.
     pub fn outlives(&self, theirs: &str, ours: &str, now: Timestamp) -> bool {
         let (Ok(theirs), Ok(ours)) = (Parsed::from_pem(theirs), Parsed::from_pem(ours)) else {
@@ -157,12 +158,12 @@ impl Pki {
     }
 
     /// Whether anything was made, or would be.
-    pub fn changed(&self) -> bool {
+    pub fn has_changes(&self) -> bool {
         self.decisions.iter().any(|d| d.action != Action::Kept)
     }
 
     /// The same with a placeholder in the place of each certificate and key
-    /// that isn't made yet, or is to be made anew. What would be made is random,
+    /// that isn't made yet, or is to be replaced. What would be made is random,
     /// and never the same twice; what is rendered from placeholders is.
     pub fn with_placeholders(&self) -> Pki {
         let made: BTreeSet<&str> = self
@@ -180,26 +181,26 @@ impl Pki {
             nodes: self.nodes.clone(),
         };
         for (ca, authority) in &mut pki.authorities {
-            let file = store::shared(ca.base(), "crt");
+            let file = shared_file(ca.base(), "crt");
             if made.contains(file.as_str()) {
-                authority.cert = placeholder(&file);
-                let key = placeholder(&store::shared(ca.base(), "key"));
+                authority.cert = make_placeholder(&file);
+                let key = make_placeholder(&shared_file(ca.base(), "key"));
                 authority.key = Some(Zeroizing::new(key));
             }
         }
-        let [key, public] = ["key", "pub"].map(|end| store::shared(table::SERVICE_ACCOUNT, end));
+        let [key, public] = ["key", "pub"].map(|end| shared_file(table::SERVICE_ACCOUNT, end));
         if made.contains(key.as_str()) {
-            pki.service_account.0 = Zeroizing::new(placeholder(&key));
+            pki.service_account.0 = Zeroizing::new(make_placeholder(&key));
         }
         if made.contains(public.as_str()) {
-            pki.service_account.1 = placeholder(&public);
+            pki.service_account.1 = make_placeholder(&public);
         }
         for (node, leaves) in &mut pki.nodes {
             for (base, leaf) in leaves {
-                let file = store::own(node, base, "crt");
+                let file = node_file(node, base, "crt");
                 if made.contains(file.as_str()) {
-                    leaf.cert = placeholder(&file);
-                    leaf.key = Zeroizing::new(placeholder(&store::own(node, base, "key")));
+                    leaf.cert = make_placeholder(&file);
+                    leaf.key = Zeroizing::new(make_placeholder(&node_file(node, base, "key")));
                 }
             }
         }
@@ -227,7 +228,7 @@ impl Pki {
 
     /// What all control planes share: the authorities and the service account
     /// pair.
-    pub(super) fn shared_files(&self) -> Vec<PkiFile> {
+    pub(crate) fn shared_files(&self) -> Vec<PkiFile> {
         let mut files = Vec::new();
         for (ca, authority) in &self.authorities {
             files.push(cert_file(ca.base(), &authority.cert));
@@ -243,7 +244,7 @@ impl Pki {
     }
 }
 
-fn placeholder(file: &str) -> String {
+fn make_placeholder(file: &str) -> String {
     format!("{PLACEHOLDER}{file}\n")
 }
 

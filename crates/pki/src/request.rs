@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Algorithm;
-use super::table::{CommonName, Entry, Organization, SanRule};
+use crate::keys::Algorithm;
+use crate::table::{Ca, CommonName, LEAVES, LeafSpec, Organization, SanRule};
 
 /// How long certificates are valid, from the start of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,16 +74,16 @@ pub struct NodeRequest {
 
 /// Subject alternative names: DNS names sorted, addresses in order, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sans {
+pub(crate) struct Sans {
     /// DNS names.
-    pub dns: Vec<String>,
+    pub(crate) dns: Vec<String>,
     /// Addresses.
-    pub ips: Vec<IpAddr>,
+    pub(crate) ips: Vec<IpAddr>,
 }
 
 impl Sans {
     /// Sorts and deduplicates.
-    pub fn new(
+    pub(crate) fn new(
         dns: impl IntoIterator<Item = String>,
         ips: impl IntoIterator<Item = IpAddr>,
     ) -> Self {
@@ -99,7 +99,7 @@ impl Sans {
     }
 
     /// What `self` has and `other` lacks, safe to print.
-    pub(super) fn beyond(&self, other: &Sans) -> Vec<String> {
+    pub(crate) fn list_beyond(&self, other: &Sans) -> Vec<String> {
         let dns = self.dns.iter().filter(|name| !other.dns.contains(name));
         let ips = self.ips.iter().filter(|ip| !other.ips.contains(ip));
         dns.map(|name| format!("DNS:{}", name.escape_debug()))
@@ -110,22 +110,30 @@ impl Sans {
 
 /// What one leaf has to be.
 #[derive(Debug)]
-pub(super) struct Expected {
-    pub(super) entry: &'static Entry,
-    pub(super) common_name: String,
-    pub(super) organization: Option<&'static str>,
-    pub(super) sans: Sans,
+pub(crate) struct Expected {
+    pub(crate) leaf: &'static LeafSpec,
+    pub(crate) common_name: String,
+    pub(crate) organization: Option<&'static str>,
+    pub(crate) sans: Sans,
 }
 
 impl Request {
-    /// What the leaf `entry` of `node` has to be, and which SANs were skipped.
-    pub(super) fn expected(
+    /// The leaves that `node` has.
+    pub(crate) fn leaves_of(&self, node: &NodeRequest) -> impl Iterator<Item = &'static LeafSpec> {
+        let (init, etcd) = (node.init, self.etcd.is_some());
+        LEAVES
+            .iter()
+            .filter(move |leaf| (init || !leaf.init_only) && (etcd || leaf.signer != Ca::Etcd))
+    }
+
+    /// What `leaf` of `node` has to be, and which SANs were skipped.
+    pub(crate) fn expect_leaf(
         &self,
-        entry: &'static Entry,
+        leaf: &'static LeafSpec,
         node: &NodeRequest,
     ) -> (Expected, Vec<String>) {
         let mut names = Names::default();
-        match entry.sans {
+        match leaf.sans {
             SanRule::None => {}
             SanRule::ApiServer => {
                 names.dns.extend([
@@ -136,8 +144,8 @@ impl Request {
                     format!("kubernetes.default.svc.{}", self.dns_domain),
                 ]);
                 names.ips.extend([self.service_ip, node.advertise_address]);
-                names.add(self.control_plane_endpoint.iter());
-                names.add(&self.api_server_sans);
+                names.add_all(self.control_plane_endpoint.iter());
+                names.add_all(&self.api_server_sans);
             }
             SanRule::EtcdServer | SanRule::EtcdPeer => {
                 names
@@ -148,20 +156,20 @@ impl Request {
                     IpAddr::from([127, 0, 0, 1]),
                     IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
                 ]);
-                names.add(self.etcd.iter().flat_map(|etcd| match entry.sans {
+                names.add_all(self.etcd.iter().flat_map(|etcd| match leaf.sans {
                     SanRule::EtcdPeer => &etcd.peer,
                     _ => &etcd.server,
                 }));
             }
         }
         let expected = Expected {
-            entry,
-            common_name: match entry.common_name {
+            leaf,
+            common_name: match leaf.common_name {
                 CommonName::Fixed(name) => name.into(),
                 CommonName::Node => node.node_name.clone(),
                 CommonName::KubeletUser => format!("system:node:{}", node.node_name),
             },
-            organization: match entry.organization {
+            organization: match leaf.organization {
                 Organization::None => None,
                 Organization::Fixed(name) => Some(name),
                 Organization::LegacyClusterAdmins => self
@@ -185,7 +193,7 @@ struct Names {
 impl Names {
     /// Sorts the operator's own into names and addresses. Like kubeadm, skips
     /// what is neither.
-    fn add<'a>(&mut self, sans: impl IntoIterator<Item = &'a String>) {
+    fn add_all<'a>(&mut self, sans: impl IntoIterator<Item = &'a String>) {
         for san in sans {
             let lower = san.to_ascii_lowercase();
             if let Ok(ip) = lower.parse() {
@@ -232,7 +240,7 @@ mod tests {
             prop_assert!(sans.dns.is_sorted());
             prop_assert_eq!(BTreeSet::from_iter(&sans.dns).len(), sans.dns.len());
             prop_assert!(dns.iter().all(|name| sans.dns.contains(name)));
-            // Each address stands where it first stood.
+            // Each address is where it first was.
             let first = |ip: &IpAddr| ips.iter().position(|other| other == ip);
             prop_assert!(sans.ips.is_sorted_by_key(first));
             prop_assert_eq!(BTreeSet::from_iter(&sans.ips), BTreeSet::from_iter(&ips));
@@ -251,7 +259,7 @@ mod tests {
             "*",
             "",
         ];
-        names.add(&sans.map(String::from));
+        names.add_all(&sans.map(String::from));
         assert_eq!(names.dns, ["api.example.com", "*.example.com"]);
         assert_eq!(names.ips, ["2001:db8::1".parse::<IpAddr>().unwrap()]);
         assert_eq!(names.skipped, ["a_b", "*", ""]);

@@ -7,7 +7,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ca {
-    /// Signs the API server's certificate and everybody's client certificate.
+    /// Signs the API server's certificate and all of its clients'.
     Kubernetes,
     /// Signs what the API server shows to extension API servers.
     FrontProxy,
@@ -29,7 +29,7 @@ impl Ca {
     }
 
     /// Common name, which is also the only DNS SAN.
-    pub const fn common_name(self) -> &'static str {
+    pub(crate) const fn common_name(self) -> &'static str {
         match self {
             Ca::Kubernetes => "kubernetes",
             Ca::FrontProxy => "front-proxy-ca",
@@ -40,7 +40,7 @@ impl Ca {
 
 /// How a leaf's common name comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommonName {
+pub(crate) enum CommonName {
     /// The same on every node.
     Fixed(&'static str),
     /// The Node's name.
@@ -51,7 +51,7 @@ pub enum CommonName {
 
 /// The organization, which the API server reads as a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Organization {
+pub(crate) enum Organization {
     /// None.
     None,
     /// This one.
@@ -62,7 +62,7 @@ pub enum Organization {
 
 /// Which names and addresses a leaf carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SanRule {
+pub(crate) enum SanRule {
     /// None: it is for clients only.
     None,
     /// Everything under which the API is reached.
@@ -75,7 +75,7 @@ pub enum SanRule {
 
 /// Extended key usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Usage {
+pub(crate) enum Usage {
     /// TLS servers.
     Server,
     /// TLS clients.
@@ -86,19 +86,19 @@ pub enum Usage {
 
 impl Usage {
     /// Whether a server may show the certificate.
-    pub const fn server(self) -> bool {
+    pub(crate) const fn server(self) -> bool {
         matches!(self, Usage::Server | Usage::ServerAndClient)
     }
 
     /// Whether a client may show it.
-    pub const fn client(self) -> bool {
+    pub(crate) const fn client(self) -> bool {
         matches!(self, Usage::Client | Usage::ServerAndClient)
     }
 }
 
 /// Where a leaf ends up on its node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// As a pair of files in the PKI directory.
     Files,
     /// Embedded in a kubeconfig.
@@ -107,33 +107,33 @@ pub enum Place {
 
 /// One leaf certificate. Every leaf is a node's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct LeafSpec {
     /// File name below the node's PKI directory, without extension.
     pub base: &'static str,
     /// Common name.
-    pub common_name: CommonName,
+    pub(crate) common_name: CommonName,
     /// Organization.
-    pub organization: Organization,
+    pub(crate) organization: Organization,
     /// Names and addresses.
-    pub sans: SanRule,
+    pub(crate) sans: SanRule,
     /// Extended key usage.
-    pub usage: Usage,
+    pub(crate) usage: Usage,
     /// Who signs it.
-    pub signer: Ca,
+    pub(crate) signer: Ca,
     /// Where it ends up.
-    pub place: Place,
+    pub(crate) place: Place,
     /// Whether only the node that the cluster starts with has it.
-    pub init_only: bool,
+    pub(crate) init_only: bool,
 }
 
-const fn files(
+const fn file_leaf(
     base: &'static str,
     common_name: CommonName,
     sans: SanRule,
     usage: Usage,
     signer: Ca,
-) -> Entry {
-    Entry {
+) -> LeafSpec {
+    LeafSpec {
         base,
         common_name,
         organization: Organization::None,
@@ -145,13 +145,13 @@ const fn files(
     }
 }
 
-const fn user(
+const fn user_leaf(
     base: &'static str,
     common_name: CommonName,
     organization: Organization,
     init_only: bool,
-) -> Entry {
-    Entry {
+) -> LeafSpec {
+    LeafSpec {
         base,
         common_name,
         organization,
@@ -165,19 +165,19 @@ const fn user(
 
 /// Every leaf of a control plane, in kubeadm's order. With an external etcd,
 /// those that [`Ca::Etcd`] signs fall away.
-pub const LEAVES: &[Entry] = {
+pub const LEAVES: &[LeafSpec] = {
     use CommonName::{Fixed, KubeletUser, Node};
     &[
-        files(
+        file_leaf(
             "apiserver",
             Fixed("kube-apiserver"),
             SanRule::ApiServer,
             Usage::Server,
             Ca::Kubernetes,
         ),
-        Entry {
+        LeafSpec {
             organization: Organization::LegacyClusterAdmins,
-            ..files(
+            ..file_leaf(
                 "apiserver-kubelet-client",
                 Fixed("kube-apiserver-kubelet-client"),
                 SanRule::None,
@@ -185,66 +185,66 @@ pub const LEAVES: &[Entry] = {
                 Ca::Kubernetes,
             )
         },
-        files(
+        file_leaf(
             "front-proxy-client",
             Fixed("front-proxy-client"),
             SanRule::None,
             Usage::Client,
             Ca::FrontProxy,
         ),
-        files(
+        file_leaf(
             "etcd/server",
             Node,
             SanRule::EtcdServer,
             Usage::ServerAndClient,
             Ca::Etcd,
         ),
-        files(
+        file_leaf(
             "etcd/peer",
             Node,
             SanRule::EtcdPeer,
             Usage::ServerAndClient,
             Ca::Etcd,
         ),
-        files(
+        file_leaf(
             "etcd/healthcheck-client",
             Fixed("kube-etcd-healthcheck-client"),
             SanRule::None,
             Usage::Client,
             Ca::Etcd,
         ),
-        files(
+        file_leaf(
             "apiserver-etcd-client",
             Fixed("kube-apiserver-etcd-client"),
             SanRule::None,
             Usage::Client,
             Ca::Etcd,
         ),
-        user(
+        user_leaf(
             "kubeconfig/admin",
             Fixed("kubernetes-admin"),
             Organization::Fixed("kubeadm:cluster-admins"),
             false,
         ),
-        user(
+        user_leaf(
             "kubeconfig/super-admin",
             Fixed("kubernetes-super-admin"),
             Organization::Fixed("system:masters"),
             true,
         ),
-        user(
+        user_leaf(
             "kubeconfig/kubelet",
             KubeletUser,
             Organization::Fixed("system:nodes"),
             false,
         ),
-        user(
+        user_leaf(
             "kubeconfig/controller-manager",
             Fixed("system:kube-controller-manager"),
             Organization::None,
             false,
         ),
-        user(
+        user_leaf(
             "kubeconfig/scheduler",
             Fixed("system:kube-scheduler"),
             Organization::None,
@@ -254,4 +254,4 @@ pub const LEAVES: &[Entry] = {
 };
 
 /// The key pair that signs service account tokens. It has no certificate.
-pub const SERVICE_ACCOUNT: &str = "sa";
+pub(crate) const SERVICE_ACCOUNT: &str = "sa";

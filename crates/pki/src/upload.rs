@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::error::PkiError;
-use super::material::Pki;
-use super::table::Ca;
+use crate::error::PkiError;
+use crate::material::Pki;
+use crate::table::Ca;
 
-/// What the API server needs for an etcd that somebody else runs, in PEM.
+/// What the API server needs for an external etcd, in PEM.
 #[derive(Clone, Copy)]
 pub struct ExternalEtcdFiles<'a> {
     /// CA of etcd's serving certificate.
@@ -23,7 +23,7 @@ pub struct ExternalEtcdFiles<'a> {
 
 /// Nonce (12 bytes), then ciphertext and tag: AES-256-GCM without associated
 /// data. `None` only if the system has no random numbers.
-pub fn encrypt_for_upload(key: &[u8; 32], plain: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn encrypt_for_upload(key: &[u8; 32], plain: &[u8]) -> Option<Vec<u8>> {
     let mut nonce = [0; NONCE_LEN];
     SystemRandom::new().fill(&mut nonce).ok()?;
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).ok()?);

@@ -6,21 +6,22 @@
 //! so no more than that are offered.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
 use russh::keys::{
-    Certificate, HashAlg, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate,
+    Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate,
 };
 use russh::{AgentAuthError, MethodKind};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::error::SshError;
-use super::handshake::{Client, Shaken};
-use super::prompt::{Secrets, public_half};
-use super::target::{IdentityFile, Target};
+use crate::error::SshError;
+use crate::handshake::{Client, Shaken};
+use crate::prompt::{Secrets, read_public_half};
+use crate::target::{IdentityFile, Target};
 use text::terminal::escape;
 
 /// sshd's default MaxAuthTries.
@@ -28,7 +29,7 @@ const MAX_ATTEMPTS: usize = 6;
 
 /// What can be made ready before there is a connection.
 #[derive(Default)]
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     agent: Option<Agent>,
     /// What the agent holds.
     held: Vec<AgentIdentity>,
@@ -37,7 +38,7 @@ pub(super) struct Prepared {
 
 /// Asks the agent what it holds, and loads the named keys that it lacks, for
 /// which the operator may have to type a passphrase.
-pub(super) async fn prepare(target: &Target, secrets: &Secrets) -> Prepared {
+pub(crate) async fn prepare(target: &Target, secrets: &Secrets) -> Prepared {
     let mut prepared = Prepared::default();
     if let Some(socket) = &target.agent {
         let asking = async {
@@ -57,7 +58,7 @@ pub(super) async fn prepare(target: &Target, secrets: &Secrets) -> Prepared {
         prepared.tried.extend(problem);
     }
     for identity in target.identities.iter().filter(|identity| identity.named) {
-        let held = public_half(&identity.path).is_some_and(|public| {
+        let held = read_public_half(&identity.path).is_some_and(|public| {
             prepared
                 .held
                 .iter()
@@ -73,7 +74,7 @@ pub(super) async fn prepare(target: &Target, secrets: &Secrets) -> Prepared {
 }
 
 /// Logs in, or says all that was tried.
-pub(super) async fn log_in(
+pub(crate) async fn log_in(
     target: &Target,
     shaken: &mut Shaken,
     secrets: &Secrets,
@@ -93,7 +94,7 @@ pub(super) async fn log_in(
         offered: Vec::new(),
         tried,
     };
-    match login.run(agent.as_mut(), &held).await? {
+    match login.offer_keys(agent.as_mut(), &held).await? {
         Answer::Accepted => Ok(()),
         Answer::Refused | Answer::Over => Err(SshError::Auth {
             host: target.name.clone(),
@@ -126,7 +127,7 @@ struct Login<'a> {
 type Agent = AgentClient<UnixStream>;
 
 impl Login<'_> {
-    async fn run(
+    async fn offer_keys(
         &mut self,
         mut agent: Option<&mut Agent>,
         held: &[AgentIdentity],
@@ -140,7 +141,10 @@ impl Login<'_> {
 
         let mut failure = None;
         for identity in &named {
-            match self.identity(identity, agent.as_deref_mut(), held).await {
+            match self
+                .offer_key_file(identity, agent.as_deref_mut(), held)
+                .await
+            {
                 Ok(Answer::Refused) => {}
                 Ok(answer) => return Ok(answer),
                 // Another key may still do; but if none does, this is why.
@@ -154,27 +158,16 @@ impl Login<'_> {
         if !self.target.identities_only
             && let Some(agent) = agent.as_deref_mut()
         {
-            // One attempt is left for a default key.
-            let left = (MAX_ATTEMPTS - 1).saturating_sub(self.attempts);
-            let fresh: Vec<_> = held
-                .iter()
-                .filter(|one| !self.was_offered(&one.public_key()))
-                .collect();
-            if fresh.len() > left {
-                self.tried.push(format!(
-                    "the agent holds {} keys; only {left} were offered (sshd allows {MAX_ATTEMPTS})",
-                    fresh.len()
-                ));
-            }
-            for one in fresh.into_iter().take(left) {
-                match self.by_agent(agent, one).await? {
-                    Answer::Refused => {}
-                    answer => return Ok(answer),
-                }
+            match self.offer_agent_keys(agent, held).await? {
+                Answer::Refused => {}
+                answer => return Ok(answer),
             }
         }
         for identity in default.iter().filter(|identity| identity.path.exists()) {
-            match self.identity(identity, agent.as_deref_mut(), held).await {
+            match self
+                .offer_key_file(identity, agent.as_deref_mut(), held)
+                .await
+            {
                 Ok(Answer::Refused) => {}
                 Ok(answer) => return Ok(answer),
                 Err(error @ SshError::KeyFile { .. }) => self.tried.push(error.to_string()),
@@ -190,6 +183,33 @@ impl Login<'_> {
         }
     }
 
+    /// Offers what the agent holds besides the named keys.
+    async fn offer_agent_keys(
+        &mut self,
+        agent: &mut Agent,
+        held: &[AgentIdentity],
+    ) -> Result<Answer, SshError> {
+        // One attempt is left for a default key.
+        let left = (MAX_ATTEMPTS - 1).saturating_sub(self.attempts);
+        let fresh: Vec<_> = held
+            .iter()
+            .filter(|one| !self.was_offered(&one.public_key()))
+            .collect();
+        if fresh.len() > left {
+            self.tried.push(format!(
+                "the agent holds {} keys; only {left} were offered (sshd allows {MAX_ATTEMPTS})",
+                fresh.len()
+            ));
+        }
+        for one in fresh.into_iter().take(left) {
+            match self.offer_agent_key(agent, one).await? {
+                Answer::Refused => {}
+                answer => return Ok(answer),
+            }
+        }
+        Ok(Answer::Refused)
+    }
+
     /// Whether the host has refused this key, whatever its comment.
     fn was_offered(&self, key: &PublicKey) -> bool {
         self.offered
@@ -198,24 +218,24 @@ impl Login<'_> {
     }
 
     /// Offers a key: as the agent holds it, its certificate, then the file.
-    async fn identity(
+    async fn offer_key_file(
         &mut self,
         identity: &IdentityFile,
         agent: Option<&mut Agent>,
         held: &[AgentIdentity],
     ) -> Result<Answer, SshError> {
         let path = &identity.path;
-        let public = public_half(path);
+        let public = read_public_half(path);
         if let (Some(public), Some(agent)) = (&public, agent) {
             let same = |one: &&AgentIdentity| one.public_key().key_data() == public.key_data();
             for one in held.iter().filter(same) {
-                match self.by_agent(agent, one).await? {
+                match self.offer_agent_key(agent, one).await? {
                     Answer::Refused => {}
                     answer => return Ok(answer),
                 }
             }
         }
-        let certificate = load_openssh_certificate(beside(path, "-cert.pub")).ok();
+        let certificate = load_openssh_certificate(append_suffix(path, "-cert.pub")).ok();
         if let Some(public) = &public
             && certificate.is_none()
             && self.was_offered(public)
@@ -242,17 +262,11 @@ impl Login<'_> {
                 path: path.clone(),
                 reason,
             })?;
-        let label = path.display().to_string();
-        let user = self.target.user.clone();
         if let Some(certificate) = certificate {
-            self.attempts += 1;
-            let trying = self.shaken.handle.authenticate_openssh_cert(
-                user.clone(),
-                key.clone(),
-                certificate,
-            );
-            let result = timeout(self.target.connect_timeout, trying).await;
-            match self.answer(&format!("{label}-cert.pub"), flatten(result))? {
+            match self
+                .offer_certificate(path, key.clone(), certificate)
+                .await?
+            {
                 Answer::Refused => {}
                 answer => return Ok(answer),
             }
@@ -265,12 +279,29 @@ impl Login<'_> {
         self.attempts += 1;
         self.offered.push(key.public_key().clone());
         let key = PrivateKeyWithHashAlg::new(key, hash);
+        let user = self.target.user.clone();
         let trying = self.shaken.handle.authenticate_publickey(user, key);
         let result = timeout(self.target.connect_timeout, trying).await;
-        self.answer(&label, flatten(result))
+        self.note_answer(&path.display().to_string(), flatten_result(result))
     }
 
-    async fn by_agent(
+    /// Offers the certificate beside the key file `path`.
+    async fn offer_certificate(
+        &mut self,
+        path: &Path,
+        key: Arc<PrivateKey>,
+        certificate: Certificate,
+    ) -> Result<Answer, SshError> {
+        self.attempts += 1;
+        let user = self.target.user.clone();
+        let handle = &mut self.shaken.handle;
+        let trying = handle.authenticate_openssh_cert(user, key, certificate);
+        let result = timeout(self.target.connect_timeout, trying).await;
+        let label = format!("{}-cert.pub", path.display());
+        self.note_answer(&label, flatten_result(result))
+    }
+
+    async fn offer_agent_key(
         &mut self,
         agent: &mut Agent,
         one: &AgentIdentity,
@@ -306,14 +337,14 @@ impl Login<'_> {
         let result = timeout(self.target.connect_timeout, trying).await;
         self.offered.push(public);
         match result {
-            Err(_) => self.answer(&label, Err(None)),
-            Ok(Ok(result)) => self.answer(&label, Ok(result)),
+            Err(_) => self.note_answer(&label, Err(None)),
+            Ok(Ok(result)) => self.note_answer(&label, Ok(result)),
             Ok(Err(AgentAuthError::Key(error))) => {
                 self.tried
                     .push(format!("{label}: the agent failed to sign: {error}"));
                 Ok(Answer::Refused)
             }
-            Ok(Err(AgentAuthError::Send(_))) => self.answer(&label, Err(Some(String::new()))),
+            Ok(Err(AgentAuthError::Send(_))) => self.note_answer(&label, Err(Some(String::new()))),
         }
     }
 
@@ -326,14 +357,14 @@ impl Login<'_> {
         let hash = match self.shaken.handle.best_supported_rsa_hash().await {
             Ok(Some(hash)) => hash,
             Ok(None) => Some(HashAlg::Sha512),
-            Err(_) => return Err(self.lost()),
+            Err(_) => return Err(self.lost_error()),
         };
         self.rsa_hash = Some(hash);
         Ok(hash)
     }
 
     /// Notes how an attempt ended. `Err(None)`: not in time.
-    fn answer(
+    fn note_answer(
         &mut self,
         label: &str,
         result: Result<AuthResult, Option<String>>,
@@ -375,7 +406,7 @@ impl Login<'_> {
             }),
             Err(Some(reason)) => {
                 if self.shaken.handle.is_closed() || reason.is_empty() {
-                    return Err(self.lost());
+                    return Err(self.lost_error());
                 }
                 self.tried.push(format!("{label}: {reason}"));
                 Ok(Answer::Refused)
@@ -383,7 +414,7 @@ impl Login<'_> {
         }
     }
 
-    fn lost(&self) -> SshError {
+    fn lost_error(&self) -> SshError {
         SshError::Lost {
             host: self.target.name.clone(),
             reason: format!("{} while logging in", self.shaken.gone.reason()),
@@ -391,7 +422,7 @@ impl Login<'_> {
     }
 }
 
-fn flatten(
+fn flatten_result(
     result: Result<Result<AuthResult, russh::Error>, tokio::time::error::Elapsed>,
 ) -> Result<AuthResult, Option<String>> {
     match result {
@@ -404,7 +435,7 @@ fn flatten(
     }
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn append_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -29,7 +29,7 @@ pub enum OutputStream {
 }
 
 impl OutputStream {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             OutputStream::Stdout => "standard output",
             OutputStream::Stderr => "standard error",
@@ -39,27 +39,27 @@ impl OutputStream {
 
 /// More came than may be kept.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Flood {
+pub(crate) struct Flood {
     pub stream: OutputStream,
     pub limit: usize,
 }
 
-pub(super) struct Capture {
+pub(crate) struct Capture {
     stream: OutputStream,
     marker: Vec<u8>,
     /// Whether the marker has been seen.
-    pub(super) started: bool,
+    pub(crate) started: bool,
     /// What came before the marker.
-    pub(super) noise: Vec<u8>,
+    pub(crate) noise: Vec<u8>,
     /// What came after it.
-    pub(super) kept: Vec<u8>,
+    pub(crate) kept: Vec<u8>,
     limit: usize,
     /// Where in `kept` the line begins that is not complete yet.
     line: usize,
 }
 
 impl Capture {
-    pub(super) fn new(stream: OutputStream, nonce: &str, limit: usize) -> Self {
+    pub(crate) fn new(stream: OutputStream, nonce: &str, limit: usize) -> Self {
         Capture {
             stream,
             marker: format!("{nonce}\n").into_bytes(),
@@ -72,23 +72,23 @@ impl Capture {
     }
 
     /// Takes what came, and hands out the lines that it completes.
-    pub(super) fn push(
+    pub(crate) fn push_bytes(
         &mut self,
         data: &[u8],
         on_line: Option<&mut dyn FnMut(OutputLine)>,
     ) -> Result<(), Flood> {
         if self.started {
-            return self.keep(data, on_line);
+            return self.keep_bytes(data, on_line);
         }
         // The marker may have been cut in two.
         let from = self.noise.len().saturating_sub(self.marker.len());
         self.noise.extend_from_slice(data);
-        match find(&self.noise[from..], &self.marker) {
+        match find_bytes(&self.noise[from..], &self.marker) {
             Some(at) => {
                 let rest = self.noise.split_off(from + at + self.marker.len());
                 self.noise.truncate(from + at);
                 self.started = true;
-                self.keep(&rest, on_line)
+                self.keep_bytes(&rest, on_line)
             }
             None if self.noise.len() > MAX_NOISE => Err(Flood {
                 stream: self.stream,
@@ -98,7 +98,7 @@ impl Capture {
         }
     }
 
-    fn keep(
+    fn keep_bytes(
         &mut self,
         data: &[u8],
         on_line: Option<&mut dyn FnMut(OutputLine)>,
@@ -107,7 +107,7 @@ impl Capture {
         let from = self.kept.len();
         self.kept.extend_from_slice(&data[..taken]);
         if let Some(on_line) = on_line {
-            self.split(from, on_line);
+            self.split_lines(from, on_line);
         }
         if taken < data.len() {
             return Err(Flood {
@@ -119,7 +119,7 @@ impl Capture {
     }
 
     /// Hands out the lines that end at or after `from`.
-    fn split(&mut self, mut from: usize, on_line: &mut dyn FnMut(OutputLine)) {
+    fn split_lines(&mut self, mut from: usize, on_line: &mut dyn FnMut(OutputLine)) {
         loop {
             let end = self.kept[from..]
                 .iter()
@@ -127,13 +127,13 @@ impl Capture {
                 .map(|at| from + at);
             match end {
                 Some(end) if end - self.line <= MAX_LINE => {
-                    self.hand_out(end, on_line);
+                    self.hand_out_line(end, on_line);
                     self.line = end + 1;
                     from = self.line;
                 }
                 _ if self.kept.len() - self.line > MAX_LINE => {
                     let end = self.line + MAX_LINE;
-                    self.hand_out(end, on_line);
+                    self.hand_out_line(end, on_line);
                     self.line = end;
                     from = end;
                 }
@@ -143,14 +143,14 @@ impl Capture {
     }
 
     /// Hands out a last line that has no newline.
-    pub(super) fn finish(&mut self, on_line: &mut dyn FnMut(OutputLine)) {
+    pub(crate) fn finish_line(&mut self, on_line: &mut dyn FnMut(OutputLine)) {
         if self.line < self.kept.len() {
-            self.hand_out(self.kept.len(), on_line);
+            self.hand_out_line(self.kept.len(), on_line);
             self.line = self.kept.len();
         }
     }
 
-    fn hand_out(&self, end: usize, on_line: &mut dyn FnMut(OutputLine)) {
+    fn hand_out_line(&self, end: usize, on_line: &mut dyn FnMut(OutputLine)) {
         let text = String::from_utf8_lossy(&self.kept[self.line..end]).into_owned();
         on_line(OutputLine {
             stream: self.stream,
@@ -159,15 +159,15 @@ impl Capture {
     }
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+fn find_bytes(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack
         .windows(needle.len())
         .position(|window| window == needle)
 }
 
 /// Whether `needle` is in `haystack`.
-pub(super) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    find(haystack, needle).is_some()
+pub(crate) fn contains_bytes(haystack: &[u8], needle: &[u8]) -> bool {
+    find_bytes(haystack, needle).is_some()
 }
 
 #[cfg(test)]
@@ -182,9 +182,9 @@ mod tests {
         let mut on_line = |line: OutputLine| lines.push(line.text);
         let mut result = Ok(());
         for chunk in chunks {
-            result = result.and(capture.push(chunk, Some(&mut on_line)));
+            result = result.and(capture.push_bytes(chunk, Some(&mut on_line)));
         }
-        capture.finish(&mut on_line);
+        capture.finish_line(&mut on_line);
         (capture, lines, result)
     }
 

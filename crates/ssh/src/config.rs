@@ -14,7 +14,7 @@ const MAX_INCLUDE_DEPTH: usize = 16;
 
 /// What the files say about one host. `None`: nothing.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HostConfig {
+pub(crate) struct HostConfig {
     pub host_name: Option<String>,
     pub host_key_alias: Option<String>,
     pub port: Option<u16>,
@@ -32,7 +32,7 @@ pub(super) struct HostConfig {
 }
 
 /// Where the files are.
-pub(super) struct Files<'a> {
+pub(crate) struct Files<'a> {
     /// The user's home, for `~` and relative includes.
     pub home: &'a Path,
     /// The user's own file.
@@ -44,7 +44,7 @@ pub(super) struct Files<'a> {
 /// What the files say about `host`, the name as the operator wrote it.
 ///
 /// A file that doesn't exist says nothing; one that can't be read is an error.
-pub(super) fn query(
+pub(crate) fn query_config(
     files: &Files<'_>,
     host: &str,
 ) -> Result<HostConfig, (PathBuf, std::io::Error)> {
@@ -60,7 +60,7 @@ pub(super) fn query(
     ] {
         let Some(path) = path else { continue };
         match std::fs::read(path) {
-            Ok(text) => reader.file(path, &String::from_utf8_lossy(&text), &base, true, 0),
+            Ok(text) => reader.read_lines(path, &String::from_utf8_lossy(&text), &base, true, 0),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err((path.to_path_buf(), error)),
         }
@@ -77,11 +77,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn file(&mut self, path: &Path, text: &str, base: &Path, outer: bool, depth: usize) {
+    fn read_lines(&mut self, path: &Path, text: &str, base: &Path, outer: bool, depth: usize) {
         let mut active = outer;
         for (number, line) in text.lines().enumerate() {
             let place = || format!("{}:{}", path.display(), number + 1);
-            let (keyword, words) = match split(line) {
+            let (keyword, words) = match split_line(line) {
                 Ok(Some(parts)) => parts,
                 Ok(None) => continue,
                 Err(why) => {
@@ -114,11 +114,11 @@ impl Reader<'_> {
                         continue;
                     }
                     for word in &words {
-                        self.include(&place(), word, base, depth);
+                        self.include_files(&place(), word, base, depth);
                     }
                 }
                 _ if active => {
-                    if let Err(why) = self.value(&keyword, &words) {
+                    if let Err(why) = self.set_value(&keyword, &words) {
                         self.found
                             .warnings
                             .push(format!("{}: {why}; line ignored", place()));
@@ -129,17 +129,17 @@ impl Reader<'_> {
         }
     }
 
-    fn include(&mut self, place: &str, word: &str, base: &Path, depth: usize) {
+    fn include_files(&mut self, place: &str, word: &str, base: &Path, depth: usize) {
         let expanded = expand_home(word, self.home);
         let full = if expanded.is_absolute() {
             expanded
         } else {
             base.join(expanded)
         };
-        for file in glob(&full) {
+        for file in expand_glob(&full) {
             match std::fs::read(&file) {
                 Ok(text) => {
-                    self.file(
+                    self.read_lines(
                         &file,
                         &String::from_utf8_lossy(&text),
                         base,
@@ -155,7 +155,7 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, keyword: &str, words: &[String]) -> Result<(), String> {
+    fn set_value(&mut self, keyword: &str, words: &[String]) -> Result<(), String> {
         let found = &mut self.found;
         let first = words
             .first()
@@ -176,7 +176,7 @@ impl Reader<'_> {
                 found.port = Some(port.ok_or_else(|| format!("invalid port {first:?}"))?);
             }
             "user" => found.user = Some(first.clone()),
-            "identitiesonly" => found.identities_only = Some(yes_no(first)?),
+            "identitiesonly" => found.identities_only = Some(parse_yes_no(first)?),
             "identityagent" => found.identity_agent = Some(first.clone()),
             "proxyjump" => {
                 // Whichever of ProxyJump and ProxyCommand comes first wins.
@@ -191,7 +191,7 @@ impl Reader<'_> {
             "globalknownhostsfile" => found.global_known_hosts = Some(words.to_vec()),
             "connecttimeout" => {
                 if !first.eq_ignore_ascii_case("none") {
-                    found.connect_timeout = Some(time(first)?);
+                    found.connect_timeout = Some(parse_time(first)?);
                 }
             }
             _ => return Ok(()),
@@ -203,7 +203,7 @@ impl Reader<'_> {
 
 /// A line's keyword, in lower case, and its arguments; `None` for a blank line
 /// or a comment.
-fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
+fn split_line(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
@@ -246,7 +246,7 @@ fn split(line: &str) -> Result<Option<(String, Vec<String>)>, String> {
     }
 }
 
-fn yes_no(word: &str) -> Result<bool, String> {
+fn parse_yes_no(word: &str) -> Result<bool, String> {
     match word.to_ascii_lowercase().as_str() {
         "yes" | "true" => Ok(true),
         "no" | "false" => Ok(false),
@@ -255,7 +255,7 @@ fn yes_no(word: &str) -> Result<bool, String> {
 }
 
 /// OpenSSH's time format: seconds, or numbers with units, such as `1m30s`.
-fn time(word: &str) -> Result<Duration, String> {
+fn parse_time(word: &str) -> Result<Duration, String> {
     let wrong = || format!("invalid time {word:?}");
     let mut total: u64 = 0;
     let mut digits = String::new();
@@ -287,7 +287,7 @@ fn time(word: &str) -> Result<Duration, String> {
 }
 
 /// `~/x` under `home`; anything else as it is.
-pub(super) fn expand_home(path: &str, home: &Path) -> PathBuf {
+pub(crate) fn expand_home(path: &str, home: &Path) -> PathBuf {
     match path.strip_prefix('~') {
         Some("") => home.to_path_buf(),
         Some(rest) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
@@ -296,21 +296,24 @@ pub(super) fn expand_home(path: &str, home: &Path) -> PathBuf {
 }
 
 /// The files that a path with `*` and `?` in its components names, sorted.
-fn glob(path: &Path) -> Vec<PathBuf> {
+fn expand_glob(path: &Path) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for component in path.components() {
         let name = component.as_os_str();
         let wild = name.to_str().filter(|name| name.contains(['*', '?']));
         found = match wild {
             None => found.into_iter().map(|dir| dir.join(name)).collect(),
-            Some(wild) => found.iter().flat_map(|dir| entries(dir, wild)).collect(),
+            Some(wild) => found
+                .iter()
+                .flat_map(|dir| list_matching(dir, wild))
+                .collect(),
         };
     }
     found.retain(|path| path.is_file());
     found
 }
 
-fn entries(dir: &Path, wild: &str) -> Vec<PathBuf> {
+fn list_matching(dir: &Path, wild: &str) -> Vec<PathBuf> {
     let mut names: Vec<String> = std::fs::read_dir(dir)
         .into_iter()
         .flatten()
@@ -339,7 +342,7 @@ mod tests {
             user: Some(&path),
             system: None,
         };
-        query(&files, host).unwrap()
+        query_config(&files, host).unwrap()
     }
 
     #[test]
@@ -409,20 +412,20 @@ mod tests {
             user: Some(&path),
             system: None,
         };
-        let found = query(&files, "a").unwrap();
+        let found = query_config(&files, "a").unwrap();
         assert_eq!(found.user.as_deref(), Some("one"));
         assert_eq!(found.port, Some(2));
         assert!(found.warnings[0].contains("too many nested includes"));
         // Inside `Host a`, so the included `Host b` can't apply to b.
-        assert_eq!(query(&files, "b").unwrap().port, Some(3));
+        assert_eq!(query_config(&files, "b").unwrap().port, Some(3));
     }
 
     #[test]
     fn times() {
-        assert_eq!(time("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(time("1m30s"), Ok(Duration::from_secs(90)));
-        assert!(time("soon").is_err());
-        assert!(time("99999999999999999999w").is_err());
+        assert_eq!(parse_time("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_time("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(parse_time("soon").is_err());
+        assert!(parse_time("99999999999999999999w").is_err());
     }
 
     #[test]
@@ -433,7 +436,7 @@ mod tests {
             user: Some(dir.path()),
             system: None,
         };
-        assert!(query(&files, "a").is_err());
+        assert!(query_config(&files, "a").is_err());
     }
 
     proptest! {

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::connector::Connector;
-use super::error::{ConnectFailure, SshError};
-use super::handshake::{Policy, shake_hands};
-use super::known_hosts::KnownHosts;
-use super::session::Session;
-use super::target::Target;
-use super::{auth, tcp};
+use crate::connector::Connector;
+use crate::error::{ConnectFailure, SshError};
+use crate::handshake::{Policy, shake_hands};
+use crate::known_hosts::KnownHosts;
+use crate::session::Session;
+use crate::target::Target;
+use crate::{auth, tcp};
 
 /// Bytes both ways.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Transport for S {}
 
 impl Session {
@@ -49,19 +49,19 @@ impl Session {
 }
 
 /// A stream to the target's sshd, and the session that it goes through.
-pub(super) async fn dial(
+pub(crate) async fn dial(
     target: &Target,
     connector: &Connector,
 ) -> Result<(Box<dyn Transport>, Option<Session>), SshError> {
     let Some(jump) = &target.jump else {
-        return Ok((Box::new(tcp::connect(target).await?), None));
+        return Ok((Box::new(tcp::connect_tcp(target).await?), None));
     };
     let through = connect_jump_host(jump, connector).await?;
     let opening = through.open_forward(&target.address, target.port);
     match timeout(target.connect_timeout, opening).await {
         Ok(Ok(channel)) => Ok((Box::new(channel.into_stream()), Some(through))),
         Ok(Err(error)) => Err(blame_jump_host(target, jump, error)),
-        Err(_) => Err(tcp::timed_out(target)),
+        Err(_) => Err(tcp::timeout_error(target)),
     }
 }
 

@@ -3,21 +3,21 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::prompt::Prompt;
-use super::session::WeakSession;
-use super::shared::{Observer, Shared, Stats};
-use super::target::Target;
+use crate::prompt::Prompt;
+use crate::session::WeakSession;
+use crate::shared::{Observer, Shared, Stats};
+use crate::target::Target;
 
 /// Makes connections. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Connector {
-    pub(super) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// Open connections to jump hosts, by login.
     jumps: Arc<Mutex<HashMap<String, JumpSlot>>>,
 }
 
 /// Locked while the one connection to that jump host is being made.
-pub(super) type JumpSlot = Arc<tokio::sync::Mutex<WeakSession>>;
+pub(crate) type JumpSlot = Arc<tokio::sync::Mutex<WeakSession>>;
 
 impl Connector {
     /// A connector that asks `prompt` for what it doesn't know, once each, and
@@ -36,7 +36,7 @@ impl Connector {
 
     /// The place of the connection to a jump host, shared by all who go through
     /// it: a hundred hosts must not make a hundred connections to it.
-    pub(super) fn jump_slot(&self, target: &Target) -> JumpSlot {
+    pub(crate) fn jump_slot(&self, target: &Target) -> JumpSlot {
         let mut jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
         jumps.entry(target.identity()).or_default().clone()
     }

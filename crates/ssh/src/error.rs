@@ -121,7 +121,7 @@ pub enum SshError {
         tried: Vec<String>,
     },
     /// Something took too long.
-    #[error("{host}: {what} timed out after {}", seconds(after))]
+    #[error("{host}: {what} timed out after {}", format_seconds(after))]
     Timeout {
         /// The host as the operator calls it.
         host: String,
@@ -355,7 +355,7 @@ impl SshError {
     }
 }
 
-fn seconds(duration: &Duration) -> String {
+fn format_seconds(duration: &Duration) -> String {
     if duration.subsec_millis() == 0 {
         format!("{} s", duration.as_secs())
     } else {
@@ -412,7 +412,7 @@ mod tests {
 
     #[test]
     fn durations_read_well() {
-        assert_eq!(seconds(&Duration::from_secs(10)), "10 s");
-        assert_eq!(seconds(&Duration::from_millis(1500)), "1.5 s");
+        assert_eq!(format_seconds(&Duration::from_secs(10)), "10 s");
+        assert_eq!(format_seconds(&Duration::from_millis(1500)), "1.5 s");
     }
 }

@@ -14,10 +14,10 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::capture::{Capture, Flood, OutputLine, OutputStream, contains};
-use super::protocol::{PROMPT, READY};
-use super::script::ScriptEvent;
-use super::session::Session;
+use crate::capture::{Capture, Flood, OutputLine, OutputStream, contains_bytes};
+use crate::protocol::{PROMPT, READY};
+use crate::script::ScriptEvent;
+use crate::session::Session;
 
 /// Time for a command to die after its standard input was closed: the host
 /// waits 2 s between TERM and KILL.
@@ -28,14 +28,14 @@ const DYING: Duration = Duration::from_secs(10);
 const SILENCE_AFTER_EXIT: Duration = Duration::from_secs(3);
 
 /// How a command ended.
-pub(super) struct Ended {
-    pub(super) end: End,
-    pub(super) stdout: Capture,
-    pub(super) stderr: Capture,
-    pub(super) elapsed: Duration,
+pub(crate) struct Ended {
+    pub(crate) end: End,
+    pub(crate) stdout: Capture,
+    pub(crate) stderr: Capture,
+    pub(crate) elapsed: Duration,
 }
 
-pub(super) enum End {
+pub(crate) enum End {
     /// With this status; 128 + number for a signal.
     Exit(u32),
     Flood(Flood),
@@ -46,29 +46,29 @@ pub(super) enum End {
 }
 
 /// What the caller holds of a running command.
-pub(super) struct Running {
+pub(crate) struct Running {
     /// What goes to standard input, which stays open until the command ends.
-    pub(super) stdin: mpsc::Sender<Bytes>,
+    pub(crate) stdin: mpsc::Sender<Bytes>,
     /// Fires when the bootstrap is ready to read the script.
-    pub(super) ready: oneshot::Receiver<()>,
-    pub(super) ended: oneshot::Receiver<Ended>,
+    pub(crate) ready: oneshot::Receiver<()>,
+    pub(crate) ended: oneshot::Receiver<Ended>,
     /// Kills the command when dropped.
-    pub(super) _kill: tokio_util::sync::DropGuard,
+    pub(crate) _kill: tokio_util::sync::DropGuard,
 }
 
 /// What to start.
-pub(super) struct Start<'a> {
-    pub(super) command_line: String,
-    pub(super) nonce: &'a str,
-    pub(super) max_output: usize,
+pub(crate) struct Start<'a> {
+    pub(crate) command_line: String,
+    pub(crate) nonce: &'a str,
+    pub(crate) max_output: usize,
     /// Who wants the lines of output.
-    pub(super) events: Option<mpsc::UnboundedSender<ScriptEvent>>,
-    pub(super) deadline: Instant,
+    pub(crate) events: Option<mpsc::UnboundedSender<ScriptEvent>>,
+    pub(crate) deadline: Instant,
 }
 
 /// Starts a command on a fresh channel. The slot is free again when the host
 /// has closed the channel.
-pub(super) fn start(
+pub(crate) fn start_command(
     session: &Session,
     channel: Channel<Msg>,
     slot: OwnedSemaphorePermit,
@@ -153,13 +153,13 @@ impl Owner {
                 },
             };
             closed = message.is_none();
-            if let Err(end) = self.said.take(message) {
+            if let Err(end) = self.said.take_message(message) {
                 break end;
             }
             if self.said.status.is_some() {
                 give_up = Instant::now() + SILENCE_AFTER_EXIT;
             }
-            if self.ready.is_some() && contains(&self.said.stdout.noise, READY) {
+            if self.ready.is_some() && contains_bytes(&self.said.stdout.noise, READY) {
                 self.ready.take().map(|ready| ready.send(()));
             }
             // Nothing must follow that sudo could take for another password:
@@ -176,11 +176,11 @@ impl Owner {
         }
         // The end of its standard input kills whatever still runs there.
         let _ = write.eof().await;
-        if !exited && drain(&mut read).await {
+        if !exited && drain_channel(&mut read).await {
             return;
         }
         let _ = write.close().await;
-        drain(&mut read).await;
+        drain_channel(&mut read).await;
     }
 }
 
@@ -194,12 +194,14 @@ struct Said {
 
 impl Said {
     /// Takes a message, or the end of all messages. `Err`: it was the last.
-    fn take(&mut self, message: Option<ChannelMsg>) -> Result<(), End> {
+    fn take_message(&mut self, message: Option<ChannelMsg>) -> Result<(), End> {
         match message {
             None => return Err(self.status.map_or(End::Lost, End::Exit)),
-            Some(ChannelMsg::Data { data }) => return self.keep(OutputStream::Stdout, &data),
+            Some(ChannelMsg::Data { data }) => {
+                return self.keep_output(OutputStream::Stdout, &data);
+            }
             Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
-                return self.keep(OutputStream::Stderr, &data);
+                return self.keep_output(OutputStream::Stderr, &data);
             }
             Some(ChannelMsg::ExitStatus { exit_status }) => self.status = Some(exit_status),
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
@@ -212,22 +214,22 @@ impl Said {
         Ok(())
     }
 
-    fn keep(&mut self, stream: OutputStream, data: &[u8]) -> Result<(), End> {
+    fn keep_output(&mut self, stream: OutputStream, data: &[u8]) -> Result<(), End> {
         let capture = match stream {
             OutputStream::Stdout => &mut self.stdout,
             OutputStream::Stderr => &mut self.stderr,
         };
         match &self.events {
-            Some(events) => capture.push(data, Some(&mut |line| send_line(events, line))),
-            None => capture.push(data, None),
+            Some(events) => capture.push_bytes(data, Some(&mut |line| send_line(events, line))),
+            None => capture.push_bytes(data, None),
         }
         .map_err(End::Flood)
     }
 
     fn finish(mut self, end: End, elapsed: Duration) -> Ended {
         if let Some(events) = &self.events {
-            self.stdout.finish(&mut |line| send_line(events, line));
-            self.stderr.finish(&mut |line| send_line(events, line));
+            self.stdout.finish_line(&mut |line| send_line(events, line));
+            self.stderr.finish_line(&mut |line| send_line(events, line));
         }
         Ended {
             end,
@@ -244,14 +246,14 @@ fn send_line(events: &mpsc::UnboundedSender<ScriptEvent>, line: OutputLine) {
 }
 
 /// Reads a channel to its end; `false` if that takes too long.
-async fn drain(read: &mut ChannelReadHalf) -> bool {
+async fn drain_channel(read: &mut ChannelReadHalf) -> bool {
     timeout(DYING, async { while read.wait().await.is_some() {} })
         .await
         .is_ok()
 }
 
 /// Whether sudo did not take the password: it asks a second time.
-pub(super) fn password_refused(stderr: &[u8]) -> bool {
+pub(crate) fn password_refused(stderr: &[u8]) -> bool {
     String::from_utf8_lossy(stderr).matches(PROMPT).count() > 1
 }
 

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::protocol;
-use super::script::{Input, Script, ScriptEvent};
+use crate::protocol;
+use crate::script::{Input, Script, ScriptEvent};
 
 /// Size of the pieces in which input is sent: smaller ones are slower, larger
 /// ones no faster.
@@ -25,7 +25,7 @@ struct HostStoppedReading;
 
 /// Sends the script and its input, and tells `events` how much of the input is
 /// on its way. An error is one of this side.
-pub(super) async fn feed_script(
+pub(crate) async fn feed_script(
     stdin: &mpsc::Sender<Bytes>,
     nonce: &str,
     script: &Script,
@@ -37,7 +37,7 @@ pub(super) async fn feed_script(
         count: SentCount::new(total, Instant::now()),
         events,
     };
-    let header = protocol::header(nonce, script, total);
+    let header = protocol::feed_header(nonce, script, total);
     if stdin.send(header.into_bytes().into()).await.is_err() {
         return Ok(());
     }

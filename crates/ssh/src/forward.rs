@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::bytes::{Buf as _, Bytes};
 
-use super::error::SshError;
-use super::handshake::Gone;
-use super::session::Session;
+use crate::error::SshError;
+use crate::handshake::Gone;
+use crate::session::Session;
 
 /// Most bytes that wait for a reader. russh stalls the whole connection for a
 /// channel that is not read, so a reader too slow for this loses its channel.
@@ -51,7 +51,7 @@ impl Forward {
         let (sender, arrived) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let gone = session.inner.gone.clone();
-        tokio::spawn(pump(read, write, sender, waiting.clone(), gone));
+        tokio::spawn(pump_channel(read, write, sender, waiting.clone(), gone));
         Forward {
             writer,
             arrived,
@@ -63,7 +63,7 @@ impl Forward {
 }
 
 /// Takes what arrives off russh's hands, until either side is done.
-async fn pump(
+async fn pump_channel(
     mut read: ChannelReadHalf,
     write: ChannelWriteHalf<Msg>,
     sender: mpsc::UnboundedSender<io::Result<Bytes>>,

@@ -12,9 +12,9 @@ use russh::{Channel, Preferred, cipher, compression};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::error::{PresentedKey, SshError};
-use super::known_hosts::{HOST_KEY_ALGORITHMS, KnownHosts, Verdict};
-use super::target::Target;
+use crate::error::{PresentedKey, SshError};
+use crate::known_hosts::{HOST_KEY_ALGORITHMS, KnownHosts, Verdict};
+use crate::target::Target;
 use text::terminal::escape;
 
 /// Ciphers by measured speed: AES-GCM is a fifth to a third faster than
@@ -35,7 +35,7 @@ const KEEPALIVE_COUNT: usize = 3;
 
 /// What to do with the key that a host presents.
 #[derive(Clone)]
-pub(super) enum Policy {
+pub(crate) enum Policy {
     /// Look it up.
     Verify(Arc<KnownHosts>),
     /// Record it and end the connection.
@@ -43,7 +43,7 @@ pub(super) enum Policy {
 }
 
 /// Our end of a connection, as russh calls it.
-pub(super) struct Client {
+pub(crate) struct Client {
     target: Target,
     policy: Policy,
     /// Why the connection ended.
@@ -52,7 +52,7 @@ pub(super) struct Client {
 
 /// Why a connection ended, for those who notice it later.
 #[derive(Clone, Default)]
-pub(super) struct Gone(Arc<Mutex<Option<String>>>);
+pub(crate) struct Gone(Arc<Mutex<Option<String>>>);
 
 impl Gone {
     fn set(&self, reason: String) {
@@ -62,7 +62,7 @@ impl Gone {
             .get_or_insert(reason);
     }
 
-    pub(super) fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         let reason = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         reason
             .clone()
@@ -72,7 +72,7 @@ impl Gone {
 
 /// Errors inside russh's event loop: its own, or our verdict on the host.
 #[derive(Debug)]
-pub(super) enum HandlerError {
+pub(crate) enum HandlerError {
     Verdict(Box<SshError>),
     Russh(russh::Error),
 }
@@ -84,7 +84,7 @@ impl From<russh::Error> for HandlerError {
 }
 
 /// What known_hosts says about what a host presented.
-fn judge(
+fn judge_host_key(
     target: &Target,
     known: &KnownHosts,
     presented: &PublicKeyOrCertificate,
@@ -93,13 +93,13 @@ fn judge(
     let key = presented.public_key();
     let verdict = match presented.certificate() {
         Some(certificate) => known.check_certificate(name, certificate, SystemTime::now()),
-        None => known.check(name, &key),
+        None => known.check_key(name, &key),
     };
     verdict_error(target, &key, verdict)
 }
 
 /// The error that a verdict amounts to.
-pub(super) fn verdict_error(
+pub(crate) fn verdict_error(
     target: &Target,
     key: &PublicKey,
     verdict: Verdict,
@@ -133,7 +133,7 @@ pub(super) fn verdict_error(
 }
 
 /// A key's fingerprint, as `ssh-keygen -lf` prints it.
-pub(super) fn fingerprint(key: &PublicKey) -> String {
+pub(crate) fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()
 }
 
@@ -147,7 +147,7 @@ impl client::Handler for Client {
         presented: &PublicKeyOrCertificate,
     ) -> Result<bool, HandlerError> {
         match &self.policy {
-            Policy::Verify(known) => match judge(&self.target, known, presented) {
+            Policy::Verify(known) => match judge_host_key(&self.target, known, presented) {
                 Ok(()) => Ok(true),
                 Err(error) => Err(HandlerError::Verdict(Box::new(error))),
             },
@@ -275,52 +275,24 @@ impl client::Handler for Client {
 }
 
 /// A connection that has its keys.
-pub(super) struct Shaken {
-    pub(super) handle: client::Handle<Client>,
-    pub(super) gone: Gone,
+pub(crate) struct Shaken {
+    pub(crate) handle: client::Handle<Client>,
+    pub(crate) gone: Gone,
     /// Cuts the stream. russh's task would otherwise wait for a peer that has
     /// fallen silent.
-    pub(super) cut: CancellationToken,
+    pub(crate) cut: CancellationToken,
 }
 
 /// Shakes hands over `stream`, which leads to the target.
 ///
 /// `only` restricts the host key algorithms, to ask for one particular key.
-pub(super) async fn shake_hands(
+pub(crate) async fn shake_hands(
     target: &Target,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     policy: Policy,
     only: Option<&[Algorithm]>,
 ) -> Result<Shaken, SshError> {
-    let name = target.known_hosts_name();
-    let (keys, certificates) = match (&policy, only) {
-        (_, Some(only)) => (only.to_vec(), Vec::new()),
-        (Policy::Verify(known), None) => (
-            known_first(&known.algorithms(name)),
-            if known.has_authority(name) {
-                HOST_KEY_ALGORITHMS.to_vec()
-            } else {
-                Vec::new()
-            },
-        ),
-        (Policy::Record(_), None) => (HOST_KEY_ALGORITHMS.to_vec(), Vec::new()),
-    };
-    let config = client::Config {
-        window_size: WINDOW,
-        keepalive_interval: Some(KEEPALIVE_INTERVAL),
-        keepalive_max: KEEPALIVE_COUNT,
-        // Long silent commands are normal; the keepalive tells a dead host.
-        inactivity_timeout: None,
-        preferred: Preferred {
-            key: Cow::Owned(keys),
-            host_key_certificates: Cow::Owned(certificates),
-            cipher: Cow::Borrowed(&CIPHERS),
-            // What is worth compressing is compressed already.
-            compression: Cow::Borrowed(&[compression::NONE]),
-            ..Preferred::DEFAULT
-        },
-        ..client::Config::default()
-    };
+    let config = client_config(target, &policy, only);
     let gone = Gone::default();
     let client = Client {
         target: target.clone(),
@@ -344,7 +316,7 @@ pub(super) async fn shake_hands(
         Ok(Err(HandlerError::Russh(error))) => Err(SshError::Handshake {
             host: target.name.clone(),
             address: target.endpoint(),
-            reason: explain(&error),
+            reason: explain_failure(&error),
         }),
         Err(_) => Err(SshError::Timeout {
             host: target.name.clone(),
@@ -354,9 +326,42 @@ pub(super) async fn shake_hands(
     }
 }
 
+/// What we offer the host: first of all the keys that it is known by.
+fn client_config(target: &Target, policy: &Policy, only: Option<&[Algorithm]>) -> client::Config {
+    let name = target.known_hosts_name();
+    let (keys, certificates) = match (policy, only) {
+        (_, Some(only)) => (only.to_vec(), Vec::new()),
+        (Policy::Verify(known), None) => (
+            order_known_first(&known.known_algorithms(name)),
+            if known.has_authority(name) {
+                HOST_KEY_ALGORITHMS.to_vec()
+            } else {
+                Vec::new()
+            },
+        ),
+        (Policy::Record(_), None) => (HOST_KEY_ALGORITHMS.to_vec(), Vec::new()),
+    };
+    client::Config {
+        window_size: WINDOW,
+        keepalive_interval: Some(KEEPALIVE_INTERVAL),
+        keepalive_max: KEEPALIVE_COUNT,
+        // Long silent commands are normal; the keepalive tells a dead host.
+        inactivity_timeout: None,
+        preferred: Preferred {
+            key: Cow::Owned(keys),
+            host_key_certificates: Cow::Owned(certificates),
+            cipher: Cow::Borrowed(&CIPHERS),
+            // What is worth compressing is compressed already.
+            compression: Cow::Borrowed(&[compression::NONE]),
+            ..Preferred::DEFAULT
+        },
+        ..client::Config::default()
+    }
+}
+
 /// All that we accept, those first that the host is known by: it may have keys
 /// of several algorithms, of which we know one.
-fn known_first(known: &[Algorithm]) -> Vec<Algorithm> {
+fn order_known_first(known: &[Algorithm]) -> Vec<Algorithm> {
     let is_known = |algorithm: &Algorithm| match algorithm {
         Algorithm::Rsa { .. } => known.iter().any(|one| matches!(one, Algorithm::Rsa { .. })),
         other => known.contains(other),
@@ -366,7 +371,7 @@ fn known_first(known: &[Algorithm]) -> Vec<Algorithm> {
     first
 }
 
-fn explain(error: &russh::Error) -> String {
+fn explain_failure(error: &russh::Error) -> String {
     match error {
         russh::Error::NoCommonAlgo { kind, theirs, .. } => format!(
             "no {} algorithm in common; the host offers {}",
@@ -440,7 +445,7 @@ mod tests {
 
     #[test]
     fn known_algorithms_are_asked_for_first() {
-        let order = known_first(&[Algorithm::Rsa { hash: None }]);
+        let order = order_known_first(&[Algorithm::Rsa { hash: None }]);
         assert!(
             order[..2]
                 .iter()
@@ -448,6 +453,6 @@ mod tests {
             "{order:?}"
         );
         assert_eq!(order.len(), HOST_KEY_ALGORITHMS.len());
-        assert_eq!(known_first(&[]), HOST_KEY_ALGORITHMS);
+        assert_eq!(order_known_first(&[]), HOST_KEY_ALGORITHMS);
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::error::SshError;
-use super::known_hosts::{KnownHosts, Name, Verdict};
-use super::scan::{HostKey, HostKeys};
-use super::target::Target;
+use crate::error::SshError;
+use crate::known_hosts::{KnownHosts, Name, Verdict};
+use crate::scan::{HostKey, HostKeys};
+use crate::target::Target;
 
 /// What the known_hosts files say of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn judge_host_keys(
         .keys
         .iter()
         .map(|key| {
-            let trust = match known.check(name(), &key.key) {
+            let trust = match known.check_key(name(), &key.key) {
                 Verdict::Known => Trust::Known,
                 Verdict::Changed(file, line) => Trust::Changed(file, line),
                 Verdict::Revoked(file, line) => Trust::Revoked(file, line),

@@ -3,6 +3,11 @@
 //! Parsed line by line and leniently: a line that can't be understood hides no
 //! other. What does count is a file that can't be read, since it may hold the
 //! very line that would have warned.
+//!
+//! `ssh_key::known_hosts` would parse these lines, too, but for less than
+//! OpenSSH takes: it wants one space between words, none before the first, and
+//! drops a `@revoked` line that has a tab. It gives no line numbers either, and
+//! decodes every key of a file in advance.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,13 +18,13 @@ use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey};
 
-use super::error::SshError;
+use crate::error::SshError;
 use text::glob;
 use text::terminal::escape;
 
 /// Host key algorithms that we accept, best first. No SHA-1 signatures, as in
 /// OpenSSH since 8.8.
-pub(super) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
+pub(crate) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
     Algorithm::Ed25519,
     Algorithm::Ecdsa {
         curve: EcdsaCurve::NistP256,
@@ -40,7 +45,7 @@ pub(super) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
 
 /// The entries of several files, in their order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KnownHosts {
+pub(crate) struct KnownHosts {
     entries: Vec<Entry>,
 }
 
@@ -63,7 +68,7 @@ enum Marker {
 
 /// What the files say about a key that a host presented.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Known,
     Unknown,
     /// The file has another key.
@@ -75,7 +80,7 @@ pub(super) enum Verdict {
 
 /// The name under which a host is looked up.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Name<'a> {
+pub(crate) struct Name<'a> {
     /// Host name, address or alias.
     pub host: &'a str,
     /// The port; `None` if the name is an alias, which is looked up without one.
@@ -84,7 +89,7 @@ pub(super) struct Name<'a> {
 
 impl Name<'_> {
     /// As it is looked up: in lower case.
-    fn text(&self) -> String {
+    fn lookup_text(&self) -> String {
         self.to_string().to_lowercase()
     }
 }
@@ -101,11 +106,11 @@ impl std::fmt::Display for Name<'_> {
 
 impl KnownHosts {
     /// Reads the files; one that doesn't exist is empty.
-    pub(super) fn load(files: &[PathBuf]) -> Result<Self, SshError> {
+    pub(crate) fn load(files: &[PathBuf]) -> Result<Self, SshError> {
         let mut known = KnownHosts::default();
         for path in files {
             match std::fs::read(path) {
-                Ok(bytes) => known.add(path, &String::from_utf8_lossy(&bytes)),
+                Ok(bytes) => known.add_lines(path, &String::from_utf8_lossy(&bytes)),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(source) => {
                     return Err(SshError::File {
@@ -119,7 +124,7 @@ impl KnownHosts {
     }
 
     /// Adds the lines of one file.
-    pub(super) fn add(&mut self, path: &Path, text: &str) {
+    pub(crate) fn add_lines(&mut self, path: &Path, text: &str) {
         let file: Arc<Path> = path.into();
         for (index, line) in text.lines().enumerate() {
             let mut words = line.split_ascii_whitespace().peekable();
@@ -147,8 +152,8 @@ impl KnownHosts {
     }
 
     /// Judges a plain key.
-    pub(super) fn check(&self, name: Name<'_>, key: &PublicKey) -> Verdict {
-        let verdict = self.check_exact(&name.text(), key);
+    pub(crate) fn check_key(&self, name: Name<'_>, key: &PublicKey) -> Verdict {
+        let verdict = self.check_exact_name(&name.lookup_text(), key);
         // As OpenSSH does: a host on another port may be known by its name
         // alone, but a different key there says nothing about this port.
         match verdict {
@@ -157,7 +162,7 @@ impl KnownHosts {
                     host: name.host,
                     port: None,
                 };
-                match self.check_exact(&bare.text(), key) {
+                match self.check_exact_name(&bare.lookup_text(), key) {
                     verdict @ (Verdict::Known | Verdict::Revoked(..)) => verdict,
                     _ => Verdict::Unknown,
                 }
@@ -166,10 +171,12 @@ impl KnownHosts {
         }
     }
 
-    fn check_exact(&self, name: &str, key: &PublicKey) -> Verdict {
+    fn check_exact_name(&self, name: &str, key: &PublicKey) -> Verdict {
         let mut verdict = Verdict::Unknown;
         for entry in self.entries.iter().filter(|entry| entry.matches(name)) {
-            let Some(listed) = entry.key() else { continue };
+            let Some(listed) = entry.decode_key() else {
+                continue;
+            };
             let same = listed.key_data() == key.key_data();
             match (entry.marker, same) {
                 (Marker::Revoked, true) => {
@@ -178,7 +185,7 @@ impl KnownHosts {
                 (Marker::None, true) => verdict = Verdict::Known,
                 // A key of another algorithm counts as well: the known ones
                 // were asked for first, so the host has lost what it had.
-                (Marker::None, false) if verdict == Verdict::Unknown && asked_for(&listed) => {
+                (Marker::None, false) if verdict == Verdict::Unknown && is_acceptable(&listed) => {
                     verdict = Verdict::Changed(entry.file.to_path_buf(), entry.line);
                 }
                 _ => {}
@@ -189,7 +196,7 @@ impl KnownHosts {
 
     /// Judges a host certificate: first by the authorities that are trusted
     /// for this host, else by the key inside it as if it came alone.
-    pub(super) fn check_certificate(
+    pub(crate) fn check_certificate(
         &self,
         name: Name<'_>,
         certificate: &Certificate,
@@ -197,16 +204,18 @@ impl KnownHosts {
     ) -> Verdict {
         let plain = PublicKey::new(certificate.public_key().clone(), "");
         let authority = PublicKey::new(certificate.signature_key().clone(), "");
-        let text = name.text();
+        let text = name.lookup_text();
         let bare = Name {
             host: name.host,
             port: None,
         }
-        .text();
+        .lookup_text();
         let matching = |entry: &&Entry| entry.matches(&text) || entry.matches(&bare);
         let mut trusted = false;
         for entry in self.entries.iter().filter(matching) {
-            let Some(listed) = entry.key() else { continue };
+            let Some(listed) = entry.decode_key() else {
+                continue;
+            };
             let data = listed.key_data();
             match entry.marker {
                 Marker::Revoked if data == authority.key_data() || data == plain.key_data() => {
@@ -217,9 +226,9 @@ impl KnownHosts {
             }
         }
         if !trusted {
-            return self.check(name, &plain);
+            return self.check_key(name, &plain);
         }
-        match certificate_fault(certificate, name.host, now) {
+        match find_certificate_fault(certificate, name.host, now) {
             None => Verdict::Known,
             Some(fault) => Verdict::BadCertificate(fault),
         }
@@ -227,37 +236,37 @@ impl KnownHosts {
 
     /// Algorithms of the plain keys that are known for the host. Asking for
     /// these first keeps a host with several keys from looking unknown.
-    pub(super) fn algorithms(&self, name: Name<'_>) -> Vec<Algorithm> {
-        let exact = self.algorithms_exact(&name.text());
+    pub(crate) fn known_algorithms(&self, name: Name<'_>) -> Vec<Algorithm> {
+        let exact = self.known_algorithms_of(&name.lookup_text());
         if exact.is_empty() && name.port.is_some() {
-            return self.algorithms_exact(
+            return self.known_algorithms_of(
                 &Name {
                     host: name.host,
                     port: None,
                 }
-                .text(),
+                .lookup_text(),
             );
         }
         exact
     }
 
-    fn algorithms_exact(&self, name: &str) -> Vec<Algorithm> {
+    fn known_algorithms_of(&self, name: &str) -> Vec<Algorithm> {
         self.entries
             .iter()
             .filter(|entry| entry.marker == Marker::None && entry.matches(name))
-            .filter_map(|entry| Some(entry.key()?.algorithm()))
+            .filter_map(|entry| Some(entry.decode_key()?.algorithm()))
             .collect()
     }
 
     /// Whether an authority is trusted for the host, so that it is worth
     /// asking for a certificate.
-    pub(super) fn has_authority(&self, name: Name<'_>) -> bool {
-        let text = name.text();
+    pub(crate) fn has_authority(&self, name: Name<'_>) -> bool {
+        let text = name.lookup_text();
         let bare = Name {
             host: name.host,
             port: None,
         }
-        .text();
+        .lookup_text();
         self.entries.iter().any(|entry| {
             entry.marker == Marker::CertAuthority && (entry.matches(&text) || entry.matches(&bare))
         })
@@ -265,7 +274,7 @@ impl KnownHosts {
 }
 
 /// Whether a host could have presented this key to us at all.
-fn asked_for(key: &PublicKey) -> bool {
+fn is_acceptable(key: &PublicKey) -> bool {
     let algorithm = key.algorithm();
     matches!(algorithm, Algorithm::Rsa { .. }) || HOST_KEY_ALGORITHMS.contains(&algorithm)
 }
@@ -281,7 +290,7 @@ impl Entry {
         }
     }
 
-    fn key(&self) -> Option<PublicKey> {
+    fn decode_key(&self) -> Option<PublicKey> {
         PublicKey::from_bytes(&STANDARD.decode(&self.key).ok()?).ok()
     }
 }
@@ -297,7 +306,11 @@ fn hash_matches(hashed: &str, name: &str) -> Option<bool> {
 
 /// Why a certificate of a trusted authority is not valid for `host`, by
 /// OpenSSH's rules for host certificates.
-fn certificate_fault(certificate: &Certificate, host: &str, now: SystemTime) -> Option<String> {
+fn find_certificate_fault(
+    certificate: &Certificate,
+    host: &str,
+    now: SystemTime,
+) -> Option<String> {
     let now = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -351,7 +364,7 @@ mod tests {
 
     fn known(text: &str) -> KnownHosts {
         let mut known = KnownHosts::default();
-        known.add(Path::new("kh"), text);
+        known.add_lines(Path::new("kh"), text);
         known
     }
 
@@ -382,20 +395,20 @@ mod tests {
             line("[db]:2222", &b)
         );
         let known = known(&text);
-        assert_eq!(known.check(name("WEB1"), &a), Verdict::Known);
-        assert_eq!(known.check(name("192.0.2.1"), &a), Verdict::Known);
-        assert_eq!(known.check(name("web9"), &a), Verdict::Unknown);
-        assert_eq!(known.check(name("web1"), &b), changed(3));
-        assert_eq!(known.check(at("db", 2222), &b), Verdict::Known);
-        assert_eq!(known.check(name("db"), &b), Verdict::Unknown);
+        assert_eq!(known.check_key(name("WEB1"), &a), Verdict::Known);
+        assert_eq!(known.check_key(name("192.0.2.1"), &a), Verdict::Known);
+        assert_eq!(known.check_key(name("web9"), &a), Verdict::Unknown);
+        assert_eq!(known.check_key(name("web1"), &b), changed(3));
+        assert_eq!(known.check_key(at("db", 2222), &b), Verdict::Known);
+        assert_eq!(known.check_key(name("db"), &b), Verdict::Unknown);
         // Known by name alone: good for another port, but proves no change.
-        assert_eq!(known.check(at("web1", 2222), &a), Verdict::Known);
-        assert_eq!(known.check(at("web1", 2222), &b), Verdict::Unknown);
+        assert_eq!(known.check_key(at("web1", 2222), &a), Verdict::Known);
+        assert_eq!(known.check_key(at("web1", 2222), &b), Verdict::Unknown);
         let alias = Name {
             host: "web1",
             port: None,
         };
-        assert_eq!(known.check(alias, &a), Verdict::Known);
+        assert_eq!(known.check_key(alias, &a), Verdict::Known);
     }
 
     #[test]
@@ -408,15 +421,15 @@ mod tests {
         let known = known(&format!("|1|{salt}|{hash} ssh-ed25519 {key}\n"));
         let key = PublicKey::from_bytes(&STANDARD.decode(key).unwrap()).unwrap();
         assert_eq!(
-            known.check(at("Host.example.com", 2222), &key),
+            known.check_key(at("Host.example.com", 2222), &key),
             Verdict::Known
         );
         assert_eq!(
-            known.check(name("host.example.com"), &key),
+            known.check_key(name("host.example.com"), &key),
             Verdict::Unknown
         );
         assert_eq!(
-            known.check(at("host.example.com", 2222), &public()),
+            known.check_key(at("host.example.com", 2222), &public()),
             changed(1)
         );
     }
@@ -425,10 +438,10 @@ mod tests {
     fn two_keys_of_one_algorithm_are_both_good() {
         let (old, new) = (public(), public());
         let known = known(&format!("{}{}", line("a", &old), line("a", &new)));
-        assert_eq!(known.check(name("a"), &new), Verdict::Known);
-        assert_eq!(known.check(name("a"), &public()), changed(1));
+        assert_eq!(known.check_key(name("a"), &new), Verdict::Known);
+        assert_eq!(known.check_key(name("a"), &public()), changed(1));
         assert_eq!(
-            known.algorithms(name("a")),
+            known.known_algorithms(name("a")),
             [Algorithm::Ed25519, Algorithm::Ed25519]
         );
     }
@@ -438,14 +451,17 @@ mod tests {
         let key = public();
         let text = format!("{}@revoked {}", line("a", &key), line("*", &key));
         assert_eq!(
-            known(&text).check(name("a"), &key),
+            known(&text).check_key(name("a"), &key),
             Verdict::Revoked("kh".into(), 2)
         );
         assert_eq!(
-            known(&text).check(at("a", 1), &key),
+            known(&text).check_key(at("a", 1), &key),
             Verdict::Revoked("kh".into(), 2)
         );
-        assert_eq!(known(&text).check(name("b"), &public()), Verdict::Unknown);
+        assert_eq!(
+            known(&text).check_key(name("b"), &public()),
+            Verdict::Unknown
+        );
     }
 
     #[test]
@@ -455,8 +471,24 @@ mod tests {
             "a\na ssh-ed25519\na ssh-ed25519 !!!\n|1|x ssh-rsa AAAA\n@odd a ssh-rsa AAAA\n\u{0}\n{}",
             line("a", &key)
         );
-        assert_eq!(known(&text).check(name("a"), &key), Verdict::Known);
-        assert_eq!(known(&text).check(name("a"), &public()), changed(7));
+        assert_eq!(known(&text).check_key(name("a"), &key), Verdict::Known);
+        assert_eq!(known(&text).check_key(name("a"), &public()), changed(7));
+    }
+
+    #[test]
+    fn words_are_apart_by_any_blanks_as_in_openssh() {
+        let (a, b) = (public(), public());
+        let tabs = |text: String| text.replace(' ', "\t");
+        let text = format!(
+            " \t{}{}",
+            line("a", &a).replace(' ', "  "),
+            tabs(format!("@revoked {}", line("*", &b)))
+        );
+        assert_eq!(known(&text).check_key(name("a"), &a), Verdict::Known);
+        assert_eq!(
+            known(&text).check_key(name("a"), &b),
+            Verdict::Revoked("kh".into(), 2)
+        );
     }
 
     #[test]
@@ -548,16 +580,16 @@ mod tests {
         fn never_panics(text in "((@revoked |@cert-authority )?[a*?!,|1\\[\\]:=/+ -]{0,20} ssh-rsa [A-Za-z0-9+/=]{0,40}\n?){0,6}|\\PC{0,80}") {
             let known = known(&text);
             let key = public();
-            prop_assert!(known.check(name("a"), &key) != Verdict::Known);
-            known.algorithms(name("a"));
+            prop_assert!(known.check_key(name("a"), &key) != Verdict::Known);
+            known.known_algorithms(name("a"));
         }
 
         #[test]
         fn noise_around_a_line_changes_nothing(before in "[^\n]{0,30}", after in "[^\n]{0,30}") {
             let key = public();
             let text = format!("#{before}\n{}#{after}\n", line("a", &key));
-            prop_assert_eq!(known(&text).check(name("a"), &key), Verdict::Known);
-            prop_assert_eq!(known(&text).check(name("a"), &public()), changed(2));
+            prop_assert_eq!(known(&text).check_key(name("a"), &key), Verdict::Known);
+            prop_assert_eq!(known(&text).check_key(name("a"), &public()), changed(2));
         }
     }
 }

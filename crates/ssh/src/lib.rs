@@ -5,6 +5,7 @@
 //! there, [`Session::run`] runs a script and [`Session::forward`] opens a TCP
 //! connection. One [`Connector`] serves all hosts: it asks for each secret once.
 
+mod append_known_host;
 mod auth;
 mod capture;
 mod config;
@@ -28,8 +29,8 @@ mod settings;
 mod shared;
 mod target;
 mod tcp;
-mod trust;
 
+pub use append_known_host::append_known_host;
 pub use capture::{OutputLine, OutputStream};
 pub use connector::Connector;
 pub use error::{ConnectFailure, PresentedKey, SshError, SudoFailure};
@@ -41,5 +42,4 @@ pub use script::{Input, Output, RunOptions, Script, ScriptEvent};
 pub use session::Session;
 pub use settings::{Settings, Workstation};
 pub use shared::{Finished, Observer, Stats};
-pub use target::{IdentityFile, Target};
-pub use trust::append_known_host;
+pub use target::Target;

@@ -8,7 +8,7 @@ use russh::keys::{self, PrivateKey, PublicKey};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::error::SshError;
+use crate::error::SshError;
 
 /// How often a secret is asked for before giving up, as `ssh` and `sudo` do.
 const ATTEMPTS: u32 = 3;
@@ -54,7 +54,7 @@ type LoadedKey = Result<Arc<PrivateKey>, String>;
 type KeyPlace = (PathBuf, Option<PathBuf>);
 
 /// What has been loaded or asked for so far.
-pub(super) struct Secrets {
+pub(crate) struct Secrets {
     prompt: Arc<dyn Prompt>,
     keys: Mutex<HashMap<KeyPlace, Arc<OnceCell<LoadedKey>>>>,
     /// Held while asking, so that questions don't interleave.
@@ -71,7 +71,7 @@ struct SudoPassword {
 }
 
 impl Secrets {
-    pub(super) fn new(prompt: Arc<dyn Prompt>) -> Self {
+    pub(crate) fn new(prompt: Arc<dyn Prompt>) -> Self {
         Secrets {
             prompt,
             keys: Mutex::default(),
@@ -81,32 +81,32 @@ impl Secrets {
     }
 
     /// A private key, decrypted. Loaded once; a failure is remembered too.
-    pub(super) async fn private_key(&self, path: &Path, passphrase: Option<&Path>) -> LoadedKey {
+    pub(crate) async fn private_key(&self, path: &Path, passphrase: Option<&Path>) -> LoadedKey {
         let place = (path.to_path_buf(), passphrase.map(Path::to_path_buf));
         let cell = {
             let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
             keys.entry(place).or_default().clone()
         };
-        cell.get_or_init(|| self.load(path, passphrase))
+        cell.get_or_init(|| self.load_key(path, passphrase))
             .await
             .clone()
     }
 
-    async fn load(&self, path: &Path, passphrase_file: Option<&Path>) -> LoadedKey {
+    async fn load_key(&self, path: &Path, passphrase_file: Option<&Path>) -> LoadedKey {
         let bytes = tokio::fs::read(path)
             .await
             .map_err(|error| error.to_string())?;
         let text = Arc::new(Zeroizing::new(
             String::from_utf8(bytes).map_err(|_| "it is not a text file".to_string())?,
         ));
-        match decode(&text, None).await {
+        match decode_key(&text, None).await {
             Ok(key) => return Ok(Arc::new(key)),
             Err(_) if is_encrypted(&text) => {}
             Err(error) => return Err(error),
         }
         if let Some(file) = passphrase_file {
-            let passphrase = first_line(file).map_err(|error| error.to_string())?;
-            return match decode(&text, Some(passphrase)).await {
+            let passphrase = read_first_line(file).map_err(|error| error.to_string())?;
+            return match decode_key(&text, Some(passphrase)).await {
                 Ok(key) => Ok(Arc::new(key)),
                 Err(_) => Err(format!("the passphrase in {} is wrong", file.display())),
             };
@@ -114,8 +114,8 @@ impl Secrets {
         let _asking = self.asking.lock().await;
         for attempt in 0..ATTEMPTS {
             let (prompt, path) = (self.prompt.clone(), path.to_path_buf());
-            let answer = blocking(move || prompt.passphrase(&path, attempt > 0)).await?;
-            if let Ok(key) = decode(&text, Some(answer)).await {
+            let answer = run_blocking(move || prompt.passphrase(&path, attempt > 0)).await?;
+            if let Ok(key) = decode_key(&text, Some(answer)).await {
                 return Ok(Arc::new(key));
             }
         }
@@ -123,7 +123,7 @@ impl Secrets {
     }
 
     /// The sudo password of `user` if it was given before.
-    pub(super) fn known_sudo_password(&self, user: &str) -> Option<(u32, Arc<Secret>)> {
+    pub(crate) fn known_sudo_password(&self, user: &str) -> Option<(u32, Arc<Secret>)> {
         // Locked: it is being asked for right now, so it is not known yet.
         let known = self.sudo.try_lock().ok()?;
         let entry = known.get(user)?;
@@ -132,7 +132,7 @@ impl Secrets {
 
     /// The sudo password of `user`, asked for unless it is known. A caller
     /// whose password was wrong gives its number in `rejected`.
-    pub(super) async fn sudo_password(
+    pub(crate) async fn sudo_password(
         &self,
         user: &str,
         host: &str,
@@ -154,7 +154,7 @@ impl Secrets {
             let _asking = self.asking.lock().await;
             let (prompt, user, host) = (self.prompt.clone(), user.to_string(), host.to_string());
             let again = entry.asked > 0;
-            blocking(move || prompt.sudo_password(&user, &host, again)).await
+            run_blocking(move || prompt.sudo_password(&user, &host, again)).await
         };
         match answer {
             Ok(password) => {
@@ -172,7 +172,7 @@ impl Secrets {
 }
 
 /// The first line of a file that holds a secret, without its line end.
-pub(super) fn first_line(path: &Path) -> Result<zeroize::Zeroizing<String>, SshError> {
+pub(crate) fn read_first_line(path: &Path) -> Result<zeroize::Zeroizing<String>, SshError> {
     let failed = |source| SshError::File {
         path: path.to_path_buf(),
         source,
@@ -192,7 +192,7 @@ pub(super) fn first_line(path: &Path) -> Result<zeroize::Zeroizing<String>, SshE
 
 /// The public half of a key file, without any passphrase: from the file beside
 /// it, or from the clear part of OpenSSH's own format.
-pub(super) fn public_half(path: &Path) -> Option<PublicKey> {
+pub(crate) fn read_public_half(path: &Path) -> Option<PublicKey> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".pub");
     if let Ok(text) = std::fs::read_to_string(&beside)
@@ -218,19 +218,19 @@ fn is_encrypted(text: &str) -> bool {
 
 /// Decoding an encrypted key takes a moment by design, so not on a thread that
 /// serves connections.
-async fn decode(
+async fn decode_key(
     text: &Arc<Zeroizing<String>>,
     passphrase: Option<Secret>,
 ) -> Result<PrivateKey, String> {
     let text = text.clone();
-    blocking(move || {
+    run_blocking(move || {
         let passphrase = passphrase.as_ref().map(|secret| secret.as_str());
         keys::decode_secret_key(&text, passphrase).map_err(std::io::Error::other)
     })
     .await
 }
 
-async fn blocking<T: Send + 'static>(
+async fn run_blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, String> {
     match tokio::task::spawn_blocking(work).await {

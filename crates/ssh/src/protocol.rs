@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::script::Script;
+use crate::script::Script;
 
 /// The bootstrap, as one line.
 static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| {
@@ -15,15 +15,15 @@ static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// What the bootstrap says when it is ready to read a script.
-pub(super) const READY: &[u8] = b"--ready--\n";
+pub(crate) const READY: &[u8] = b"--ready--\n";
 
 /// How sudo asks for a password: by these words, rather than any language's,
 /// one can tell that it asks again.
-pub(super) const PROMPT: &str = "--password--";
+pub(crate) const PROMPT: &str = "--password--";
 
 /// How a script gets its rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Become {
+pub(crate) enum Become {
     /// As the login user.
     LoginUser,
     /// Root by sudo without a password; sudo fails at once if it wants one.
@@ -35,7 +35,7 @@ pub(super) enum Become {
 /// The command line, which never depends on the script.
 ///
 /// POSIX shells, fish and csh all read it alike.
-pub(super) fn command_line(how: Become) -> String {
+pub(crate) fn command_line(how: Become) -> String {
     let bootstrap = BOOTSTRAP.as_str();
     let sudo = match how {
         Become::LoginUser => return format!("sh -c '{bootstrap}'"),
@@ -51,7 +51,7 @@ pub(super) fn command_line(how: Become) -> String {
 }
 
 /// The line that the bootstrap looks for, and the script.
-pub(super) fn header(nonce: &str, script: &Script, input: u64) -> String {
+pub(crate) fn feed_header(nonce: &str, script: &Script, input: u64) -> String {
     format!(
         "--run-- {nonce} {} {input}\n{}",
         script.text.len(),
@@ -61,7 +61,7 @@ pub(super) fn header(nonce: &str, script: &Script, input: u64) -> String {
 
 /// What both streams begin with once the script runs. Random, so that no noise
 /// can be taken for it.
-pub(super) fn nonce() -> String {
+pub(crate) fn new_nonce() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
@@ -86,6 +86,6 @@ mod tests {
             assert_eq!(command_line(how), command_line(how));
         }
         assert!(command_line(Become::Sudo).contains("sudo -n -- sh -c"));
-        assert_ne!(nonce(), nonce());
+        assert_ne!(new_nonce(), new_nonce());
     }
 }

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::config::{self, Files, HostConfig};
-use super::error::SshError;
-use super::settings::{Settings, Workstation};
-use super::target::{IdentityFile, Target};
+use crate::config::{self, Files, HostConfig};
+use crate::error::SshError;
+use crate::settings::{Settings, Workstation};
+use crate::target::{IdentityFile, Target};
 
 /// Time to connect when neither the settings nor `~/.ssh/config` say any.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,11 +27,11 @@ impl Target {
         settings: &Settings,
         workstation: &Workstation,
     ) -> Result<Target, SshError> {
-        resolve(name, settings, workstation, 0)
+        resolve_target(name, settings, workstation, 0)
     }
 }
 
-fn resolve(
+fn resolve_target(
     name: &str,
     settings: &Settings,
     workstation: &Workstation,
@@ -44,7 +44,7 @@ fn resolve(
         });
     }
     let host = Resolver::new(settings, workstation)?;
-    let (jump_text, warnings) = host.jump_text();
+    let (jump_text, warnings) = host.find_jump_text();
     let jump = match jump_text {
         None => None,
         Some(text) => resolve_jumps(name, &text, settings, workstation, depth)?,
@@ -57,14 +57,14 @@ fn resolve(
             .host_key_alias
             .clone()
             .unwrap_or_else(|| host.address.clone()),
-        identities: host.identities(),
+        identities: host.resolve_identities(),
         identities_only: settings.private_key.is_some() || config.identities_only == Some(true),
         passphrase_file: settings.passphrase_file.clone(),
-        agent: host.agent(),
+        agent: host.resolve_agent(),
         become_root: settings.become_root,
         become_password_file: settings.become_password_file.clone(),
         jump: jump.map(Box::new),
-        known_hosts: host.known_hosts(),
+        known_hosts: host.resolve_known_hosts(),
         connect_timeout: settings
             .connect_timeout
             .or(config.connect_timeout)
@@ -94,7 +94,7 @@ impl<'a> Resolver<'a> {
                 user: workstation.ssh_config.as_deref(),
                 system: workstation.system_config.as_deref(),
             };
-            config::query(&files, &settings.address)
+            config::query_config(&files, &settings.address)
                 .map_err(|(path, source)| SshError::File { path, source })?
         } else {
             HostConfig::default()
@@ -111,12 +111,12 @@ impl<'a> Resolver<'a> {
         // A %h in HostName is the name as the operator wrote it; in all other
         // values, it is what HostName made of that.
         if let Some(host_name) = &host.config.host_name {
-            host.address = host.expand(host_name);
+            host.address = host.expand_tokens(host_name);
         }
         Ok(host)
     }
 
-    fn identities(&self) -> Vec<IdentityFile> {
+    fn resolve_identities(&self) -> Vec<IdentityFile> {
         let named = |path| IdentityFile { path, named: true };
         if let Some(key) = &self.settings.private_key {
             return vec![named(key.clone())];
@@ -130,26 +130,26 @@ impl<'a> Resolver<'a> {
                 })
                 .to_vec();
         }
-        self.paths(files).map(named).collect()
+        self.expand_paths(files).map(named).collect()
     }
 
-    fn known_hosts(&self) -> Vec<PathBuf> {
+    fn resolve_known_hosts(&self) -> Vec<PathBuf> {
         let mut files = self.settings.known_hosts.clone();
         match &self.config.user_known_hosts {
-            Some(user) => files.extend(self.paths(user)),
+            Some(user) => files.extend(self.expand_paths(user)),
             None => files.extend(
                 ["known_hosts", "known_hosts2"]
                     .map(|file| self.workstation.home.join(".ssh").join(file)),
             ),
         }
         match &self.config.global_known_hosts {
-            Some(global) => files.extend(self.paths(global)),
+            Some(global) => files.extend(self.expand_paths(global)),
             None => files.extend(self.workstation.system_known_hosts.iter().cloned()),
         }
         files
     }
 
-    fn agent(&self) -> Option<PathBuf> {
+    fn resolve_agent(&self) -> Option<PathBuf> {
         match self.config.identity_agent.as_deref() {
             _ if !self.settings.agent => None,
             None | Some("SSH_AUTH_SOCK") => self.workstation.agent.clone(),
@@ -158,13 +158,13 @@ impl<'a> Resolver<'a> {
                 let name = variable.trim_start_matches('$').trim_matches(['{', '}']);
                 std::env::var_os(name).map(PathBuf::from)
             }
-            Some(socket) => Some(self.path(socket)),
+            Some(socket) => Some(self.expand_path(socket)),
         }
     }
 
     /// The jump hosts as they were written, and all that the operator should
     /// know about the configuration.
-    fn jump_text(&self) -> (Option<String>, Vec<String>) {
+    fn find_jump_text(&self) -> (Option<String>, Vec<String>) {
         let (settings, config) = (self.settings, &self.config);
         let mut warnings = config.warnings.clone();
         let jump = settings.proxy_jump.as_ref().or(config.proxy_jump.as_ref());
@@ -177,24 +177,24 @@ impl<'a> Resolver<'a> {
                 settings.address
             ));
         }
-        (jump.map(|text| self.expand(text)), warnings)
+        (jump.map(|text| self.expand_tokens(text)), warnings)
     }
 
     /// A list of files as it was written; `none` in it stands for no file.
-    fn paths(&self, files: &[String]) -> impl Iterator<Item = PathBuf> {
+    fn expand_paths(&self, files: &[String]) -> impl Iterator<Item = PathBuf> {
         files
             .iter()
             .filter(|file| !file.eq_ignore_ascii_case("none"))
-            .map(|file| self.path(file))
+            .map(|file| self.expand_path(file))
     }
 
-    fn path(&self, text: &str) -> PathBuf {
-        config::expand_home(&self.expand(text), &self.workstation.home)
+    fn expand_path(&self, text: &str) -> PathBuf {
+        config::expand_home(&self.expand_tokens(text), &self.workstation.home)
     }
 
     /// Replaces the `%` tokens of `ssh_config` that make sense before a
     /// connection exists.
-    fn expand(&self, text: &str) -> String {
+    fn expand_tokens(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut chars = text.chars();
         while let Some(c) = chars.next() {
@@ -250,7 +250,8 @@ fn resolve_jumps(
             use_ssh_config: settings.use_ssh_config,
             ..Settings::new(address)
         };
-        let mut target = resolve(&jump.address.clone(), &jump, workstation, depth + 1 + index)?;
+        let mut target =
+            resolve_target(&jump.address.clone(), &jump, workstation, depth + 1 + index)?;
         // An explicit key is for the target, but often also the jump host's;
         // beside it, the keys that `~/.ssh/config` names for the jump host.
         if settings.private_key.is_some() {
@@ -258,7 +259,7 @@ fn resolve_jumps(
                 private_key: None,
                 ..jump
             };
-            let own = resolve(&target.name, &own, workstation, depth + 1 + index)?;
+            let own = resolve_target(&target.name, &own, workstation, depth + 1 + index)?;
             target.identities_only = own.identities_only;
             target.identities.extend(own.identities);
         }
@@ -390,7 +391,10 @@ mod tests {
         let config = "Host b1\nHostName bastion.example.com\nProxyJump outer\nHost b2\nProxyJump unused\n\
                       Host outer\nPort 2022\nHost inner\nProxyJump b1,ops@b2:2222\n";
         let target = resolved(config, &Settings::new("inner"));
-        let hops: Vec<_> = target.hops().iter().map(|hop| hop.endpoint()).collect();
+        let mut hops: Vec<_> = std::iter::successors(Some(&target), |hop| hop.jump.as_deref())
+            .map(Target::endpoint)
+            .collect();
+        hops.reverse();
         assert_eq!(
             hops,
             [

@@ -2,18 +2,18 @@
 
 use std::time::Instant;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::error::{SshError, SudoFailure};
-use super::exec::{self, End, Ended, Running, Start, password_refused};
-use super::feed::feed_script;
-use super::prompt::{Secret, first_line};
-use super::protocol::{self, Become};
-use super::script::{Output, RunOptions, Script, ScriptEvent};
-use super::session::Session;
-use super::shared::Finished;
+use crate::error::{SshError, SudoFailure};
+use crate::exec::{self, End, Ended, Running, Start, password_refused};
+use crate::feed::feed_script;
+use crate::prompt::{Secret, read_first_line};
+use crate::protocol::{self, Become};
+use crate::script::{Output, RunOptions, Script, ScriptEvent};
+use crate::session::Session;
+use crate::shared::Finished;
 use text::terminal::excerpt;
 
 /// How much of a host's words an error quotes.
@@ -31,7 +31,7 @@ impl Session {
     /// See [`SshError`]: a run that timed out, flooded us, could not become
     /// root, or whose connection broke.
     pub async fn run(&self, script: &Script, options: &RunOptions) -> Result<Output, SshError> {
-        self.observed(script, options, None).await
+        self.run_observed(script, options, None).await
     }
 
     /// As [`Session::run`], and tells what happens meanwhile: each line of
@@ -46,10 +46,10 @@ impl Session {
         options: &RunOptions,
         on_event: &mut (dyn FnMut(ScriptEvent) + Send),
     ) -> Result<Output, SshError> {
-        self.observed(script, options, Some(on_event)).await
+        self.run_observed(script, options, Some(on_event)).await
     }
 
-    async fn observed(
+    async fn run_observed(
         &self,
         script: &Script,
         options: &RunOptions,
@@ -62,7 +62,7 @@ impl Session {
         loop {
             let begun = Instant::now();
             let result = self
-                .attempt(script, options, password.as_ref(), &mut on_event)
+                .run_once(script, options, password.as_ref(), &mut on_event)
                 .await;
             self.inner.shared.notify_observer(&Finished {
                 host: &self.inner.target.name,
@@ -106,7 +106,7 @@ impl Session {
         if let Some(file) = &target.become_password_file {
             return Ok(Some(Password {
                 number: None,
-                secret: first_line(file)?,
+                secret: read_first_line(file)?,
             }));
         }
         // Not sent to hosts that have not asked for it.
@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    async fn attempt(
+    async fn run_once(
         &self,
         script: &Script,
         options: &RunOptions,
@@ -147,7 +147,7 @@ impl Session {
         }
         let deadline = Instant::now() + options.timeout;
         let timed_out = || SshError::Timeout {
-            host: self.name(),
+            host: self.host_name(),
             what: script.name.clone(),
             after: options.timeout,
         };
@@ -160,8 +160,8 @@ impl Session {
             (true, None) => Become::Sudo,
             (true, Some(_)) => Become::SudoWithPassword,
         };
-        let nonce = protocol::nonce();
-        let (sender, mut events) = mpsc::unbounded_channel();
+        let nonce = protocol::new_nonce();
+        let (sender, events) = mpsc::unbounded_channel();
         let sender = on_event.is_some().then_some(sender);
         let start = Start {
             command_line: protocol::command_line(how),
@@ -173,23 +173,32 @@ impl Session {
         let Running {
             stdin,
             ready,
-            mut ended,
+            ended,
             _kill,
-        } = exec::start(self, channel, slot, start);
-
+        } = exec::start_command(self, channel, slot, start);
         let feeding = async {
-            if let Some(password) = password {
-                let mut line = Zeroizing::new(password.secret.as_bytes().to_vec());
-                line.push(b'\n');
-                let _ = stdin.send(Bytes::from_owner(line)).await;
-                // Sent earlier, the script would be taken for more passwords
-                // if this one is wrong.
-                if ready.await.is_err() {
-                    return Ok(());
-                }
+            if let Some(password) = password
+                && !send_password(&stdin, password, ready).await
+            {
+                return Ok(());
             }
             feed_script(&stdin, &nonce, script, sender).await
         };
+        let ended = self
+            .follow_command(script, feeding, ended, events, on_event)
+            .await?;
+        self.judge_end(script, options, how, ended)
+    }
+
+    /// Feeds a command and hands on its events until it has ended.
+    async fn follow_command(
+        &self,
+        script: &Script,
+        feeding: impl Future<Output = Result<(), String>>,
+        mut ended: oneshot::Receiver<Ended>,
+        mut events: mpsc::UnboundedReceiver<ScriptEvent>,
+        on_event: &mut Option<&mut (dyn FnMut(ScriptEvent) + Send)>,
+    ) -> Result<Ended, SshError> {
         tokio::pin!(feeding);
         let mut fed = false;
         let mut hand_on = |event| {
@@ -201,11 +210,11 @@ impl Session {
             tokio::select! {
                 biased;
                 Some(event) = events.recv() => hand_on(event),
-                ended = &mut ended => break ended.map_err(|_| self.lost())?,
+                ended = &mut ended => break ended.map_err(|_| self.lost_error())?,
                 result = &mut feeding, if !fed => {
                     fed = true;
-                    // Dropping the rest kills the command, which would wait
-                    // for input that never comes.
+                    // The caller then drops the rest, which kills the command:
+                    // it would wait for input that never comes.
                     result.map_err(|reason| self.input_error(script, reason))?;
                 }
             }
@@ -213,10 +222,10 @@ impl Session {
         while let Ok(event) = events.try_recv() {
             hand_on(event);
         }
-        self.judge(script, options, how, ended)
+        Ok(ended)
     }
 
-    fn judge(
+    fn judge_end(
         &self,
         script: &Script,
         options: &RunOptions,
@@ -237,30 +246,30 @@ impl Session {
                 elapsed,
             }),
             End::Exit(status) => {
-                Err(self.not_started(script, how, status, &stdout.noise, &stderr.noise))
+                Err(self.start_error(script, how, status, &stdout.noise, &stderr.noise))
             }
             End::Flood(flood) => Err(SshError::OutputTooLarge {
-                host: self.name(),
+                host: self.host_name(),
                 script: script.name.clone(),
                 stream: flood.stream.name(),
                 limit: flood.limit,
             }),
             End::TimedOut => Err(SshError::Timeout {
-                host: self.name(),
+                host: self.host_name(),
                 what: script.name.clone(),
                 after: options.timeout,
             }),
             End::Refused => Err(SshError::Refused {
-                host: self.name(),
+                host: self.host_name(),
                 what: "to run a command",
                 reason: "sshd gives no reason".into(),
             }),
-            End::Lost => Err(self.lost()),
+            End::Lost => Err(self.lost_error()),
         }
     }
 
     /// Why the script did not even start.
-    fn not_started(
+    fn start_error(
         &self,
         script: &Script,
         how: Become,
@@ -270,7 +279,7 @@ impl Session {
     ) -> SshError {
         let noise = String::from_utf8_lossy(stderr);
         if how != Become::LoginUser
-            && let Some((kind, reason)) = sudo_failure(&noise)
+            && let Some((kind, reason)) = parse_sudo_failure(&noise)
         {
             return self.sudo_error(kind, reason);
         }
@@ -283,7 +292,7 @@ impl Session {
             said = "it printed nothing".into();
         }
         SshError::Shell {
-            host: self.name(),
+            host: self.host_name(),
             script: script.name.clone(),
             user: self.inner.target.user.clone(),
             status,
@@ -293,7 +302,7 @@ impl Session {
 
     fn sudo_error(&self, kind: SudoFailure, reason: String) -> SshError {
         SshError::Sudo {
-            host: self.name(),
+            host: self.host_name(),
             user: self.inner.target.user.clone(),
             kind,
             reason,
@@ -302,7 +311,7 @@ impl Session {
 
     fn input_error(&self, script: &Script, reason: String) -> SshError {
         SshError::Input {
-            host: self.name(),
+            host: self.host_name(),
             script: script.name.clone(),
             reason,
         }
@@ -315,8 +324,21 @@ struct Password {
     secret: Secret,
 }
 
+/// Sends sudo its password; whether the script may follow. Sent earlier, it
+/// would be taken for more passwords if this one is wrong.
+async fn send_password(
+    stdin: &mpsc::Sender<Bytes>,
+    password: &Password,
+    ready: oneshot::Receiver<()>,
+) -> bool {
+    let mut line = Zeroizing::new(password.secret.as_bytes().to_vec());
+    line.push(b'\n');
+    let _ = stdin.send(Bytes::from_owner(line)).await;
+    ready.await.is_ok()
+}
+
 /// What sudo complained about, in its own words (those of sudo-rs included).
-fn sudo_failure(stderr: &str) -> Option<(SudoFailure, String)> {
+fn parse_sudo_failure(stderr: &str) -> Option<(SudoFailure, String)> {
     let refused = password_refused(stderr.as_bytes());
     let stderr = stderr.replace(protocol::PROMPT, "");
     let reason = |kind| {
@@ -365,7 +387,7 @@ mod tests {
 
     #[test]
     fn sudo_in_its_own_words() {
-        let kind = |text| sudo_failure(text).map(|(kind, _)| kind);
+        let kind = |text| parse_sudo_failure(text).map(|(kind, _)| kind);
         use SudoFailure::*;
         assert_eq!(kind("sudo: a password is required\n"), Some(PasswordNeeded));
         assert_eq!(
@@ -377,7 +399,7 @@ mod tests {
             Some(WrongPassword)
         );
         assert_eq!(
-            sudo_failure("--password--ops is not in the sudoers file.\n"),
+            parse_sudo_failure("--password--ops is not in the sudoers file.\n"),
             Some((NotAllowed, "ops is not in the sudoers file.".into()))
         );
         assert_eq!(

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::join_all;
 use russh::keys::{Algorithm, PublicKey};
 
-use super::connect::dial;
-use super::connector::Connector;
-use super::error::SshError;
-use super::handshake::{Policy, fingerprint, shake_hands, verdict_error};
-use super::known_hosts::{HOST_KEY_ALGORITHMS, KnownHosts, Verdict};
-use super::target::Target;
+use crate::connect::dial;
+use crate::connector::Connector;
+use crate::error::SshError;
+use crate::handshake::{Policy, fingerprint, shake_hands, verdict_error};
+use crate::known_hosts::{HOST_KEY_ALGORITHMS, KnownHosts, Verdict};
+use crate::target::Target;
 
 /// The keys of a host, not verified yet.
 #[derive(Debug, Clone)]
@@ -30,14 +30,14 @@ pub struct HostKey {
     pub algorithm: String,
     /// As `ssh-keygen -lf` prints it: `SHA256:…`.
     pub fingerprint: String,
-    /// The key itself, for [`super::append_known_host`].
+    /// The key itself, for [`crate::append_known_host`].
     pub key: PublicKey,
     /// Whether a known_hosts file has it already.
     pub known: bool,
 }
 
 /// Fetches a host's keys without logging in. Jump hosts on the way are
-/// verified and logged in to as ever ([`Target::hops`] lists them).
+/// verified and logged in to as ever.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub async fn scan_host_keys(target: &Target, connector: &Connector) -> Result<Ho
     let (ecdsa, ed25519): (Vec<_>, Vec<_>) = others
         .into_iter()
         .partition(|one| matches!(one, Algorithm::Ecdsa { .. }));
-    let scans = [ed25519, ecdsa, rsa].map(|family| scan(target, connector, family));
+    let scans = [ed25519, ecdsa, rsa].map(|family| scan_key(target, connector, family));
     let mut keys = Vec::new();
     let mut failure = None;
     for result in join_all(scans).await {
@@ -75,12 +75,12 @@ pub async fn scan_host_keys(target: &Target, connector: &Connector) -> Result<Ho
         } else {
             target.port
         },
-        keys: judge(target, &known, keys)?,
+        keys: judge_scanned_keys(target, &known, keys)?,
     })
 }
 
 /// Which of the keys are known already; an error if one must not be trusted.
-fn judge(
+fn judge_scanned_keys(
     target: &Target,
     known: &KnownHosts,
     keys: Vec<PublicKey>,
@@ -88,11 +88,11 @@ fn judge(
     let name = target.known_hosts_name();
     let one_is_known = keys
         .iter()
-        .any(|key| known.check(name, key) == Verdict::Known);
-    let algorithms = known.algorithms(name);
+        .any(|key| known.check_key(name, key) == Verdict::Known);
+    let algorithms = known.known_algorithms(name);
     let mut judged = Vec::new();
     for key in keys {
-        let verdict = known.check(name, &key);
+        let verdict = known.check_key(name, &key);
         // A host that has proved itself by one key may have others that are
         // not in the files yet, but not other ones of the same algorithm.
         let addition = matches!(verdict, Verdict::Changed(..))
@@ -113,7 +113,7 @@ fn judge(
 }
 
 /// The host's key of one family of algorithms.
-async fn scan(
+async fn scan_key(
     target: &Target,
     connector: &Connector,
     family: Vec<Algorithm>,

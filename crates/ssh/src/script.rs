@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::capture::OutputLine;
+use crate::capture::OutputLine;
 
 /// A POSIX shell script with the bytes that it reads from its standard input.
 ///

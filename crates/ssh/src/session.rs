@@ -10,10 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::error::SshError;
-use super::handshake::{Client, Gone, Shaken};
-use super::shared::Shared;
-use super::target::{Target, endpoint};
+use crate::error::SshError;
+use crate::handshake::{Client, Gone, Shaken};
+use crate::shared::Shared;
+use crate::target::{Target, endpoint};
 use text::terminal::escape;
 
 /// Sessions that run at once on one connection; sshd allows 10 (MaxSessions).
@@ -26,14 +26,14 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// last clone and the last run are gone.
 #[derive(Clone)]
 pub struct Session {
-    pub(super) inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-pub(super) struct Inner {
-    pub(super) target: Target,
-    pub(super) shared: Arc<Shared>,
+pub(crate) struct Inner {
+    pub(crate) target: Target,
+    pub(crate) shared: Arc<Shared>,
     handle: russh::client::Handle<Client>,
-    pub(super) gone: Gone,
+    pub(crate) gone: Gone,
     slots: Arc<Semaphore>,
     /// How many slots there are, taken or not.
     slot_count: AtomicUsize,
@@ -47,17 +47,17 @@ pub(super) struct Inner {
 
 /// A session that this reference does not keep open.
 #[derive(Default)]
-pub(super) struct WeakSession(Weak<Inner>);
+pub(crate) struct WeakSession(Weak<Inner>);
 
 impl WeakSession {
-    pub(super) fn upgrade(&self) -> Option<Session> {
+    pub(crate) fn upgrade(&self) -> Option<Session> {
         self.0.upgrade().map(|inner| Session { inner })
     }
 }
 
 impl Session {
     /// A session over a connection that is logged in. `cut_on_drop` ends it.
-    pub(super) fn new(
+    pub(crate) fn new(
         target: Target,
         shared: Arc<Shared>,
         shaken: Shaken,
@@ -78,11 +78,6 @@ impl Session {
                 _through: through,
             }),
         }
-    }
-
-    /// What it is connected to.
-    pub fn target(&self) -> &Target {
-        &self.inner.target
     }
 
     /// Whether the connection is gone.
@@ -109,7 +104,7 @@ impl Session {
     }
 
     /// A channel to `host:port`, as the host resolves it.
-    pub(super) async fn open_forward(
+    pub(crate) async fn open_forward(
         &self,
         host: &str,
         port: u16,
@@ -124,7 +119,7 @@ impl Session {
                 .await
         });
         let refused = |prohibited, reason: String| SshError::ForwardRefused {
-            host: self.name(),
+            host: self.host_name(),
             to: to.clone(),
             prohibited,
             reason,
@@ -140,9 +135,9 @@ impl Session {
                 }
                 other => refused(false, escape(&format!("{other:?}")).into_owned()),
             }),
-            Ok(Err(_)) => Err(self.lost()),
+            Ok(Err(_)) => Err(self.lost_error()),
             Err(_) => Err(SshError::Timeout {
-                host: self.name(),
+                host: self.host_name(),
                 what: format!("connecting from there to {to}"),
                 after: REPLY_TIMEOUT,
             }),
@@ -150,7 +145,7 @@ impl Session {
     }
 
     /// A session channel, and the slot that it takes.
-    pub(super) async fn open_session(
+    pub(crate) async fn open_session(
         &self,
     ) -> Result<(Channel<Msg>, OwnedSemaphorePermit), SshError> {
         loop {
@@ -159,7 +154,7 @@ impl Session {
                 .clone()
                 .acquire_owned()
                 .await
-                .map_err(|_| self.lost())?;
+                .map_err(|_| self.lost_error())?;
             let inner = self.inner.clone();
             let opening = open_channel(async move { inner.handle.channel_open_session().await });
             match timeout(REPLY_TIMEOUT, opening).await {
@@ -168,7 +163,7 @@ impl Session {
                     let count = self.inner.slot_count.load(Ordering::SeqCst);
                     if slots.available_permits() + 1 >= count {
                         return Err(SshError::Refused {
-                            host: self.name(),
+                            host: self.host_name(),
                             what: "a session",
                             reason: escape(&format!("{failure:?}")).into_owned(),
                         });
@@ -178,10 +173,10 @@ impl Session {
                     permit.forget();
                     self.inner.slot_count.fetch_sub(1, Ordering::SeqCst);
                 }
-                Ok(Err(_)) => return Err(self.lost()),
+                Ok(Err(_)) => return Err(self.lost_error()),
                 Err(_) => {
                     return Err(SshError::Timeout {
-                        host: self.name(),
+                        host: self.host_name(),
                         what: "opening a session".into(),
                         after: REPLY_TIMEOUT,
                     });
@@ -190,28 +185,28 @@ impl Session {
         }
     }
 
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn host_name(&self) -> String {
         self.inner.target.name.clone()
     }
 
-    pub(super) fn lost(&self) -> SshError {
+    pub(crate) fn lost_error(&self) -> SshError {
         SshError::Lost {
-            host: self.name(),
+            host: self.host_name(),
             reason: self.inner.gone.reason(),
         }
     }
 
-    pub(super) fn downgrade(&self) -> WeakSession {
+    pub(crate) fn downgrade(&self) -> WeakSession {
         WeakSession(Arc::downgrade(&self.inner))
     }
 
-    pub(super) fn note_sudo_wants_password(&self) {
+    pub(crate) fn note_sudo_wants_password(&self) {
         self.inner
             .sudo_wants_password
             .store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn sudo_wants_password(&self) -> bool {
+    pub(crate) fn sudo_wants_password(&self) -> bool {
         self.inner.sudo_wants_password.load(Ordering::Relaxed)
     }
 }

@@ -1,15 +1,15 @@
-//! What the connections of one [`Connector`](super::Connector) share: secrets,
+//! What the connections of one [`Connector`](crate::Connector) share: secrets,
 //! counters, the observer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::error::SshError;
-use super::prompt::{Prompt, Secrets};
+use crate::error::SshError;
+use crate::prompt::{Prompt, Secrets};
 
-pub(super) struct Shared {
-    pub(super) secrets: Secrets,
+pub(crate) struct Shared {
+    pub(crate) secrets: Secrets,
     observer: Option<Observer>,
     connections: AtomicU64,
     commands: AtomicU64,
@@ -41,7 +41,7 @@ pub struct Stats {
 }
 
 impl Shared {
-    pub(super) fn new(prompt: Arc<dyn Prompt>, observer: Option<Observer>) -> Self {
+    pub(crate) fn new(prompt: Arc<dyn Prompt>, observer: Option<Observer>) -> Self {
         Shared {
             secrets: Secrets::new(prompt),
             observer,
@@ -50,22 +50,22 @@ impl Shared {
         }
     }
 
-    pub(super) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         Stats {
             connections: self.connections.load(Ordering::Relaxed),
             commands: self.commands.load(Ordering::Relaxed),
         }
     }
 
-    pub(super) fn count_connection(&self) {
+    pub(crate) fn count_connection(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_command(&self) {
+    pub(crate) fn count_command(&self) {
         self.commands.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn notify_observer(&self, finished: &Finished<'_>) {
+    pub(crate) fn notify_observer(&self, finished: &Finished<'_>) {
         if let Some(observer) = &self.observer {
             observer(finished);
         }

@@ -6,23 +6,23 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{ConnectFailure, SshError};
-use super::target::Target;
+use crate::error::{ConnectFailure, SshError};
+use crate::target::Target;
 
 /// Time for one address of several, so that a dead one (IPv6 without a route)
 /// does not use up the time of those after it.
 const PER_ADDRESS: Duration = Duration::from_secs(3);
 
 /// Connects to the first of the target's addresses that accepts.
-pub(super) async fn connect(target: &Target) -> Result<TcpStream, SshError> {
+pub(crate) async fn connect_tcp(target: &Target) -> Result<TcpStream, SshError> {
     let deadline = Instant::now() + target.connect_timeout;
     let lookup = lookup_host((target.address.as_str(), target.port));
     let addresses: Vec<SocketAddr> = match timeout_at(deadline, lookup).await {
-        Err(_) => return Err(unresolved(target, "no answer".into())),
-        Ok(Err(error)) => return Err(unresolved(target, error.to_string())),
+        Err(_) => return Err(resolve_error(target, "no answer".into())),
+        Ok(Err(error)) => return Err(resolve_error(target, error.to_string())),
         Ok(Ok(addresses)) => addresses.collect(),
     };
-    let mut last = unresolved(target, "it has no address".into());
+    let mut last = resolve_error(target, "it has no address".into());
     for (index, address) in addresses.iter().enumerate() {
         let until = if index + 1 < addresses.len() {
             deadline.min(Instant::now() + PER_ADDRESS)
@@ -36,14 +36,14 @@ pub(super) async fn connect(target: &Target) -> Result<TcpStream, SshError> {
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
-            Ok(Err(error)) => last = refused(target, address, &error),
-            Err(_) => last = timed_out(target),
+            Ok(Err(error)) => last = connect_error(target, address, &error),
+            Err(_) => last = timeout_error(target),
         }
     }
     Err(last)
 }
 
-fn unresolved(target: &Target, reason: String) -> SshError {
+fn resolve_error(target: &Target, reason: String) -> SshError {
     SshError::Resolve {
         host: target.name.clone(),
         name: target.address.clone(),
@@ -51,7 +51,7 @@ fn unresolved(target: &Target, reason: String) -> SshError {
     }
 }
 
-fn refused(target: &Target, address: &SocketAddr, error: &std::io::Error) -> SshError {
+fn connect_error(target: &Target, address: &SocketAddr, error: &std::io::Error) -> SshError {
     use std::io::ErrorKind;
     let kind = match error.kind() {
         ErrorKind::ConnectionRefused => ConnectFailure::Refused,
@@ -67,7 +67,7 @@ fn refused(target: &Target, address: &SocketAddr, error: &std::io::Error) -> Ssh
     }
 }
 
-pub(super) fn timed_out(target: &Target) -> SshError {
+pub(crate) fn timeout_error(target: &Target) -> SshError {
     SshError::Connect {
         host: target.name.clone(),
         address: target.endpoint(),

@@ -12,9 +12,9 @@ use crate::cli::Global;
 use crate::cli::load::load_inventory;
 use crate::cli::open_run::check_patterns;
 use crate::cli::prompt::{Terminal, confirm};
+use crate::cluster::ssh_connect::ssh_target;
 use crate::inventory::Host;
 use crate::report::table;
-use crate::run::connections::ssh_target;
 use crate::run::error::{Error, ExitStatus};
 use crate::run::state::State;
 

@@ -2,23 +2,15 @@
 
 use crate::host::error::HostError;
 use crate::host::packages::package_manager_commands;
-use crate::host::paths::{KUBELET_DIRECTORY, MANIFESTS, STATIC_PODS};
 use crate::host::wire::{quote, relative};
 use crate::inventory::{Cluster, Etcd, Host};
+use crate::layout::components::STATIC_PODS;
+use crate::layout::paths;
 use ssh::Script;
 
-/// The directories of CA certificates that kubeadm mounts into control-plane
-/// pods where they exist, beside /etc/ssl/certs (kubeadm v1.36).
-pub(in crate::host) const CA_DIRECTORIES: [&str; 5] = [
-    "/etc/ca-certificates",
-    "/etc/pki/ca-trust",
-    "/etc/pki/tls/certs",
-    "/usr/local/share/ca-certificates",
-    "/usr/share/ca-certificates",
-];
-
 /// Where CNI plugins live: upstream's place, Debian's place.
-pub(in crate::host) const CNI_DIRECTORIES: [&str; 2] = ["/opt/cni/bin", "/usr/lib/cni"];
+pub(in crate::host) const CNI_DIRECTORIES: [&str; 2] =
+    [paths::CNI_BIN_DIR, paths::CNI_BIN_DIR_DEBIAN];
 
 /// Kernel options that kubeadm v1.36 demands (its `SystemVerification`).
 pub(in crate::host) const KERNEL_OPTIONS: [&str; 16] = [
@@ -66,13 +58,13 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
         .map_or("", |endpoint| endpoint.host.as_str());
     let mut paths = Vec::new();
     for pod in STATIC_PODS {
-        paths.push(relative(&format!("{MANIFESTS}/{pod}.yaml"))?);
+        paths.push(relative(&paths::manifest(pod))?);
     }
     paths.push(relative(&format!("{}/ca.crt", cluster.certificates_dir))?);
     for conf in ["kubelet", "bootstrap-kubelet", "super-admin"] {
         paths.push(format!("./etc/kubernetes/{conf}.conf"));
     }
-    for directory in CA_DIRECTORIES {
+    for directory in paths::CA_DIRECTORIES {
         paths.push(relative(directory)?);
     }
     for directory in CNI_DIRECTORIES {
@@ -81,7 +73,7 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
         }
     }
     paths.push("./run/systemd/system".into());
-    let directories: Vec<String> = [data_dir(cluster), KUBELET_DIRECTORY, "/var/lib/containerd"]
+    let directories: Vec<String> = [data_dir(cluster), paths::KUBELET_DIR, paths::CONTAINERD_DIR]
         .into_iter()
         .map(relative)
         .collect::<Result<_, _>>()?;
@@ -115,6 +107,6 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
 pub(in crate::host) fn data_dir(cluster: &Cluster) -> &str {
     match &cluster.etcd {
         Etcd::Local(local) => &local.data_dir,
-        Etcd::External(_) => "/var/lib/etcd",
+        Etcd::External(_) => paths::ETCD_DATA_DIR,
     }
 }

@@ -3,38 +3,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::ask::{CA_DIRECTORIES, CNI_DIRECTORIES};
+use super::answer::Answer;
+use super::ask::CNI_DIRECTORIES;
 use super::model::{Address, Facts};
 use super::small_files::Files;
 use crate::host::packages::detect_package_manager;
 use crate::host::proc::swap_devices;
-use crate::host::systemd::UnitState;
 use crate::host::wire::Sections;
+use crate::layout::paths;
 
 /// Longest file that a fact can come from is a line; more addresses than this
 /// are of no use.
 const MAX_ADDRESSES: usize = 1000;
 
-pub(super) fn derive_facts<'a>(
-    machine: &[String],
-    files: &Files,
-    sections: &Sections<'_>,
-    present: &BTreeSet<String>,
-    commands: &BTreeSet<String>,
-    units: &BTreeMap<String, UnitState>,
-    said: &dyn Fn(&str) -> Vec<&'a str>,
-) -> Facts {
-    let line = |index: usize| machine.get(index).map_or("", |line| line.trim());
-    let addresses = addresses(&sections.text("addresses"));
-    let (default_interface, default_ip) = default_route(&sections.text("routes"), &addresses);
-    let systemd_resolved = units
+pub(super) fn derive_facts(answer: &Answer<'_>) -> Facts {
+    let files = &answer.files;
+    let addresses = addresses(&answer.sections.text("addresses"));
+    let (default_interface, default_ip) =
+        default_route(&answer.sections.text("routes"), &addresses);
+    let systemd_resolved = answer
+        .units
         .get("systemd-resolved.service")
         .is_some_and(|unit| unit.active == "active");
+    let version_of = |who: &str| answer.said_by(who).first().and_then(|line| version(line));
+    let present = |path: &str| answer.present.contains(path);
+    let first_line = |path: &str| files.first(path).unwrap_or_default();
     Facts {
-        hostname: line(0).to_lowercase(),
-        kernel: line(1).to_owned(),
-        arch: architecture(line(2)).to_owned(),
-        cpus: number(machine, 3),
+        hostname: answer.machine_line(0).to_lowercase(),
+        kernel: answer.machine_line(1).to_owned(),
+        arch: architecture(answer.machine_line(2)).to_owned(),
+        cpus: answer.machine_number(3),
         os_id: os_release(files, "ID"),
         os_version: os_release(files, "VERSION_ID"),
         os_name: os_release(files, "PRETTY_NAME"),
@@ -42,84 +40,73 @@ pub(super) fn derive_facts<'a>(
             Some(_) => 2,
             None => 1,
         },
-        mtu: files
-            .first(&format!("/sys/class/net/{default_interface}/mtu"))
-            .and_then(|mtu| mtu.parse().ok())
+        mtu: first_line(&format!("/sys/class/net/{default_interface}/mtu"))
+            .parse()
             .unwrap_or_default(),
         default_ip,
         default_interface,
         addresses,
-        // As kubeadm does: pods get the servers behind systemd-resolved, not
-        // its loopback address.
-        nameservers: files.nameservers(if systemd_resolved {
-            "/run/systemd/resolve/resolv.conf"
-        } else {
-            "/etc/resolv.conf"
-        }),
+        nameservers: nameservers(files, systemd_resolved),
         systemd_resolved,
-        ca_directories: CA_DIRECTORIES
-            .iter()
-            .filter(|directory| present.contains(**directory))
-            .map(|directory| (*directory).to_owned())
-            .collect(),
+        ca_directories: ca_directories(&answer.present),
         proxy_env: proxies(files),
-        kubelet_version: said("kubelet").first().and_then(|line| version(line)),
-        kubeadm_version: said("kubeadm").first().and_then(|line| version(line)),
-        // Without what a distribution appends: `2.1.9+unknown`, `1.6.20~ds1`.
-        containerd_version: said("containerd")
-            .first()
-            .and_then(|line| version(line))
-            .and_then(|version| {
-                Some(
-                    version
-                        .trim_start_matches('v')
-                        .split(['+', '~'])
-                        .next()?
-                        .to_owned(),
-                )
-            }),
-        package_manager: detect_package_manager(commands)
+        kubelet_version: version_of("kubelet"),
+        kubeadm_version: version_of("kubeadm"),
+        containerd_version: version_of("containerd").map(|version| upstream_version(&version)),
+        package_manager: detect_package_manager(&answer.commands)
             .map_or(String::new(), |manager| manager.name.to_owned()),
-        cni_bin_dir: CNI_DIRECTORIES
-            .iter()
-            .find(|directory| {
-                ["bridge", "host-local"]
-                    .iter()
-                    .all(|plugin| present.contains(&format!("{directory}/{plugin}")))
-            })
-            .map(|directory| (*directory).to_owned()),
-        memory: files
-            .first("/proc/meminfo")
-            .and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
-            .unwrap_or_default()
-            .saturating_mul(1024),
-        machine_id: files
-            .first("/etc/machine-id")
-            .unwrap_or_default()
-            .to_owned(),
-        product_uuid: files
-            .first("/sys/class/dmi/id/product_uuid")
-            .unwrap_or_default()
-            .to_lowercase(),
+        cni_bin_dir: cni_directory(&answer.present),
+        memory: memory(files),
+        machine_id: first_line("/etc/machine-id").to_owned(),
+        product_uuid: first_line("/sys/class/dmi/id/product_uuid").to_lowercase(),
         swap: swap_devices(files.lines("/proc/swaps")),
-        joined: present.contains("/etc/kubernetes/kubelet.conf"),
-        etcd_initial_cluster: etcd_flag(sections, "initial-cluster"),
-        etcd_initial_cluster_state: etcd_flag(sections, "initial-cluster-state"),
-        super_admin: present.contains("/etc/kubernetes/super-admin.conf"),
-        kubelet_server: sections
-            .text("joined")
-            .iter()
-            .find_map(|line| line.strip_prefix("server "))
+        joined: present(paths::KUBELET_CONF),
+        etcd_initial_cluster: etcd_flag(&answer.sections, "initial-cluster"),
+        etcd_initial_cluster_state: etcd_flag(&answer.sections, "initial-cluster-state"),
+        super_admin: present(paths::SUPER_ADMIN_CONF),
+        kubelet_server: answer
+            .joined_field("server")
             .map(|server| server.trim().trim_matches(['"', '\'']).to_owned()),
     }
 }
 
-/// Line `index` as a number; 0 if it is none.
-pub(super) fn number<T: std::str::FromStr + Default>(lines: &[String], index: usize) -> T {
-    lines
-        .get(index)
-        .and_then(|line| line.trim().parse().ok())
-        .unwrap_or_default()
+/// As kubeadm does: pods get the servers behind systemd-resolved, not its loopback address.
+fn nameservers(files: &Files, systemd_resolved: bool) -> Vec<IpAddr> {
+    files.nameservers(match systemd_resolved {
+        true => "/run/systemd/resolve/resolv.conf",
+        false => "/etc/resolv.conf",
+    })
+}
+
+fn ca_directories(present: &BTreeSet<String>) -> Vec<String> {
+    let there = paths::CA_DIRECTORIES
+        .iter()
+        .filter(|directory| present.contains(**directory));
+    there.map(|directory| (*directory).to_owned()).collect()
+}
+
+/// The directory that has the two plugins without which there is no pod network.
+fn cni_directory(present: &BTreeSet<String>) -> Option<String> {
+    let complete = CNI_DIRECTORIES.iter().find(|directory| {
+        ["bridge", "host-local"]
+            .iter()
+            .all(|plugin| present.contains(&format!("{directory}/{plugin}")))
+    });
+    complete.map(|directory| (*directory).to_owned())
+}
+
+/// Bytes, out of the kibibytes of /proc/meminfo.
+fn memory(files: &Files) -> u64 {
+    let kibibytes = files
+        .first("/proc/meminfo")
+        .and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kibibytes.unwrap_or_default().saturating_mul(1024)
+}
+
+/// A version without what a distribution appends: `2.1.9+unknown`, `1.6.20~ds1`.
+fn upstream_version(version: &str) -> String {
+    let plain = version.trim_start_matches('v').split(['+', '~']).next();
+    plain.unwrap_or_default().to_owned()
 }
 
 /// Go's name for what `uname -m` says.

@@ -100,11 +100,4 @@ impl Gathered {
         let behind = self.clock.1.saturating_sub(nanos(received));
         self.clock_offset = Some(ahead.saturating_add(behind) / 2);
     }
-
-    /// Whether a unit runs, or is about to.
-    pub fn unit_is_active(&self, name: &str) -> bool {
-        self.units
-            .get(name)
-            .is_some_and(|unit| matches!(unit.active.as_str(), "active" | "activating"))
-    }
 }

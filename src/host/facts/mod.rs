@@ -1,6 +1,7 @@
 //! What a host tells about itself: `ask` makes the probe, `parse` reads its answer, `derive`
 //! makes facts of it.
 
+mod answer;
 mod ask;
 mod derive;
 mod gathered;

@@ -1,15 +1,14 @@
 //! Reads what a machine tells about itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::answer::{Answer, absolute_paths};
 use super::ask::DISKS;
-use super::derive::{derive_facts, number};
+use super::derive::derive_facts;
 use super::gathered::{Gathered, Listener, Runtime};
 use super::small_files::Files;
 use crate::host::error::HostError;
-use crate::host::systemd::parse_units;
-use crate::host::wire::Sections;
 
 /// Reads what [`gather`](super::gather)'s script said.
 ///
@@ -17,77 +16,59 @@ use crate::host::wire::Sections;
 ///
 /// An answer that isn't one, or that was cut off.
 pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
-    let sections = Sections::parse(raw, "gather")?;
-    let files = Files::from_sections(&sections);
-    let machine = sections.text("machine");
-    let absolute = |line: String| line.strip_prefix('.').map(str::to_owned).unwrap_or(line);
-    let present: BTreeSet<String> = sections.text("present").into_iter().map(absolute).collect();
-    let slow = sections.text("slow");
-    let said = |who: &str| -> Vec<&str> {
-        slow.iter()
-            .filter_map(|line| line.strip_prefix(who)?.strip_prefix(' '))
-            .collect()
-    };
-    let commands: BTreeSet<String> = sections.text("commands").into_iter().collect();
-    let units = parse_units(&sections.text("units"));
-    let joined = sections.text("joined");
-    let field = |name: &str| {
-        joined
-            .iter()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
-            .map(str::to_owned)
-    };
-    let time = |name| {
-        let lines = sections.text(name);
-        lines
-            .first()
-            .and_then(|line| line.parse().ok())
-            .unwrap_or(0)
-    };
-    let resolved = |who: &str| commands.contains("getent").then(|| addresses(&said(who)));
-
-    let facts = derive_facts(
-        &machine, &files, &sections, &present, &commands, &units, &said,
-    );
-    let directories = sections.text("disks");
-    let kernel = sections.text("kernel");
+    let answer = Answer::parse(raw)?;
+    let files = &answer.files;
+    let has_getent = answer.commands.contains("getent");
+    let resolved = |who: &str| has_getent.then(|| addresses(&answer.said_by(who)));
     Ok(Gathered {
-        uid: number(&machine, 4),
-        filled: sections.text("filled").into_iter().map(absolute).collect(),
-        disks: DISKS
-            .iter()
-            .zip(&directories)
-            .filter_map(|(name, line)| {
-                let (size, free) = line.split_once(' ')?;
-                let bytes = size.parse::<u64>().ok()?.checked_mul(free.parse().ok()?)?;
-                Some(((*name).to_owned(), bytes))
-            })
-            .collect(),
-        listeners: listeners(&sections.text("ports")),
-        kernel_options: (!kernel.is_empty()).then(|| {
-            kernel
-                .iter()
-                .filter_map(|line| line.strip_prefix("CONFIG_")?.split('=').next())
-                .map(str::to_owned)
-                .collect()
-        }),
-        cgroup_controllers: controllers(&files),
-        cgroup_freezer: present.contains("freezer"),
+        facts: derive_facts(&answer),
+        uid: answer.machine_number(4),
+        filled: absolute_paths(&answer.sections, "filled"),
+        disks: free_space(&answer.sections.text("disks")),
+        listeners: listeners(&answer.sections.text("ports")),
+        kernel_options: kernel_options(&answer.sections.text("kernel")),
+        cgroup_controllers: controllers(files),
+        cgroup_freezer: answer.present.contains("freezer"),
         sysctls: files.sysctls(),
         resolv_conf: files.nameservers("/etc/resolv.conf"),
         hostname_addresses: resolved("hostname"),
         endpoint_addresses: resolved("endpoint"),
-        runtime: runtime(&present, &said("cri"), &said("crictl")),
+        runtime: runtime(
+            &answer.present,
+            &answer.said_by("cri"),
+            &answer.said_by("crictl"),
+        ),
         selinux_enforcing: files.first("/sys/fs/selinux/enforce") == Some("1"),
-        kubelet_ca: certificate_authority(sections.raw("joined")),
-        receipt_cluster: field("cluster"),
-        clock: (time("started"), time("ended")),
+        kubelet_ca: certificate_authority(answer.sections.raw("joined")),
+        receipt_cluster: answer.joined_field("cluster"),
+        clock: (answer.time("started"), answer.time("ended")),
         clock_offset: None,
-        facts,
-        commands,
-        present,
-        units,
+        commands: answer.commands,
+        present: answer.present,
+        units: answer.units,
     })
+}
+
+/// Bytes, by what the space is for: blocks' size and number, in the order in which it was
+/// asked.
+fn free_space(lines: &[String]) -> BTreeMap<String, u64> {
+    DISKS
+        .iter()
+        .zip(lines)
+        .filter_map(|(name, line)| {
+            let (size, free) = line.split_once(' ')?;
+            let bytes = size.parse::<u64>().ok()?.checked_mul(free.parse().ok()?)?;
+            Some(((*name).to_owned(), bytes))
+        })
+        .collect()
+}
+
+/// Names of the options in lines of a kernel's configuration; `None` without any.
+fn kernel_options(lines: &[String]) -> Option<BTreeSet<String>> {
+    let names = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("CONFIG_")?.split('=').next());
+    (!lines.is_empty()).then(|| names.map(str::to_owned).collect())
 }
 
 /// Longest `certificate-authority-data` that is kept, in bytes: a bundle of a

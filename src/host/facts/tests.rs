@@ -197,7 +197,7 @@ fn a_host_is_read_by_every_shell() {
         assert_eq!(gathered.disks.len(), 3);
         assert!(gathered.disks.values().all(|free| *free > 0));
         assert_eq!(gathered.units["kubelet.service"].file, "enabled");
-        assert!(gathered.unit_is_active("kubelet.service"));
+        assert_eq!(gathered.units["kubelet.service"].active, "activating");
         let listener = |port, process: Option<&str>| Listener {
             port,
             processes: process.into_iter().map(str::to_owned).collect(),

@@ -13,12 +13,12 @@ const SKEW_ERROR: i128 = 240_000_000_000;
 
 pub(super) const CHECK: FleetCheck = FleetCheck {
     names: &["ClockSkew"],
-    run: check,
+    run: check_clocks,
 };
 
 /// Every clock against the median, and against the workstation's, by which
 /// certificates are made.
-fn check(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
+fn check_clocks(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
     let mut offsets: Vec<i128> = subjects
         .iter()
         .filter_map(|subject| subject.gathered.clock_offset)

@@ -2,14 +2,15 @@
 
 use super::report::{HostCheck, Report};
 use super::subject::Subject;
-use crate::inventory::{Cluster, CniType};
+use crate::host::packages::PackageManager;
+use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["FileExisting-*"],
-    run: check,
+    run: check_commands,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_commands(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let gathered = subject.gathered;
     for name in [
         "losetup",
@@ -28,18 +29,20 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
             "install coreutils, findutils, util-linux and mount",
         );
     }
-    if cluster.networking.cni == CniType::Bridge {
-        let check = "FileExisting-ip";
-        if gathered.commands.contains("ip") {
-            report.pass(check);
+    let packages = PackageManager::by_name(&gathered.facts.package_manager);
+    for command in cluster.networking.cni.commands() {
+        let check = format!("FileExisting-{command}");
+        let package = packages.package_of(command);
+        if gathered.commands.contains(*command) {
+            report.pass(&check);
         } else if gathered.facts.package_manager.is_empty() {
             report.error(
-                check,
-                "there is no `ip`, and no package manager that we know",
-                "install iproute2",
+                &check,
+                format!("there is no `{command}`, and no supported package manager"),
+                &format!("install {package}"),
             );
         } else {
-            report.info(check, "iproute2 will be installed");
+            report.info(&check, format!("{package} will be installed"));
         }
     }
 }

@@ -16,10 +16,10 @@ const SPACE: [(&str, u64, u64); 3] = [
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["DiskSpace"],
-    run: check,
+    run: check_disk_space,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_disk_space(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let local_etcd = matches!(cluster.etcd, Etcd::Local(_)) && subject.host.is_control_plane();
     let mut errors = Vec::new();
     let mut warnings = Vec::new();

@@ -2,6 +2,7 @@
 
 use super::report::{FleetCheck, Report};
 use super::subject::Subject;
+use crate::host::facts::Facts;
 
 pub(super) const CHECK: FleetCheck = FleetCheck {
     names: &[
@@ -9,83 +10,117 @@ pub(super) const CHECK: FleetCheck = FleetCheck {
         "DuplicateProductUUID",
         "DuplicateHostname",
     ],
-    run: check,
+    run: check_duplicates,
 };
 
-fn check(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
-    for index in 0..subjects.len() {
-        let (facts, host) = (&subjects[index].gathered.facts, subjects[index].host);
-        let others = || {
-            subjects
-                .iter()
-                .enumerate()
-                .filter(move |(other, _)| *other != index)
-        };
-        let same = |value: &str, of: &dyn Fn(&Subject<'_>) -> String| -> Vec<String> {
-            let found = others().filter(|(_, other)| !value.is_empty() && of(other) == value);
-            found.map(|(_, other)| other.host.name.clone()).collect()
-        };
-        let report = &mut reports[index];
+fn check_duplicates(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
+    for (index, report) in reports.iter_mut().enumerate() {
+        let subject = &subjects[index];
+        let others: Vec<&Subject<'_>> = subjects
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index)
+            .map(|(_, other)| other)
+            .collect();
+        check_machine_id(subject, &others, report);
+        check_product_uuid(subject, &others, report);
+        check_hostname(subject, &others, report);
+    }
+}
 
-        let machine = same(&facts.machine_id, &|other| {
-            other.gathered.facts.machine_id.clone()
-        });
-        let very_same = others().find(|(_, other)| {
-            let theirs = &other.gathered.facts;
-            machine.contains(&other.host.name)
-                && theirs.hostname == facts.hostname
-                && theirs.default_ip.is_some()
-                && theirs.default_ip == facts.default_ip
-        });
-        if let Some((_, other)) = very_same {
-            report.error(
-                "DuplicateMachineID",
-                format!("this is the same machine as {}", other.host.name),
-                "correct the addresses in the inventory",
-            );
-        } else if machine.is_empty() {
-            report.pass("DuplicateMachineID");
-        } else {
-            report.warn(
-                "DuplicateMachineID",
-                format!("the machine-id is also that of {}", machine.join(", ")),
-                "on a cloned machine: empty /etc/machine-id, run systemd-machine-id-setup and reboot",
-            );
-        }
+/// Those of whom `of` says what it says of the subject, if that is anything at all.
+fn same<'a>(
+    subject: &Subject<'_>,
+    others: &[&'a Subject<'a>],
+    of: fn(&Facts) -> &str,
+) -> Vec<&'a Subject<'a>> {
+    let value = of(&subject.gathered.facts);
+    let others = others.iter().copied();
+    let same = others.filter(|other| !value.is_empty() && of(&other.gathered.facts) == value);
+    same.collect()
+}
 
-        let uuid = same(&facts.product_uuid, &|other| {
-            other.gathered.facts.product_uuid.clone()
-        });
-        match uuid.is_empty() {
-            true => report.pass("DuplicateProductUUID"),
-            // Containers on one machine share it, and do no harm by that.
-            false => report.warn(
-                "DuplicateProductUUID",
-                format!("the product_uuid is also that of {}", uuid.join(", ")),
-                "give every virtual machine a UUID of its own",
+fn names(subjects: &[&Subject<'_>]) -> Vec<String> {
+    let names = subjects.iter().map(|subject| subject.host.name.clone());
+    names.collect()
+}
+
+fn check_machine_id<'a>(
+    subject: &Subject<'_>,
+    others: &[&'a Subject<'a>],
+    report: &mut Report<'_>,
+) {
+    const NAME: &str = "DuplicateMachineID";
+    let facts = &subject.gathered.facts;
+    let found = same(subject, others, |facts| &facts.machine_id);
+    // Clones share the id, but hardly name and address as well.
+    let very_same = found.iter().find(|other| {
+        let theirs = &other.gathered.facts;
+        theirs.hostname == facts.hostname
+            && theirs.default_ip.is_some()
+            && theirs.default_ip == facts.default_ip
+    });
+    if let Some(other) = very_same {
+        report.error(
+            NAME,
+            format!("this is the same machine as {}", other.host.name),
+            "correct the addresses in the inventory",
+        );
+    } else if found.is_empty() {
+        report.pass(NAME);
+    } else {
+        report.warn(
+            NAME,
+            format!(
+                "the machine-id is also that of {}",
+                names(&found).join(", ")
             ),
-        }
+            "on a cloned machine: empty /etc/machine-id, run systemd-machine-id-setup and reboot",
+        );
+    }
+}
 
-        let mut hostname = same(&facts.hostname, &|other| {
-            other.gathered.facts.hostname.clone()
-        });
-        let node = others().filter(|(_, other)| {
-            other.host.node_name == facts.hostname
-                && host.node_name != facts.hostname
-                && other.gathered.facts.hostname != facts.hostname
-        });
-        hostname.extend(node.map(|(_, other)| format!("node {}", other.host.node_name)));
-        match hostname.is_empty() {
-            true => report.pass("DuplicateHostname"),
-            false => report.warn(
-                "DuplicateHostname",
-                format!(
-                    "the host name `{}` is also that of {}",
-                    facts.hostname,
-                    hostname.join(", ")
-                ),
-                "give every machine a name of its own (hostnamectl set-hostname)",
+fn check_product_uuid<'a>(
+    subject: &Subject<'_>,
+    others: &[&'a Subject<'a>],
+    report: &mut Report<'_>,
+) {
+    const NAME: &str = "DuplicateProductUUID";
+    let found = same(subject, others, |facts| &facts.product_uuid);
+    match found.is_empty() {
+        true => report.pass(NAME),
+        // Containers on one machine share it, and do no harm by that.
+        false => report.warn(
+            NAME,
+            format!(
+                "the product_uuid is also that of {}",
+                names(&found).join(", ")
             ),
-        }
+            "give every virtual machine a UUID of its own",
+        ),
+    }
+}
+
+fn check_hostname<'a>(subject: &Subject<'_>, others: &[&'a Subject<'a>], report: &mut Report<'_>) {
+    const NAME: &str = "DuplicateHostname";
+    let (host, hostname) = (subject.host, &subject.gathered.facts.hostname);
+    let mut found = names(&same(subject, others, |facts| &facts.hostname));
+    // Another one's node may have been given the name of this machine.
+    let node = others.iter().filter(|other| {
+        other.host.node_name == *hostname
+            && host.node_name != *hostname
+            && other.gathered.facts.hostname != *hostname
+    });
+    found.extend(node.map(|other| format!("node {}", other.host.node_name)));
+    match found.is_empty() {
+        true => report.pass(NAME),
+        false => report.warn(
+            NAME,
+            format!(
+                "the host name `{hostname}` is also that of {}",
+                found.join(", ")
+            ),
+            "give every machine a name of its own (hostnamectl set-hostname)",
+        ),
     }
 }

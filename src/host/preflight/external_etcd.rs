@@ -1,4 +1,4 @@
-//! Whether an etcd that somebody else runs answers, and is new enough.
+//! Whether an external etcd answers, and is new enough.
 
 use super::finding::Finding;
 use super::report::Report;

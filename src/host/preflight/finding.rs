@@ -1,7 +1,5 @@
 //! What checks find.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 /// What a check found.
@@ -37,41 +35,10 @@ impl std::fmt::Display for Finding {
 pub enum Severity {
     /// All is well.
     Passed,
-    /// `apply` will see to it, or it is good to know.
+    /// `apply` takes care of it, or it is good to know.
     Info,
     /// Worth a look; it stops nothing.
     Warning,
     /// `apply` stops here.
     Error,
-}
-
-/// What all findings come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// Number of errors by host; hosts without any are missing.
-    pub errors: BTreeMap<String, usize>,
-    /// Number of warnings by host; hosts without any are missing.
-    pub warnings: BTreeMap<String, usize>,
-}
-
-impl Summary {
-    /// Counts.
-    pub fn of(findings: &[Finding]) -> Self {
-        let mut summary = Summary::default();
-        for finding in findings {
-            let counts = match finding.severity {
-                Severity::Error => &mut summary.errors,
-                Severity::Warning => &mut summary.warnings,
-                Severity::Info | Severity::Passed => continue,
-            };
-            *counts.entry(finding.host.clone()).or_default() += 1;
-        }
-        summary
-    }
-
-    /// Whether nothing stands in the way.
-    pub fn passed(&self) -> bool {
-        self.errors.is_empty()
-    }
 }

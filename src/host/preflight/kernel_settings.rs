@@ -7,11 +7,11 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["FileContent-*", "BridgeNetfilter", "SELinux"],
-    run: check,
+    run: check_kernel_settings,
 };
 
 /// Forwarding and br_netfilter: `apply` sets what can be set.
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_kernel_settings(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let gathered = subject.gathered;
     let wanted = sysctls(cluster, subject.host);
     for (key, check) in [

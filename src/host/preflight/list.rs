@@ -34,7 +34,7 @@ const FLEET_CHECKS: [FleetCheck; 3] = [clocks::CHECK, duplicates::CHECK, mtu::CH
 
 /// Runs every check on every host. The order is that of the hosts, then that of
 /// the checks.
-pub fn check(cluster: &Cluster, subjects: &[Subject<'_>]) -> Vec<Finding> {
+pub fn check_hosts(cluster: &Cluster, subjects: &[Subject<'_>]) -> Vec<Finding> {
     let reports = subjects.iter().map(|subject| Report::new(subject.host));
     let mut reports: Vec<Report<'_>> = reports.collect();
     for (subject, report) in subjects.iter().zip(&mut reports) {

@@ -15,10 +15,10 @@ pub(super) const CHECK: HostCheck = HostCheck {
         "NumCPU",
         "Mem",
     ],
-    run: check,
+    run: check_machine,
 };
 
-fn check(_: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_machine(_: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let (facts, gathered) = (&subject.gathered.facts, subject.gathered);
     report.demand(
         "IsPrivilegedUser",

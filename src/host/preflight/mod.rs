@@ -31,10 +31,10 @@ mod tests;
 mod virtual_address;
 
 pub use external_etcd::check_external_etcd;
-pub use finding::{Finding, Severity, Summary};
-pub use list::check;
+pub use finding::{Finding, Severity};
+pub use list::check_hosts;
 pub use reach::{
     Connection, Probe, check_reachability, parse_reachability, reachability, required_connections,
 };
-pub use subject::{Subject, belongs};
+pub use subject::{Subject, belongs_to_cluster};
 pub use virtual_address::{check_virtual_address, virtual_address};

@@ -7,11 +7,11 @@ use super::subject::Subject;
 
 pub(super) const CHECK: FleetCheck = FleetCheck {
     names: &["MTU"],
-    run: check,
+    run: check_mtu,
 };
 
-/// Whoever differs from most: pods on it lose large packets.
-fn check(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
+/// Hosts that differ from most: pods on it lose large packets.
+fn check_mtu(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     for subject in subjects
         .iter()

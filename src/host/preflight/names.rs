@@ -6,10 +6,10 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["Hostname", "EndpointResolution", "LoopbackResolvConf"],
-    run: check,
+    run: check_names,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_names(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let (facts, gathered) = (&subject.gathered.facts, subject.gathered);
     match &gathered.hostname_addresses {
         Some(addresses) if addresses.is_empty() => report.warn(
@@ -42,7 +42,7 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     } else if facts.nameservers.is_empty() {
         report.warn(
             "LoopbackResolvConf",
-            "resolv.conf names no server: CoreDNS would have nobody to ask, and exit",
+            "resolv.conf names no server: CoreDNS would exit, for lack of an upstream",
             "name a server there, or point kubelet.config.resolvConf to a file that does",
         );
     } else if loopback.is_empty() {

@@ -2,41 +2,16 @@
 
 use super::report::{HostCheck, Report};
 use super::subject::Subject;
-use crate::inventory::{Cluster, Etcd, LoadBalancer};
-
-/// Ports of every node.
-pub(super) const KUBELET_PORT: u16 = 10250;
-
-/// Ports of a control plane beside the API server's.
-const CONTROL_PLANE_PORTS: [u16; 2] = [10259, 10257];
-
-/// etcd's ports for clients and for peers.
-pub(super) const ETCD_PORTS: [u16; 2] = [2379, 2380];
+use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["Port-*", "Firewalld"],
-    run: check,
+    run: check_ports,
 };
 
-/// The ports that a host's pieces listen on.
-fn own_ports(cluster: &Cluster, subject: &Subject<'_>) -> Vec<u16> {
-    let mut ports = Vec::new();
-    if subject.host.is_control_plane() {
-        ports.push(cluster.bind_port);
-        ports.extend(CONTROL_PLANE_PORTS);
-        if let Etcd::Local(_) = cluster.etcd {
-            ports.extend(ETCD_PORTS);
-        }
-    }
-    if cluster.load_balancer.is_local() && !subject.host.is_control_plane() {
-        ports.extend([cluster.bind_port, LoadBalancer::HEALTH_PORT]);
-    }
-    ports.push(KUBELET_PORT);
-    ports
-}
-
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
-    for port in own_ports(cluster, subject) {
+fn check_ports(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+    let own = cluster.listening_ports(subject.host);
+    for port in own.iter().map(|own| own.port) {
         let check = format!("Port-{port}");
         let listener = subject
             .gathered
@@ -51,7 +26,7 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
             Some(listener) if subject.owned && ours(&listener.processes) => report.pass(&check),
             Some(listener) => {
                 let who = match listener.processes.as_slice() {
-                    [] => "somebody".to_owned(),
+                    [] => "another process".to_owned(),
                     names => names.join(", "),
                 };
                 report.error(
@@ -64,10 +39,7 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     }
     let firewalld = subject.gathered.units.get("firewalld.service");
     if firewalld.is_some_and(|unit| unit.active == "active") {
-        let ports: Vec<String> = own_ports(cluster, subject)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let ports: Vec<String> = own.iter().map(|own| own.port.to_string()).collect();
         report.warn(
             "Firewalld",
             format!(

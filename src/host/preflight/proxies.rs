@@ -7,10 +7,10 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["HTTPProxy", "HTTPProxyCIDR"],
-    run: check,
+    run: check_proxies,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_proxies(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let facts = &subject.gathered.facts;
     let endpoint = cluster.control_plane_endpoint.as_ref();
     let address = if subject.host.is_control_plane() {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::finding::Finding;
-use super::ports::{ETCD_PORTS, KUBELET_PORT};
 use super::report::Report;
 use super::subject::Subject;
 use crate::host::error::HostError;
 use crate::host::wire::Sections;
-use crate::inventory::{Cluster, Etcd};
+use crate::inventory::Cluster;
+use crate::layout::components;
 use ssh::Script;
 
 /// A connection that a cluster needs.
@@ -28,9 +28,9 @@ pub struct Connection {
 /// What became of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// Somebody listens.
+    /// Something listens.
     Open,
-    /// Nobody listens, but nothing is in between.
+    /// Nothing listens, but nothing is in between.
     Refused,
     /// No answer: a firewall, most likely.
     Timeout,
@@ -48,21 +48,18 @@ pub fn required_connections(cluster: &Cluster, subjects: &[Subject<'_>]) -> Vec<
             let Some(address) = address.filter(|_| from.host.name != to.host.name) else {
                 continue;
             };
-            let mut ports = Vec::new();
-            if to.host.is_control_plane() {
-                ports.push(cluster.bind_port);
-                if from.host.is_control_plane() && matches!(cluster.etcd, Etcd::Local(_)) {
-                    ports.extend(ETCD_PORTS);
-                }
-            }
-            if from.host.is_control_plane() {
-                ports.push(KUBELET_PORT);
-            }
-            connections.extend(ports.into_iter().map(|port| Connection {
+            let needed = |component| match component {
+                components::API_SERVER => true,
+                components::ETCD | components::KUBELET => from.host.is_control_plane(),
+                _ => false,
+            };
+            let ports = cluster.listening_ports(to.host);
+            let ports = ports.into_iter().filter(|port| needed(port.component));
+            connections.extend(ports.map(|port| Connection {
                 from: from.host.name.clone(),
                 to: to.host.name.clone(),
                 address,
-                port,
+                port: port.port,
             }));
         }
     }

@@ -3,15 +3,16 @@
 use super::report::{HostCheck, Report, path_check};
 use super::subject::Subject;
 use crate::host::facts::data_dir;
-use crate::host::paths::{MANIFESTS, STATIC_PODS};
 use crate::inventory::{Cluster, Etcd};
+use crate::layout::components::STATIC_PODS;
+use crate::layout::paths;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["OtherCluster", "FileAvailable-*", "DirAvailable-*"],
-    run: check,
+    run: check_remains,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_remains(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let remedy =
         "if nothing on this host is still needed, reset it (kubeadm reset, or clusterctl-rs reset)";
     let gathered = subject.gathered;
@@ -35,7 +36,7 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
         let pods = STATIC_PODS
             .iter()
             .filter(|pod| **pod != "etcd" || matches!(cluster.etcd, Etcd::Local(_)));
-        paths.extend(pods.map(|pod| format!("{MANIFESTS}/{pod}.yaml")));
+        paths.extend(pods.map(|pod| paths::manifest(pod)));
     } else {
         paths.push(format!("{}/ca.crt", cluster.certificates_dir));
     }

@@ -8,10 +8,10 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["CRI", "ContainerRuntimeVersion"],
-    run: check,
+    run: check_runtime,
 };
 
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let gathered = subject.gathered;
     let socket = &subject.host.cri_socket;
     let managed = cluster.containerd.managed && socket.contains("containerd");
@@ -29,13 +29,13 @@ fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
         Some(fault) if !managed => report.error(
             "CRI",
             fault,
-            "start and configure it, or let us manage containerd (runtime.containerd.managed)",
+            "start and configure it, or let clusterctl-rs manage containerd (runtime.containerd.managed)",
         ),
         Some(_) if installed => report.info("CRI", "containerd will be configured and started"),
         Some(_) if gathered.facts.package_manager.is_empty() => report.error(
             "CRI",
             format!(
-                "there is no containerd, and no package manager that we know ({})",
+                "there is no containerd, and no supported package manager ({})",
                 package_manager_names()
             ),
             "install containerd",

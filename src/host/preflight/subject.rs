@@ -13,14 +13,14 @@ pub struct Subject<'a> {
     pub host: &'a Host,
     /// What it told.
     pub gathered: &'a Gathered,
-    /// Whether it is part of this very cluster already (see [`belongs`]): then
+    /// Whether it is part of this very cluster already (see [`belongs_to_cluster`]): then
     /// its own files and ports are no obstacle.
     pub owned: bool,
 }
 
 /// Whether a host is part of this very cluster: its receipt says so, or its
 /// kubelet trusts our CA. `ca` is the CA certificate as PEM.
-pub fn belongs(cluster: &Cluster, gathered: &Gathered, ca: Option<&[u8]>) -> bool {
+pub fn belongs_to_cluster(cluster: &Cluster, gathered: &Gathered, ca: Option<&[u8]>) -> bool {
     let ours = ca.map(|pem| STANDARD.encode(pem));
     match &gathered.receipt_cluster {
         Some(name) => *name == cluster.name,

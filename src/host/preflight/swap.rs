@@ -7,10 +7,10 @@ use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["Swap"],
-    run: check,
+    run: check_swap,
 };
 
-fn check(_: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+fn check_swap(_: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let devices = &subject.gathered.facts.swap;
     if devices.is_empty() {
         report.pass("Swap");

@@ -2,108 +2,128 @@
 
 use super::report::{HostCheck, Report};
 use super::subject::Subject;
-use crate::host::facts::KERNEL_OPTIONS;
+use crate::host::facts::{Gathered, KERNEL_OPTIONS};
 use crate::inventory::Cluster;
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["SystemVerification"],
-    run: check,
+    run: verify_system,
 };
 
-/// kubeadm's `SystemVerification`: kernel, its configuration, cgroups. Several
-/// faults are one finding, as bad as the worst.
-fn check(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
-    const CHECK: &str = "SystemVerification";
-    let gathered = subject.gathered;
-    let facts = &gathered.facts;
-    let mut errors = Vec::new();
-    let mut warnings = Vec::new();
-    if !kernel_is_supported(&facts.kernel) {
-        warnings.push(format!(
-            "kernel {} is none of 5.4, 5.10, 5.15 and 6 or later",
-            facts.kernel
-        ));
+const NAME: &str = "SystemVerification";
+
+/// What is wrong: the whole is as bad as the worst of it.
+#[derive(Default)]
+struct Faults {
+    errors: Vec<String>,
+    warnings: Vec<String>,
+}
+
+fn verify_system(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+    let mut faults = Faults::default();
+    check_kernel(subject.gathered, &mut faults);
+    check_cgroups(cluster, subject.gathered, &mut faults);
+    let Faults {
+        mut errors,
+        warnings,
+    } = faults;
+    let remedy = remedy(subject);
+    if !errors.is_empty() {
+        errors.extend(warnings);
+        report.error(NAME, errors.join("; "), remedy);
+    } else if !warnings.is_empty() {
+        report.warn(NAME, warnings.join("; "), remedy);
+    } else {
+        report.pass(NAME);
     }
-    let v2 = facts.cgroup_version == 2;
-    match &gathered.kernel_options {
-        Some(found) => {
-            let mut wanted: Vec<&str> = KERNEL_OPTIONS.to_vec();
-            wanted.extend(match v2 {
-                true => ["CGROUP_BPF"].as_slice(),
-                false => ["CGROUP_CPUACCT", "CGROUP_DEVICE", "CGROUP_FREEZER"].as_slice(),
-            });
-            let older_name = found.contains("IP_NF_TARGET_REDIRECT");
-            let missing: Vec<&str> = wanted
-                .into_iter()
-                .filter(|option| !found.contains(*option))
-                .filter(|option| !(older_name && *option == "NETFILTER_XT_TARGET_REDIRECT"))
-                .collect();
-            if !missing.is_empty() {
-                errors.push(format!(
-                    "the kernel lacks CONFIG_{}",
-                    missing.join(", CONFIG_")
-                ));
-            }
-        }
-        // kubeadm calls this an error; but that nobody can read the
-        // configuration says nothing about the kernel.
-        None => warnings
-            .push("the kernel's configuration is nowhere to be found, so it wasn't checked".into()),
+}
+
+fn uses_cgroup_v2(gathered: &Gathered) -> bool {
+    gathered.facts.cgroup_version == 2
+}
+
+fn check_kernel(gathered: &Gathered, faults: &mut Faults) {
+    let release = &gathered.facts.kernel;
+    if !kernel_is_supported(release) {
+        let supported = "5.4, 5.10, 5.15, and 6 or newer";
+        let warning = format!("kernel {release} is not supported ({supported})");
+        faults.warnings.push(warning);
     }
-    let has = |name: &str| gathered.cgroup_controllers.contains(name);
+    // kubeadm calls this an error; but that the configuration can't be read says nothing
+    // about the kernel.
+    let Some(found) = &gathered.kernel_options else {
+        let warning = "the kernel's configuration was not found, so it wasn't checked";
+        faults.warnings.push(warning.into());
+        return;
+    };
+    let mut wanted: Vec<&str> = KERNEL_OPTIONS.to_vec();
+    wanted.extend(match uses_cgroup_v2(gathered) {
+        true => ["CGROUP_BPF"].as_slice(),
+        false => ["CGROUP_CPUACCT", "CGROUP_DEVICE", "CGROUP_FREEZER"].as_slice(),
+    });
+    // kubeadm accepts this older name of the option, too.
+    let older_name = found.contains("IP_NF_TARGET_REDIRECT");
+    wanted.retain(|option| !found.contains(*option));
+    wanted.retain(|option| !(older_name && *option == "NETFILTER_XT_TARGET_REDIRECT"));
+    if !wanted.is_empty() {
+        let missing = wanted.join(", CONFIG_");
+        let error = format!("the kernel lacks CONFIG_{missing}");
+        faults.errors.push(error);
+    }
+}
+
+fn check_cgroups(cluster: &Cluster, gathered: &Gathered, faults: &mut Faults) {
+    let v2 = uses_cgroup_v2(gathered);
+    let missing = |name: &&str| !gathered.cgroup_controllers.contains(*name);
     let mut required = vec!["cpu", "cpuset", "memory", "pids"];
     if !v2 {
         required.extend(["cpuacct", "devices", "freezer"]);
     }
-    required.retain(|name| !has(name));
+    required.retain(missing);
+    // cgroup v2 has no controller for this, but a file in each cgroup.
     if v2 && !gathered.cgroup_freezer {
         required.push("freezer");
     }
     if !required.is_empty() {
-        errors.push(format!(
-            "cgroup controllers are missing: {}",
-            required.join(", ")
-        ));
+        let names = required.join(", ");
+        let error = format!("cgroup controllers are missing: {names}");
+        faults.errors.push(error);
     }
-    let optional = ["hugetlb", if v2 { "io" } else { "blkio" }];
-    let missing: Vec<&str> = optional.into_iter().filter(|name| !has(name)).collect();
-    if !missing.is_empty() {
-        warnings.push(format!(
-            "optional cgroup controllers are missing: {}",
-            missing.join(", ")
-        ));
+    let mut optional = vec!["hugetlb", if v2 { "io" } else { "blkio" }];
+    optional.retain(missing);
+    if !optional.is_empty() {
+        let names = optional.join(", ");
+        let warning = format!("optional cgroup controllers are missing: {names}");
+        faults.warnings.push(warning);
     }
     if !v2 {
         let text = "the host uses cgroup v1";
         match cluster.version.minor >= 35 {
-            true => errors.push(format!("{text}, which the kubelet refuses from v1.35 on")),
-            false => warnings.push(format!("{text}, which is in maintenance mode")),
+            true => {
+                let error = format!("{text}, which the kubelet refuses from v1.35 on");
+                faults.errors.push(error);
+            }
+            false => {
+                let warning = format!("{text}, which is in maintenance mode");
+                faults.warnings.push(warning);
+            }
         }
     }
-    let ignored = &subject.host.preflight_ignore;
-    let ignored = ignored
-        .iter()
-        .any(|name| name == "all" || *name == CHECK.to_lowercase());
+}
+
+fn remedy(subject: &Subject<'_>) -> &'static str {
+    if uses_cgroup_v2(subject.gathered) {
+        return "boot another kernel, or demote the check with preflight.ignore: [SystemVerification]";
+    }
+    let mut ignored = subject.host.preflight_ignore.iter();
+    let ignored = ignored.any(|name| name == "all" || *name == NAME.to_lowercase());
     let accepted = subject.host.kubelet_config.get("failCgroupV1") == Some(&false.into());
-    let remedy = match v2 {
-        false if accepted && ignored => {
-            "boot with systemd.unified_cgroup_hierarchy=1 before Kubernetes drops cgroup v1"
-        }
-        true => {
-            "boot another kernel, or demote the check with preflight.ignore: [SystemVerification]"
-        }
+    match accepted && ignored {
+        true => "boot with systemd.unified_cgroup_hierarchy=1 before Kubernetes drops cgroup v1",
         false => {
             "boot with systemd.unified_cgroup_hierarchy=1; or set kubelet.config.failCgroupV1: false and \
              preflight.ignore: [SystemVerification]"
         }
-    };
-    if !errors.is_empty() {
-        errors.extend(warnings);
-        report.error(CHECK, errors.join("; "), remedy);
-    } else if !warnings.is_empty() {
-        report.warn(CHECK, warnings.join("; "), remedy);
-    } else {
-        report.pass(CHECK);
     }
 }
 

@@ -72,10 +72,10 @@ fn found(change: impl FnOnce(&mut Cluster, &mut Gathered, &mut Gathered)) -> Vec
         .map(|(host, gathered)| Subject {
             host,
             gathered,
-            owned: belongs(&cluster, gathered, None),
+            owned: belongs_to_cluster(&cluster, gathered, None),
         })
         .collect();
-    check(&cluster, &subjects)
+    check_hosts(&cluster, &subjects)
         .into_iter()
         .filter(|finding| finding.severity > Severity::Passed)
         .map(|f| format!("{} {:?} {}: {}", f.host, f.severity, f.check, f.message))
@@ -189,12 +189,12 @@ fn what_apply_cannot_bring_is_an_error() {
         cp1 Error FileExisting-base64: there is no `base64` in PATH
         cp1 Error FileExisting-xargs: there is no `xargs` in PATH
         cp1 Error FileExisting-systemctl: there is no `systemctl` in PATH
-        cp1 Error FileExisting-ip: there is no `ip`, and no package manager that we know
+        cp1 Error FileExisting-ip: there is no `ip`, and no supported package manager
         cp1 Error FileContent--proc-sys-net-ipv4-ip_forward: the kernel has no net.ipv4.ip_forward
         cp1 Error BridgeNetfilter: traffic over a bridge doesn't pass iptables, and there is no modprobe
         cp1 Error Swap: swap is on (/dev/zram0), and there is no swapoff
         cp1 Error DiskSpace: 0.0 GiB free for etcd, 1 GiB are needed
-        cp1 Error CRI: there is no containerd, and no package manager that we know (apt, dnf, yum, zypper)
+        cp1 Error CRI: there is no containerd, and no supported package manager (apt, dnf, yum, zypper)
         cp1 Warning Hostname: the host can't resolve its own name `cp1`
         cp1 Error EndpointResolution: `k8s.example.com` (controlPlaneEndpoint) doesn't resolve
         w1 Error IsPrivilegedUser: commands run as user id 1000, not as root
@@ -208,12 +208,12 @@ fn what_apply_cannot_bring_is_an_error() {
         w1 Error FileExisting-base64: there is no `base64` in PATH
         w1 Error FileExisting-xargs: there is no `xargs` in PATH
         w1 Error FileExisting-systemctl: there is no `systemctl` in PATH
-        w1 Error FileExisting-ip: there is no `ip`, and no package manager that we know
+        w1 Error FileExisting-ip: there is no `ip`, and no supported package manager
         w1 Error FileContent--proc-sys-net-ipv4-ip_forward: the kernel has no net.ipv4.ip_forward
         w1 Error BridgeNetfilter: traffic over a bridge doesn't pass iptables, and there is no modprobe
         w1 Error Swap: swap is on (/dev/zram0), and there is no swapoff
         w1 Warning DiskSpace: 3.0 GiB free for kubelet
-        w1 Error CRI: there is no containerd, and no package manager that we know (apt, dnf, yum, zypper)
+        w1 Error CRI: there is no containerd, and no supported package manager (apt, dnf, yum, zypper)
         w1 Warning Hostname: the host can't resolve its own name `w1`
         w1 Error EndpointResolution: `k8s.example.com` (controlPlaneEndpoint) doesn't resolve
         "#
@@ -241,7 +241,7 @@ fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
     };
     insta::assert_snapshot!(found(|_, cp, _| remains(cp)).join("\n"), @r#"
     cp1 Error Port-6443: tokio-rt-worker, kube-apiserver listens on port 6443
-    cp1 Error Port-10250: somebody listens on port 10250
+    cp1 Error Port-10250: another process listens on port 10250
     cp1 Error FileAvailable--etc-kubernetes-kubelet.conf: /etc/kubernetes/kubelet.conf is there already
     cp1 Error FileAvailable--etc-kubernetes-manifests-etcd.yaml: /etc/kubernetes/manifests/etcd.yaml is there already
     cp1 Error DirAvailable--var-lib-etcd: /var/lib/etcd is not empty
@@ -273,11 +273,11 @@ fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
 fn a_kubelet_that_trusts_our_ca_is_ours() {
     let mut gathered = good("cp1");
     gathered.kubelet_ca = Some("UEVN".into());
-    assert!(belongs(&cluster(), &gathered, Some(b"PEM")));
-    assert!(!belongs(&cluster(), &gathered, Some(b"another")));
-    assert!(!belongs(&cluster(), &gathered, None));
+    assert!(belongs_to_cluster(&cluster(), &gathered, Some(b"PEM")));
+    assert!(!belongs_to_cluster(&cluster(), &gathered, Some(b"another")));
+    assert!(!belongs_to_cluster(&cluster(), &gathered, None));
     gathered.receipt_cluster = Some("other".into());
-    assert!(!belongs(&cluster(), &gathered, Some(b"PEM")));
+    assert!(!belongs_to_cluster(&cluster(), &gathered, Some(b"PEM")));
 }
 
 #[test]
@@ -306,7 +306,7 @@ fn cgroup_v1_is_an_error_from_1_35_on_unless_it_is_ignored() {
 }
 
 #[test]
-fn nobody_is_told_to_set_what_is_set() {
+fn no_remedy_says_to_set_what_is_set() {
     let mut cluster = cluster();
     let mut gathered = good("cp1");
     gathered.facts.cgroup_version = 1;
@@ -316,7 +316,7 @@ fn nobody_is_told_to_set_what_is_set() {
             gathered: &gathered,
             owned: false,
         };
-        let findings = check(cluster, &[subject]);
+        let findings = check_hosts(cluster, &[subject]);
         let mut of_cgroups = findings
             .into_iter()
             .filter(|f| f.message.contains("cgroup v1"));
@@ -346,7 +346,7 @@ fn missing_kernel_features_are_named() {
         cp.cgroup_controllers.remove("io");
         cp.facts.kernel = "4.19.0".into();
     });
-    insta::assert_snapshot!(missing.join("\n"), @"cp1 Error SystemVerification: the kernel lacks CONFIG_MEMCG; cgroup controllers are missing: pids; kernel 4.19.0 is none of 5.4, 5.10, 5.15 and 6 or later; optional cgroup controllers are missing: io");
+    insta::assert_snapshot!(missing.join("\n"), @"cp1 Error SystemVerification: the kernel lacks CONFIG_MEMCG; cgroup controllers are missing: pids; kernel 4.19.0 is not supported (5.4, 5.10, 5.15, and 6 or newer); optional cgroup controllers are missing: io");
     // A configuration that can't be read says nothing about the kernel.
     let unknown = found(|_, cp, _| cp.kernel_options = None);
     assert!(unknown[0].starts_with("cp1 Warning SystemVerification"));
@@ -415,8 +415,8 @@ fn proxies_firewalls_and_loopback_resolvers_are_warned_of() {
 
 #[test]
 fn without_a_name_server_coredns_would_exit() {
-    let nobody = found(|_, cp, _| cp.facts.nameservers.clear());
-    assert!(nobody[0].starts_with("cp1 Warning LoopbackResolvConf: resolv.conf names no server"));
+    let none = found(|_, cp, _| cp.facts.nameservers.clear());
+    assert!(none[0].starts_with("cp1 Warning LoopbackResolvConf: resolv.conf names no server"));
     let disabled = found(|cluster, cp, _| {
         cluster.dns.disabled = true;
         cp.facts.nameservers.clear();
@@ -450,7 +450,7 @@ fn only_blocked_ports_are_found() {
     assert_eq!(findings[0].severity, Severity::Info);
 }
 
-/// What the first control plane is told about the address that kube-vip shall hold.
+/// What the first control plane is told about kube-vip's address.
 fn about_the_address(probe: Option<Probe>, change: impl FnOnce(&mut Gathered)) -> Vec<String> {
     let mut cluster = cluster();
     cluster.load_balancer = LoadBalancer::KubeVip {
@@ -474,7 +474,7 @@ fn about_the_address(probe: Option<Probe>, change: impl FnOnce(&mut Gathered)) -
 }
 
 #[test]
-fn the_address_that_kube_vip_shall_hold_has_to_be_free() {
+fn the_address_of_kube_vip_has_to_be_free() {
     let passed = ["cp1 Passed AddressAvailable: "];
     assert_eq!(about_the_address(Some(Probe::Unreachable), |_| ()), passed);
     assert_eq!(about_the_address(Some(Probe::Timeout), |_| ()), passed);
@@ -483,7 +483,7 @@ fn the_address_that_kube_vip_shall_hold_has_to_be_free() {
         assert_eq!(
             about_the_address(Some(answer), |_| ()),
             [
-                "cp1 Error AddressAvailable: 192.0.2.10 (controlPlaneEndpoint), which kube-vip shall hold, is taken: somebody answers there"
+                "cp1 Error AddressAvailable: 192.0.2.10 (controlPlaneEndpoint, for kube-vip) is already in use: something answers there"
             ]
         );
     }
@@ -497,13 +497,13 @@ fn the_address_that_kube_vip_shall_hold_has_to_be_free() {
     assert_eq!(
         about_the_address(Some(Probe::Refused), left),
         [
-            "cp1 Error AddressAvailable: 192.0.2.10 (controlPlaneEndpoint), which kube-vip shall hold, is taken: w1 has it on eth0"
+            "cp1 Error AddressAvailable: 192.0.2.10 (controlPlaneEndpoint, for kube-vip) is already in use: w1 has it on eth0"
         ]
     );
 }
 
 #[test]
-fn the_address_that_kube_vip_shall_hold_has_to_have_a_place() {
+fn the_address_of_kube_vip_needs_an_interface() {
     let named = |name: &str, addresses: &[&str]| {
         found(|cluster, cp, _| {
             cluster.load_balancer = LoadBalancer::KubeVip {
@@ -523,28 +523,7 @@ fn the_address_that_kube_vip_shall_hold_has_to_have_a_place() {
     assert_eq!(
         named("ens3", &["eth1", "eth0"]),
         [
-            "cp1 Error NetworkInterface: kube-vip's address has no place: no interface ens3 with an address of its own, only eth0, eth1"
+            "cp1 Error NetworkInterface: there is no interface ens3 with an address of its own for kube-vip, only eth0, eth1"
         ]
     );
-}
-
-#[test]
-fn the_summary_counts_by_host() {
-    let finding = |host: &str, severity| Finding {
-        check: "x".into(),
-        host: host.into(),
-        severity,
-        message: String::new(),
-        remedy: None,
-    };
-    let summary = Summary::of(&[
-        finding("a", Severity::Error),
-        finding("a", Severity::Error),
-        finding("b", Severity::Warning),
-        finding("c", Severity::Passed),
-    ]);
-    assert_eq!(summary.errors, [("a".to_owned(), 2)].into());
-    assert_eq!(summary.warnings, [("b".to_owned(), 1)].into());
-    assert!(!summary.passed());
-    assert!(Summary::default().passed());
 }

@@ -1,4 +1,4 @@
-//! Whether the address that kube-vip shall hold is free, and has a place to be.
+//! Whether kube-vip's address is free, and its interface there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -34,8 +34,7 @@ fn check_interface(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report
         "NetworkInterface",
         there.contains(wanted.as_str()),
         format!(
-            "kube-vip's address has no place: no interface {wanted} with an address of its own, \
-             only {}",
+            "there is no interface {wanted} with an address of its own for kube-vip, only {}",
             Vec::from_iter(there).join(", ")
         ),
         "correct loadBalancer.interface, or leave it out: then it is the one with the host's address",
@@ -43,7 +42,7 @@ fn check_interface(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report
 }
 
 /// The attempt that tells, made from the first control plane of a cluster that is yet
-/// to come: on one that runs, somebody of its own has the address. `None` without
+/// to come: on one that runs, one of its own has the address. `None` without
 /// kube-vip.
 pub fn virtual_address(cluster: &Cluster, subjects: &[Subject<'_>]) -> Option<Connection> {
     let address = cluster.virtual_address()?;
@@ -76,18 +75,18 @@ pub fn check_virtual_address(
         let held = own.find(|held| held.address == address)?;
         Some((&one.host.name, &held.interface))
     });
-    let taken = format!("{address} (controlPlaneEndpoint), which kube-vip shall hold, is taken");
+    let taken = format!("{address} (controlPlaneEndpoint, for kube-vip) is already in use");
     match (holder, probes.get(&(address, attempt.port))) {
         (Some((host, interface)), _) => report.error(
             NAME,
             format!("{taken}: {host} has it on {interface}"),
-            "take it away there (`ip address delete`), or choose one that nobody has",
+            "remove it there (`ip address delete`), or choose a free address",
         ),
         // A host that kube-vip was killed on has it without showing it among its own.
         (None, Some(Probe::Open | Probe::Refused)) => report.error(
             NAME,
-            format!("{taken}: somebody answers there"),
-            "choose one that nobody has; `ip neigh` on this host tells who has this one",
+            format!("{taken}: something answers there"),
+            "choose a free address; `ip neigh` on this host shows which machine has this one",
         ),
         (None, _) => report.pass(NAME),
     }

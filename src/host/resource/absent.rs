@@ -27,8 +27,8 @@ pub struct Withdrawn {
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("absent.sh"),
-    compare,
-    converge,
+    compare: compare_paths,
+    converge: remove_paths,
     ..ResourceKind::NOTHING
 };
 
@@ -63,7 +63,7 @@ impl Piece for Withdrawn {
     }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_paths(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     for piece in wanted.pieces() {
         if let Some(Absent { path, notify }) = as_kind(piece) {
             remove(found, path, notify);
@@ -91,7 +91,7 @@ fn remove(found: &mut Comparison<'_>, path: &str, notify: &[String]) {
     found.push(Action::Remove, Kind::File, path, Detail::None, step);
 }
 
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn remove_paths(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, Remove { path, keep }) in work.all() {
         let path = quote(&relative(path)?);
         let whose = if *keep { "keep" } else { "ours" };

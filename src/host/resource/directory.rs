@@ -27,8 +27,8 @@ pub struct Directory {
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("directory.sh"),
-    compare,
-    converge,
+    compare: compare_directories,
+    converge: make_directories,
     ..ResourceKind::NOTHING
 };
 
@@ -56,21 +56,21 @@ impl Piece for Directory {
     }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_directories(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     for (path, attributes) in wanted_directories(wanted) {
         match (found.observed.directory(&path), attributes) {
-            (None, attributes) => make(found, path, attributes),
+            (None, attributes) => make_directory(found, path, attributes),
             (Some(state), Some((mode, owner))) => {
                 let state = state.clone();
-                correct(found, path, &state, mode, owner);
+                correct_attributes(found, path, &state, mode, owner);
             }
             (Some(_), None) => {}
         }
     }
 }
 
-/// Every directory that has to be there, with its mode and owner if somebody asked for
-/// these.
+/// Every directory that has to be there, with its mode and owner if these were
+/// asked for.
 fn wanted_directories(wanted: &Wanted<'_>) -> BTreeMap<String, Option<(u32, String)>> {
     let mut directories = BTreeMap::new();
     for directory in wanted.all::<Directory>() {
@@ -90,7 +90,7 @@ fn wanted_directories(wanted: &Wanted<'_>) -> BTreeMap<String, Option<(u32, Stri
     directories
 }
 
-fn make(found: &mut Comparison<'_>, path: String, attributes: Option<(u32, String)>) {
+fn make_directory(found: &mut Comparison<'_>, path: String, attributes: Option<(u32, String)>) {
     let (mode, owner) = match attributes {
         Some((mode, owner)) => (mode, Some(owner)),
         None => (0o755, None),
@@ -107,7 +107,13 @@ fn make(found: &mut Comparison<'_>, path: String, attributes: Option<(u32, Strin
     found.push(Action::Create, Kind::Directory, &path, detail, step);
 }
 
-fn correct(found: &mut Comparison<'_>, path: String, state: &PathState, mode: u32, owner: String) {
+fn correct_attributes(
+    found: &mut Comparison<'_>,
+    path: String,
+    state: &PathState,
+    mode: u32,
+    owner: String,
+) {
     let Some(text) = attributes_differ(state, mode, &owner) else {
         return;
     };
@@ -130,7 +136,7 @@ fn correct(found: &mut Comparison<'_>, path: String, state: &PathState, mode: u3
 }
 
 /// New ones. Mode and owner of others are set with those of files.
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn make_directories(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, step) in work.all::<Make>() {
         let owner = step.owner.as_deref().map(quote).unwrap_or_default();
         let path = quote(&relative(&step.path)?);
@@ -141,7 +147,10 @@ fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
 }
 
 /// Removes those of ours that are empty, and gives the others their mode and owner back.
-pub(in crate::host) fn undo(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn remove_directories(
+    wanted: &Reset<'_>,
+    undo: &mut Undo,
+) -> Result<(), HostError> {
     let directories: Vec<String> = wanted
         .receipt
         .directories

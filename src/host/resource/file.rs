@@ -21,9 +21,9 @@ use super::undo::{Reset, Undo};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
 use crate::host::observed::{Observed, PathKind, PathState};
-use crate::host::paths::MANIFESTS;
 use crate::host::receipt::ReceiptFile;
 use crate::host::wire::{Sections, clean, quote, relative};
+use crate::layout::paths;
 
 /// Files of at least this size are not hashed again while size, inode and times are as we
 /// left them: a kubelet takes a third of a second. In bytes.
@@ -127,9 +127,9 @@ impl FileResource {
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("file.sh"),
     lists: &["big", "hashed", "shown", "kubeconfigs"],
-    read,
-    compare,
-    converge,
+    read: read_files,
+    compare: compare_files,
+    converge: converge_files,
     ..ResourceKind::NOTHING
 };
 
@@ -202,7 +202,7 @@ impl Piece for FileResource {
     }
 }
 
-fn read(sections: &Sections<'_>, observed: &mut Observed) {
+fn read_files(sections: &Sections<'_>, observed: &mut Observed) {
     for line in sections.text("hashes") {
         if let Some((hash, path)) = line.split_once("  ")
             && let Some(path) = path.strip_prefix('.')
@@ -262,7 +262,7 @@ pub(in crate::host) fn remaining_stamps(found: &Comparison<'_>) -> Stamps {
     Stamps { lines, changed }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_files(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     let files: BTreeMap<(u8, &str), &FileResource> = wanted
         .all::<FileResource>()
         .map(|file| ((rank(&file.path), file.path.as_str()), file))
@@ -289,10 +289,10 @@ fn compare_file(file: &FileResource, found: &mut Comparison<'_>) {
     let detail = file_detail(observed, file, before, &after);
     let keep = record(found, &file.path, &after);
     if has_same_meaning(observed, file) {
-        // Whoever reads it would find nothing new.
+        // What reads it would find nothing new.
         found.reworded.insert(file.path.clone());
     } else {
-        let manifest = file.path.strip_prefix(MANIFESTS);
+        let manifest = file.path.strip_prefix(paths::MANIFESTS_DIR);
         let manifest = manifest.and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".yaml"));
         found.touch(&file.path, &file.notify);
         found.static_pods.extend(file.static_pods.iter().cloned());
@@ -323,7 +323,7 @@ fn compare_attributes(
     if makes_a_node(&file.path) && !found.receipt.files.contains_key(&file.path) {
         record(found, &file.path, before.map_or(after, String::as_str));
     }
-    // Whoever put a symbolic link here wanted the file to live elsewhere.
+    // A symbolic link is there on purpose: the file is meant to be elsewhere.
     if file.seed || state.kind != PathKind::File {
         return;
     }
@@ -341,8 +341,8 @@ fn compare_attributes(
     found.push(Action::Update, Kind::File, &file.path, detail, step);
 }
 
-/// Whether a YAML file says already what it is to say, in other words: whoever joined by
-/// hand has kubeadm's quotes.
+/// Whether a YAML file says already what it is to say, in other words: on a host
+/// that joined by hand it has kubeadm's quotes.
 fn has_same_meaning(observed: &Observed, file: &FileResource) -> bool {
     if !file.path.ends_with(".yaml") {
         return false;
@@ -463,7 +463,7 @@ pub(super) fn attributes_differ(state: &PathState, mode: u32, owner: &str) -> Op
     (!wrong.is_empty()).then(|| wrong.join(", "))
 }
 
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn converge_files(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     write_files(work, bundle)?;
     for (number, step) in work.all::<Attributes>() {
         let path = quote(&relative(&step.path)?);
@@ -546,7 +546,7 @@ fn write_stamps(stamps: &Stamps, new: &str, bundle: &mut Bundle) {
 }
 
 /// Removes files and links of ours, and puts back what was kept.
-pub(in crate::host) fn undo(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn restore_files(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
     let mut ours = Vec::new();
     let mut gone = Vec::new();
     for (path, file) in &wanted.receipt.files {

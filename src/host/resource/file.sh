@@ -35,8 +35,8 @@ printf '%s\n' "$sums"
 echo '@@section unstamped'
 printf '%s' "$changed"
 
-# differing LINES: of the next `sha256 path` lines, the paths of files that stand
-# there with another hash.
+# differing LINES: of the next `sha256 path` lines, the paths of files that have
+# another hash.
 differing() {
 	if [ "$1" -eq 0 ]; then return; fi
 	take "$1" | while read -r hash path; do
@@ -69,7 +69,7 @@ place() {
 	finish "$1"
 }
 
-# seed STEP PATH: as place, but whatever stands there stays.
+# seed STEP PATH: as place, but what is there already stays.
 seed() {
 	current=$1
 	temp "$2"
@@ -105,11 +105,11 @@ remove() {
 	done
 }
 
-# bring_back PATH...: whatever was kept goes back to its place, unless somebody
-# has put there since what is not among ours.
+# bring_back PATH...: what was kept goes back to its place, unless there is something
+# by now that is not among ours.
 bring_back() {
 	if [ ! -d "$state/originals" ]; then return; fi
-	doing 'put back what stood here before'
+	doing 'restore original files'
 	ours=$nl$(printf '%s\n' "$@")$nl
 	IFS=$nl
 	set -f
@@ -118,7 +118,7 @@ bring_back() {
 		path=./${copy#"$state/originals/"}
 		case $ours in *"$nl$path$nl"*) ;; *)
 			if there "$path" && ! unchanged "$path" "$copy"; then
-				left "${path#.} (changed since; what stood there before is lost: $(head -c 200 "$copy" | head -n 1))"
+				left "${path#.} (changed since; the original is lost: $(head -c 200 "$copy" | head -n 1))"
 				continue
 			fi
 			;;
@@ -141,7 +141,7 @@ put_back() {
 	rm -rf -- "$new"
 	if [ ! -d "${1%/*}" ]; then mkdir -p -- "${1%/*}"; fi
 	if [ -d "$1" ] && [ ! -L "$1" ] || ! cp -Pp -- "$2" "$new" || ! mv -f -- "$new" "$1"; then
-		stuck "the original of ${1#.} could not be put back"
+		stuck "the original of ${1#.} could not be restored"
 		return
 	fi 2>/dev/null
 	if [ -e ./sys/fs/selinux/enforce ] && has restorecon; then restorecon -F -- "$1" 2>/dev/null; fi

@@ -39,8 +39,8 @@ pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("image.sh"),
     variables: &["images"],
     sections: &["images"],
-    compare,
-    converge,
+    compare: compare_images,
+    converge: bring_images,
     ..ResourceKind::NOTHING
 };
 
@@ -92,7 +92,7 @@ impl Piece for ImagePull {
     }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_images(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     let present = found.observed.answer("images");
     let present: BTreeSet<String> = present.iter().map(|name| full_name(name)).collect();
     for piece in wanted.pieces() {
@@ -141,7 +141,7 @@ fn compare_archive(image: &ImageArchive, present: &BTreeSet<String>, found: &mut
 }
 
 /// Imports one after the other, then pulls, all at once.
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn bring_images(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, step) in work.all::<Import>() {
         let references = step.references.iter();
         let references: String = references.map(|name| format!(" {}", quote(name))).collect();
@@ -161,7 +161,7 @@ fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
 }
 
 /// Removes the images that we brought.
-pub(in crate::host) fn undo(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn remove_images(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
     if wanted.keep_images {
         return Ok(());
     }

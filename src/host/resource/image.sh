@@ -78,11 +78,11 @@ pull_end() {
 
 #: reset
 # images SOCKET REFERENCE...: and the names by digest that the CRI gives to
-# them, unless somebody else's name stands for the same image.
+# them, unless a name of the host's own is for the same image.
 images() {
 	socket=$1
 	shift
-	doing 'remove the images that we brought'
+	doing 'remove imported images'
 	list=$(limited 30 ctr -a "$socket" -n k8s.io images ls 2>/dev/null |
 		sed -nE 's/^([^ ]+) +[^ ]+ +(sha256:[0-9a-f]+) .*/\2 \1/p')
 	wanted=" $* "
@@ -107,6 +107,6 @@ EOF
 $list
 EOF
 	if [ $# -gt 0 ]; then
-		quietly 120 ctr -a "$socket" -n k8s.io images rm --sync "$@" || stuck 'images that we brought'
+		quietly 120 ctr -a "$socket" -n k8s.io images rm --sync "$@" || stuck 'imported images'
 	fi
 }

@@ -21,8 +21,8 @@ pub struct SeedLink {
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("link.sh"),
-    compare,
-    converge,
+    compare: compare_links,
+    converge: make_links,
     ..ResourceKind::NOTHING
 };
 
@@ -56,7 +56,7 @@ impl Piece for SeedLink {
     }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_links(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     for SeedLink { path, target } in wanted.all() {
         if found.observed.at(path).is_some() {
             continue;
@@ -73,7 +73,7 @@ fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     }
 }
 
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn make_links(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, Link { path, target }) in work.all() {
         let path = quote(&relative(path)?);
         bundle.line(&format!("link {number} {} {path}", quote(target)));

@@ -2,7 +2,7 @@
 # shellcheck disable=SC2154,SC2034 # set, or used, by the rest of the script
 
 #: converge
-# link STEP TARGET PATH: whatever stands there stays.
+# link STEP TARGET PATH: what is there already stays.
 link() {
 	start "$1"
 	if [ ! -e "$3" ] && [ ! -L "$3" ]; then

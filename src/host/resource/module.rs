@@ -22,8 +22,8 @@ pub struct KernelModule {
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("module.sh"),
     sections: &["filesystems"],
-    compare,
-    converge,
+    compare: compare_modules,
+    converge: load_modules,
     ..ResourceKind::NOTHING
 };
 
@@ -46,7 +46,7 @@ impl Piece for KernelModule {
     }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_modules(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     // A file system that is built in has no directory below /sys/module.
     let filesystems = found.observed.answer("filesystems");
     let filesystems: Vec<&str> = filesystems
@@ -66,7 +66,7 @@ fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     }
 }
 
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn load_modules(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, Load { name, effect }) in work.all() {
         let effect = quote(&relative(effect)?);
         bundle.line(&format!("module {number} {} {effect}", quote(name)));
@@ -75,7 +75,10 @@ fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
 }
 
 /// Unloads those that we loaded, the last one first.
-pub(in crate::host) fn undo(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn unload_modules(
+    wanted: &Reset<'_>,
+    undo: &mut Undo,
+) -> Result<(), HostError> {
     let modules = wanted.receipt.modules.iter().rev();
     let modules = modules.map(|name| Ok(quote(word("module", name)?)));
     undo.call("modules", &modules.collect::<Result<Vec<_>, HostError>>()?);

@@ -26,8 +26,8 @@ pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: concat!(include_str!("package.sh"), include_str!("../packages.sh")),
     variables: &["commands"],
     sections: &["commands"],
-    compare,
-    converge,
+    compare: compare_packages,
+    converge: install_packages,
     ..ResourceKind::NOTHING
 };
 
@@ -50,7 +50,7 @@ impl Piece for Package {
     }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_packages(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     let commands = found.observed.answer("commands");
     let missing: BTreeSet<&String> = wanted
         .all::<Package>()
@@ -65,7 +65,7 @@ fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
 }
 
 /// All packages by one call: each would wait for the same lock.
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn install_packages(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     let mut numbers = Vec::new();
     let mut names = Vec::new();
     for (number, step) in work.all::<Install>() {

@@ -14,7 +14,7 @@ packages() {
 	tries=0
 	until output=$(install_packages "$@" 2>&1 </dev/null); do
 		tries=$((tries + 1))
-		# Somebody else installs something: wait, up to five minutes.
+		# Another process holds the lock: wait, up to five minutes.
 		case $output in
 		*'get lock'* | *'frontend lock'* | *'is locked'* | *'holding the'*lock*) if [ $tries -lt 60 ]; then sleep 5 && continue; fi ;;
 		esac

@@ -7,7 +7,7 @@ use crate::host::systemd::unit_name;
 use crate::host::wire::{quote, relative, word};
 
 /// What the observe script has to look at. Lists go over standard input, for they may be
-/// long; variables stand in its text.
+/// long; variables are in its text.
 #[derive(Default)]
 pub(in crate::host) struct Question {
     /// By name: items by what they are about, as they are sent.

@@ -6,14 +6,14 @@ use super::kind::{ResourceKind, Wanted};
 use super::step::{Bundle, Step, Work};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
-use crate::host::paths::MANIFESTS;
 use crate::host::wire::{quote, word};
+use crate::layout::paths;
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("static_pod.sh"),
-    compare,
-    prepare,
-    converge,
+    compare: compare_static_pods,
+    prepare: remember_processes,
+    converge: restart_static_pods,
     ..ResourceKind::NOTHING
 };
 
@@ -37,9 +37,9 @@ impl Step for RestartStaticPod {
 
 /// Once the kubelet is as it should be. A manifest that is new starts its pod; nothing has
 /// to go for it.
-fn compare(_: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_static_pods(_: &Wanted<'_>, found: &mut Comparison<'_>) {
     for name in std::mem::take(&mut found.static_pods) {
-        let path = format!("{MANIFESTS}/{name}.yaml");
+        let path = paths::manifest(&name);
         if found.observed.at(&path).is_none() {
             continue;
         }
@@ -52,7 +52,7 @@ fn compare(_: &Wanted<'_>, found: &mut Comparison<'_>) {
 }
 
 /// Which processes they are, before anything changes.
-fn prepare(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn remember_processes(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, RestartStaticPod { name, .. }) in work.all() {
         let name = quote(word("static pod", name)?);
         bundle.line(&format!("static_pod_runs {number} {name}"));
@@ -61,7 +61,7 @@ fn prepare(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
 }
 
 /// Waits until these are gone.
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn restart_static_pods(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, RestartStaticPod { name, manifest }) in work.all() {
         let name = quote(word("static pod", name)?);
         let function = match manifest {

@@ -3,7 +3,7 @@
 
 #: converge
 # pids_of NAME: the processes of a static pod's container. A program of that
-# name outside of pods is somebody else's.
+# name outside of pods is not Kubernetes'.
 pids_of() {
 	grep -Hnazx -e "$1" -e ".*/$1" ./proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' |
 		sed -n 's#^\./proc/\([0-9]*\)/cmdline:1:.*#\1#p' |
@@ -35,7 +35,7 @@ static_pod_changed() {
 			sleep 0.2 2>/dev/null || sleep 1
 		done
 	done
-	# One that did not run has failed over and over. The kubelet starts no other in
+	# One that did not run is crash-looping. The kubelet starts no other in
 	# its place while it holds back that one, and may do so for good.
 	if [ $# -eq 0 ] && [ -z "$kubelet_restarted" ]; then
 		attempt "can't restart the kubelet" systemctl -q restart -- kubelet.service

@@ -17,8 +17,8 @@ pub struct SwapOff;
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("swap.sh"),
     sections: &["swap"],
-    compare,
-    converge,
+    compare: compare_swap,
+    converge: switch_off_swap,
     ..ResourceKind::NOTHING
 };
 
@@ -44,7 +44,7 @@ impl Piece for SwapOff {
     }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+fn compare_swap(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     if wanted.all::<SwapOff>().next().is_none() {
         return;
     }
@@ -82,7 +82,7 @@ fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
     );
 }
 
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn switch_off_swap(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, step) in work.all::<SwitchOff>() {
         bundle.line(&format!("start {number}"));
         for device in &step.devices {
@@ -101,7 +101,7 @@ fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
 
 /// Switches on what we switched off. /etc/fstab is among the files that come back, and
 /// masked units among the units.
-pub(in crate::host) fn undo(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn restore_swap(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
     let devices = wanted.receipt.swap.iter();
     let devices = devices.map(|name| Ok(quote(word("swap device", name)?)));
     undo.call("swap_on", &devices.collect::<Result<Vec<_>, HostError>>()?);

@@ -26,7 +26,7 @@ swap_fstab() {
 #: reset
 # swap_on DEVICE...: by fstab, which may know its options, or by hand.
 swap_on() {
-	doing 'switch swap on again'
+	doing 'switch swap back on'
 	quietly 60 swapon -a
 	for device; do
 		if grep -q "^${device}[[:space:]]" ./proc/swaps 2>/dev/null; then continue; fi

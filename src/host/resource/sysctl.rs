@@ -26,8 +26,8 @@ pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("sysctl.sh"),
     lists: &["sysctls"],
     sections: &["sysctls"],
-    compare,
-    converge,
+    compare: compare_sysctls,
+    converge: set_sysctls,
     ..ResourceKind::NOTHING
 };
 
@@ -58,8 +58,8 @@ impl Piece for Sysctl {
     }
 }
 
-fn compare(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
-    let now = current_values(&found.observed.answer("sysctls"));
+fn compare_sysctls(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
+    let now = current_values(found.observed.answer("sysctls"));
     let wanted: BTreeMap<&String, &String> = wanted
         .all()
         .map(|Sysctl { key, value }| (key, value))
@@ -118,7 +118,7 @@ fn current_values(lines: &[String]) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+fn set_sysctls(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for (number, Set { path, value }) in work.all() {
         let path = quote(&relative(path)?);
         bundle.line(&format!("sysctl_set {number} {} {path}", quote(value)));
@@ -127,7 +127,10 @@ fn converge(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
 }
 
 /// Gives the sysctls that we set their former values back.
-pub(in crate::host) fn undo(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn restore_sysctls(
+    wanted: &Reset<'_>,
+    undo: &mut Undo,
+) -> Result<(), HostError> {
     for (key, value) in &wanted.receipt.sysctls {
         let path = quote(&relative(&sysctl_path(key))?);
         undo.line(&format!("sysctl_back {} {path}", quote(value)));

@@ -15,8 +15,8 @@ pub struct Reset<'a> {
     pub cri_socket: &'a str,
     /// Where etcd keeps its data, if it is one of the cluster's own.
     pub etcd_data: Option<&'a str>,
-    /// The name of our pod network in the CNI's configuration.
-    pub network: &'a str,
+    /// The names that pod networks of ours have in CNI configurations.
+    pub networks: &'a [&'a str],
     /// The address that kube-vip holds on one of the control planes.
     pub virtual_address: Option<IpAddr>,
     /// Leave the images that we brought.

@@ -31,7 +31,7 @@ pub struct Unit {
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("unit.sh"),
     lists: &["units"],
-    read,
+    read: read_units,
     compare: |wanted, found| {
         compare_unit_files(found);
         compare_units(wanted, found, |name| name != KUBELET_UNIT);
@@ -88,7 +88,7 @@ impl Piece for Unit {
     }
 }
 
-fn read(sections: &Sections<'_>, observed: &mut Observed) {
+fn read_units(sections: &Sections<'_>, observed: &mut Observed) {
     let lines = sections.text("units");
     observed.units = parse_units(&lines);
     observed.needs_daemon_reload = lines.iter().any(|line| line == "NeedDaemonReload=yes");
@@ -196,7 +196,7 @@ fn converge_units(
 }
 
 /// Stops and disables what neither ran nor was enabled before us.
-pub(in crate::host) fn undo_running(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn stop_units(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
     for (name, before) in &wanted.receipt.units {
         let name = quote(word("unit", name)?);
         if is_runtime(&name) {
@@ -213,7 +213,7 @@ pub(in crate::host) fn undo_running(wanted: &Reset<'_>, undo: &mut Undo) -> Resu
 }
 
 /// Gives units their former state back, once their files are what they were.
-pub(in crate::host) fn undo(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
+pub(in crate::host) fn restore_units(wanted: &Reset<'_>, undo: &mut Undo) -> Result<(), HostError> {
     let receipt = wanted.receipt;
     undo.line("reload_units");
     for name in &receipt.masked {

@@ -7,7 +7,7 @@ echo '@@section units'
 # shellcheck disable=SC2016 # the inner shell's
 list "$units" sh -c '
 	systemctl show -p Id,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload -- "$@"
-	# What systemd remembers of this may be older than what stands there.
+	# What systemd remembers of this may be older than what is there.
 	echo "@@section boot"
 	for unit; do printf "%s %s\n" "$unit" "$(systemctl is-enabled -- "$unit" 2>/dev/null | head -n 1)"; done
 ' sh
@@ -46,7 +46,7 @@ unit_down() {
 }
 
 reload_units() {
-	doing 'put units back'
+	doing 'restore units'
 	quietly 60 systemctl daemon-reload
 	quietly 20 systemctl reset-failed kubelet.service
 }
@@ -56,6 +56,6 @@ reload_units() {
 unit_back() {
 	case $1 in
 	start) quietly 60 systemctl --no-block start "$2" ;;
-	*) quietly 120 systemctl "$1" "$2" || stuck "$2 doesn't $1" ;;
+	*) quietly 120 systemctl "$1" "$2" || stuck "can't $1 $2" ;;
 	esac
 }

@@ -10,7 +10,7 @@
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
-# A temporary file is always a new one, never somebody's symbolic link.
+# A temporary file is always a new one, never a symbolic link that is there.
 set -C
 state=./var/lib/clusterctl
 nl='
@@ -121,7 +121,7 @@ mode() {
 	attempt "can't set mode $bits" chmod -- "$bits" "$@"
 }
 
-# keep PATH: what stands there is not ours, so reset will want it back.
+# keep PATH: what is there is not ours, so reset will want it back.
 keep() {
 	if [ ! -e "$1" ] && [ ! -L "$1" ]; then return; fi
 	copy=$state/originals/${1#./}

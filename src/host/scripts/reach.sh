@@ -5,7 +5,7 @@
 : "${targets=}"
 PATH=$PATH:/usr/local/bin:/usr/bin:/bin
 
-# Two seconds decide. Refused is as good as open: nobody listens yet, but
+# Two seconds decide. Refused is as good as open: nothing listens yet, but
 # nothing is in between.
 probe() {
 	address=${1%,*}

@@ -51,7 +51,7 @@ stop_kubelet() {
 	if quietly 20 systemctl is-active -q kubelet.service; then stuck 'the kubelet still runs'; fi
 }
 
-# pods SOCKET: all of the CRI's, whoever asked for them, as kubeadm does. The
+# pods SOCKET: all of the CRI's, whatever made them, as kubeadm does. The
 # runtime is woken if it sleeps: its containers may run without it.
 pods() {
 	socket=$1
@@ -171,7 +171,7 @@ mounts() {
 
 # links: those that only networks of pods make.
 links() {
-	doing 'take away the network of pods'
+	doing 'remove the pod network'
 	for path in ./sys/class/net/cni0/brif/* ./sys/class/net/*; do
 		case ${path##*/} in
 		veth*) case $path in */brif/*) ;; *) continue ;; esac ;;
@@ -205,9 +205,9 @@ held() {
 
 # firewall NETWORK: the rules that Kubernetes made, in both kinds of tables, and
 # those of the CNI plugins, unless they serve another network than ours, too.
-# All of a table goes in one transaction. Nobody else's rule is touched.
+# All of a table goes in one transaction. No other rule is touched.
 firewall() {
-	doing 'take away the rules of Kubernetes'
+	doing "remove Kubernetes' firewall rules"
 	tables=
 	for family in iptables ip6tables; do
 		for tool in "$family" "$family-nft" "$family-legacy"; do
@@ -280,7 +280,7 @@ nft_rules() {
 kubelet_state() {
 	doing "remove Kubernetes' own state"
 	base=./var/lib/kubelet
-	# Removing through a mount would empty somebody's volume.
+	# Removing through a mount would empty a volume.
 	unmount $base || return 0
 	if [ "$1" = ours ]; then
 		set -- $base/* $base/.[!.]*
@@ -301,7 +301,7 @@ kubelet_state() {
 	base=./usr/libexec/kubernetes
 	rmdir $base/kubelet-plugins/volume/exec $base/kubelet-plugins/volume \
 		$base/kubelet-plugins $base 2>/dev/null
-	# kube-proxy mounts it, and so it is made where the kernel needs none.
+	# kube-proxy mounts it, and so it is made where the kernel has no use for it.
 	rmdir ./lib/modules 2>/dev/null
 }
 
@@ -320,7 +320,7 @@ cni_state() {
 
 # The end
 
-# look PATH...: what still stands in places that Kubernetes uses.
+# look PATH...: what is left in places that Kubernetes uses.
 look() {
 	doing 'look for what is left'
 	for path; do

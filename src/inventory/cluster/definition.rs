@@ -63,10 +63,10 @@ pub struct Cluster {
     pub pause_image_tag: Option<String>,
     /// Whether kube-proxy is left out.
     pub proxy_disabled: bool,
-    /// `KubeProxyConfiguration` fields, merged over ours.
+    /// `KubeProxyConfiguration` fields, merged over the defaults.
     pub kube_proxy_config: Tree,
-    /// `KubeletConfiguration` fields of the whole cluster, merged over ours
-    /// (each host has its own merged tree beside this).
+    /// `KubeletConfiguration` fields of the whole cluster
+    /// (each host has a merged tree of its own).
     pub kubelet_config: Tree,
     /// Tokens of the operator's own.
     pub bootstrap_tokens: Vec<BootstrapToken>,
@@ -76,12 +76,12 @@ pub struct Cluster {
     pub skip_phases: Vec<String>,
     /// Directory of patches in kubeadm's form.
     pub patches_dir: Option<PathBuf>,
-    /// Directory of templates that replace ours.
+    /// Directory of templates that override the built-in ones.
     pub templates_dir: Option<PathBuf>,
     /// How long to wait for what.
     pub timeouts: Timeouts,
     /// How a change rolls over the nodes:
-    /// `cluster.rollout.max_unavailable.of(workers)`.
+    /// `cluster.rollout.max_unavailable.scaled_to(workers)`.
     pub rollout: Rollout,
     /// Where Kubernetes comes from.
     pub artifacts: Artifacts,
@@ -89,7 +89,7 @@ pub struct Cluster {
     pub containerd: Containerd,
     /// The machines, in the inventory's order.
     pub hosts: Vec<Host>,
-    /// Names of machines that the inventory marks as removed; none of them is
+    /// Names of hosts that the inventory lists as removed; none of them is
     /// among `hosts`.
     pub removed_hosts: Vec<String>,
     /// Directory of the inventory file, absolute: the operator state is here.

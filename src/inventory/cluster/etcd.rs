@@ -32,7 +32,7 @@ pub struct LocalEtcd {
     pub peer_cert_sans: Vec<String>,
 }
 
-/// An etcd that somebody else runs.
+/// An existing etcd that clusterctl-rs does not manage.
 #[derive(Debug, Clone)]
 pub struct ExternalEtcd {
     /// URLs.

@@ -34,11 +34,11 @@ pub struct Host {
     /// More kubelet arguments.
     pub kubelet_extra_args: Vec<Arg>,
     /// `KubeletConfiguration` fields of this host: cluster, groups and host
-    /// merged. Over ours, it makes the file on this host.
+    /// merged; laid over the defaults on this host.
     pub kubelet_config: Tree,
     /// Checks to demote, lower-case, cluster and groups merged.
     pub preflight_ignore: Vec<String>,
-    /// Sysctls beside our own, cluster and groups merged.
+    /// Sysctls in addition to the required ones, cluster and groups merged.
     pub sysctls: BTreeMap<String, String>,
     /// The operator's own files: cluster's, groups', host's; a later one with
     /// the same destination wins.

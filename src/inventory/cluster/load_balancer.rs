@@ -3,7 +3,7 @@
 /// How nodes reach the API servers, resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum LoadBalancer {
-    /// There is one control plane, and everybody goes to it.
+    /// There is one control plane, which all nodes use directly.
     #[default]
     None,
     /// The operator's.
@@ -24,10 +24,6 @@ pub enum LoadBalancer {
 }
 
 impl LoadBalancer {
-    /// Where a node's own balancer answers the kubelet's probe, on loopback:
-    /// beside the ports of Kubernetes' own health checks, and none of them.
-    pub const HEALTH_PORT: u16 = 10247;
-
     /// Whether nodes go through a balancer of their own.
     pub fn is_local(&self) -> bool {
         matches!(self, LoadBalancer::Local { .. })

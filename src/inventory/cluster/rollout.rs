@@ -1,6 +1,6 @@
 //! How many nodes a change may take down at once.
 
-use crate::inventory::spec::IntOrString;
+use crate::inventory::spec::{IntOrString, defaults};
 
 /// How a change rolls over the nodes, resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -20,14 +20,14 @@ pub enum MaxUnavailable {
 
 impl Default for MaxUnavailable {
     fn default() -> Self {
-        MaxUnavailable::Count(1)
+        MaxUnavailable::Count(defaults::MAX_UNAVAILABLE)
     }
 }
 
 impl MaxUnavailable {
     /// How many of `nodes` that is: at least one, or nothing would ever move.
     /// A share is rounded down, as Deployments do with theirs.
-    pub fn of(self, nodes: usize) -> usize {
+    pub fn scaled_to(self, nodes: usize) -> usize {
         match self {
             MaxUnavailable::Count(count) => count.max(1),
             MaxUnavailable::Percent(percent) => {
@@ -42,7 +42,7 @@ impl TryFrom<&IntOrString> for MaxUnavailable {
 
     /// Says what is wrong with it, to follow the field's name.
     fn try_from(given: &IntOrString) -> Result<Self, String> {
-        const AT_LEAST: &str = "has to be at least 1: with none unavailable nothing can change";
+        const AT_LEAST: &str = "must be at least 1, or no node could ever be changed";
         match given {
             IntOrString::Int(count) if *count >= 1 => usize::try_from(*count)
                 .map(MaxUnavailable::Count)
@@ -55,8 +55,8 @@ impl TryFrom<&IntOrString> for MaxUnavailable {
                 match digits.map(str::parse::<u8>) {
                     Some(Ok(0)) => Err(AT_LEAST.to_owned()),
                     Some(Ok(percent)) if percent <= 100 => Ok(MaxUnavailable::Percent(percent)),
-                    Some(_) => Err("has more than 100%".to_owned()),
-                    None => Err("is neither a number nor a share such as `20%`".to_owned()),
+                    Some(_) => Err("must be at most 100%".to_owned()),
+                    None => Err("must be a number or a percentage, such as `20%`".to_owned()),
                 }
             }
         }
@@ -73,16 +73,16 @@ mod tests {
         let share = |text: &str, nodes| {
             MaxUnavailable::try_from(&IntOrString::String(text.into()))
                 .unwrap()
-                .of(nodes)
+                .scaled_to(nodes)
         };
         assert_eq!(share("20%", 10), 2);
         assert_eq!(share("20%", 14), 2);
         assert_eq!(share("20%", 3), 1);
         assert_eq!(share("100%", 7), 7);
         assert_eq!(share("1%", 0), 1);
-        assert_eq!(MaxUnavailable::default().of(100), 1);
+        assert_eq!(MaxUnavailable::default().scaled_to(100), 1);
         let count = MaxUnavailable::try_from(&IntOrString::Int(3)).unwrap();
-        assert_eq!(count.of(100), 3);
+        assert_eq!(count.scaled_to(100), 3);
     }
 
     #[test]

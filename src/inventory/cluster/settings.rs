@@ -38,6 +38,6 @@ pub struct Artifacts {
 pub struct Containerd {
     /// Whether we install and configure it.
     pub managed: bool,
-    /// Config (version 3), deep-merged over ours.
+    /// Config (version 3), deep-merged over the defaults.
     pub config: Tree,
 }

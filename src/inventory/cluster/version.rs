@@ -26,7 +26,7 @@ impl FromStr for Version {
     /// Parses `v1.36.2` (the `v` may be missing). A suffix such as `-rc.1` or
     /// `+build` is refused.
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("`{s}` is not of the form v1.36.2");
+        let wrong = || format!("`{s}` is not a version such as v1.36.2");
         let mut parts = s.strip_prefix('v').unwrap_or(s).split('.').map(|part| {
             let plain = !part.is_empty()
                 && part.bytes().all(|b| b.is_ascii_digit())

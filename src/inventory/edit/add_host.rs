@@ -10,7 +10,7 @@ use super::style::Style;
 /// # Errors
 /// [`EditError`] if the list is written in a way that can't be carried on.
 pub fn add_host(text: &str, host: &HostEntry) -> Result<String, EditError> {
-    let by_hand = format!("below `hosts:`: - {}", host.flow(Style::PLAIN));
+    let by_hand = format!("add to `hosts`: - {}", host.flow(Style::PLAIN));
     change(text, by_hand, |document, wanted| {
         let list = wanted.pointer_mut("/spec/hosts")?.as_array_mut()?;
         list.push(host.json());

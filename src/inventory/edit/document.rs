@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use crate::inventory::yaml::{Entry, Node, Source, Span, Value, parse_document};
 
-/// An edit that would not leave the file as its owner has laid it out.
+/// An edit that can't be made without touching other parts of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct EditError {
@@ -33,22 +33,25 @@ pub(super) fn change(
         why: why.to_owned(),
         by_hand: by_hand.clone(),
     };
-    let root = parse_text(text).ok_or_else(|| refused("the file is no valid YAML"))?;
+    let root = parse_text(text).ok_or_else(|| refused("the file is not valid YAML"))?;
     let mut wanted = root.to_json();
     let document = Document { text, root: &root };
     let mut patches = make(&document, &mut wanted)
-        .ok_or_else(|| refused("its layout leaves no safe place for the change"))?;
+        .ok_or_else(|| refused("found no safe place for the change"))?;
+    // From the end to the start, so that no patch moves the place of another one.
     patches.sort_by_key(|(range, _)| Reverse((range.start, range.end)));
     let mut new = text.to_owned();
     for (range, with) in patches {
         if new.get(range.clone()).is_none() {
-            return Err(refused("its layout leaves no safe place for the change"));
+            return Err(refused("found no safe place for the change"));
         }
         new.replace_range(range, &with);
     }
+    // The safety net of every edit: YAML has more ways to be laid out than any code here
+    // foresees, so the result has to mean exactly what was wanted.
     match parse_text(&new).map(|root| root.to_json()) {
         Some(meaning) if meaning == wanted => Ok(new),
-        _ => Err(refused("the change would have changed more than it should")),
+        _ => Err(refused("the change would affect other parts of the file")),
     }
 }
 
@@ -93,7 +96,7 @@ impl<'a> SpecSection<'a> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
-    /// Its first field in the text: what `<<` brings stands elsewhere.
+    /// Its first field in the text; fields that `<<` merges in are elsewhere.
     pub(super) fn first_entry(&self) -> Option<&'a Entry> {
         self.entries
             .iter()

@@ -10,7 +10,7 @@ use crate::inventory::cluster::Cluster;
 use crate::inventory::error::InventoryError;
 use crate::inventory::load::{directory_of, parse};
 
-/// A byte order mark is an editor's habit, and stays.
+/// A byte order mark, which some editors write: it is kept.
 const BOM: &str = "\u{feff}";
 
 /// An edit that has been made.
@@ -54,7 +54,7 @@ pub enum FileEditError {
 ///
 /// # Errors
 /// A file that can't be read or written; an edit that can't be made, with what
-/// to write by hand; an inventory that would have faults.
+/// to write by hand; an inventory that would be invalid.
 pub fn edit_file(
     path: &Path,
     change: impl FnOnce(&str) -> Result<String, EditError>,
@@ -115,7 +115,7 @@ fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> File
     move |source| FileEditError::File { what, path, source }
 }
 
-/// Writes a file anew: beside it, synced, then renamed over it, with the mode
+/// Replaces a file: written next to it, synced, then renamed over it, with the mode
 /// and, where we may, the owner that it has. A symlink stays one.
 fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
@@ -125,7 +125,7 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
         .prefix(".clusterctl-")
         .tempfile_in(directory)?;
     file.write_all(text.as_bytes())?;
-    // Only root may give files away; anybody else owns what they edit.
+    // Only root can give files away; for all other users, the file becomes theirs.
     let _ = chown(file.path(), Some(metadata.uid()), Some(metadata.gid()));
     let mode = fs::Permissions::from_mode(metadata.permissions().mode() & 0o7777);
     file.as_file().set_permissions(mode)?;

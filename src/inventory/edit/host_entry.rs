@@ -3,7 +3,7 @@
 use super::style::{Style, flow_list};
 use crate::inventory::spec::Role;
 
-/// What stands in the file for a host that is added by flags.
+/// The entry to write for a host that is added by flags.
 #[derive(Debug, Clone)]
 pub struct HostEntry {
     /// Its name.

@@ -40,7 +40,7 @@ pub(super) fn append_host(
     Some(vec![insert_below(text, end, &line)?])
 }
 
-/// A line of its own below the one that `end` stands on.
+/// Inserts a line below the one that holds `end`.
 fn insert_below(text: &str, end: usize, line: &str) -> Option<TextPatch> {
     rest_is_idle(text, end).then_some(())?;
     let (at, newline) = (line_end(text, end), newline(text, end));
@@ -135,9 +135,9 @@ pub(super) fn replace_names(
 /// The `-` of an item in block style.
 struct Dash<'a> {
     at: usize,
-    /// What stands before it.
+    /// The space before it.
     indent: &'a str,
-    /// What stands between it and its item.
+    /// The space between it and its item.
     gap: &'a str,
 }
 

@@ -15,9 +15,9 @@ use crate::inventory::yaml::{Entry, Node, Value};
 /// [`EditError`] if the file is written in a way that has no place for it.
 pub fn set_removed_hosts(text: &str, names: &[String]) -> Result<String, EditError> {
     let by_hand = match names {
-        [] => "take `removedHosts` out of `spec`".to_owned(),
+        [] => "remove `removedHosts` from `spec`".to_owned(),
         names => format!(
-            "directly below `spec:`: removedHosts: {}",
+            "add to `spec`: removedHosts: {}",
             flow_list(names, Style::PLAIN)
         ),
     };

@@ -13,7 +13,7 @@ impl Style {
     /// Without quotes wherever that is safe.
     pub(super) const PLAIN: Style = Style { quoted: false };
 
-    /// A key of ours.
+    /// A key, which needs no escaping.
     pub(super) fn key(self, key: &str) -> String {
         match self.quoted {
             true => format!("\"{key}\""),

@@ -19,7 +19,7 @@ pub(super) fn is_quoted(text: &str, span: &Span) -> bool {
 }
 
 /// Where the text of a node ends. The span of a block collection may reach over
-/// the comments behind it; those are not its own.
+/// the comments after it, which are not part of it.
 pub(super) fn end_of(text: &str, node: &Node) -> usize {
     let last = match &node.value {
         _ if in_flow(text, node) => None,
@@ -28,14 +28,14 @@ pub(super) fn end_of(text: &str, node: &Node) -> usize {
             .iter()
             .map(|entry| end_of(text, &entry.value).max(entry.key_span.end))
             .max(),
-        // Nothing at all stands at the place of the next thing.
+        // The span of an empty value is that of the next token.
         Value::Null if text[node.span.clone()].trim().is_empty() => Some(0),
         _ => None,
     };
     last.unwrap_or(node.span.end)
 }
 
-/// What stands between the start of the line and `at`, if that is only space.
+/// The indentation before `at`, if there is nothing else before it on its line.
 pub(super) fn indentation(text: &str, at: usize) -> Option<&str> {
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let indent = &text[start..at];
@@ -56,7 +56,7 @@ pub(super) fn newline(text: &str, at: usize) -> &'static str {
     }
 }
 
-/// Whether nothing but space and a comment stands on the line behind `at`.
+/// Whether the rest of the line after `at` is only space and a comment.
 pub(super) fn rest_is_idle(text: &str, at: usize) -> bool {
     let rest = &text[at..line_end(text, at)];
     let idle = rest.trim_start();

@@ -17,11 +17,11 @@ pub(super) fn resolve_artifacts(
     match (given.source, &given.path) {
         (ArtifactSource::Directory, None) => resolver.report(
             Fault::error(at, "`source: directory` needs a `path`")
-                .help("write the directory that holds `linux-amd64/` and `SHA256SUMS`"),
+                .help("set it to the directory that contains `linux-amd64/` and `SHA256SUMS`"),
         ),
         (ArtifactSource::Online, Some(_)) => resolver.report(
             Fault::error(&path_at, "`path` has no effect with `source: online`")
-                .help("write `source: directory`, or delete `path`"),
+                .help("set `source: directory`, or remove `path`"),
         ),
         _ => {}
     }
@@ -31,7 +31,7 @@ pub(super) fn resolve_artifacts(
     {
         // A warning only: the directory may be filled after this check.
         resolver.report(
-            Fault::warning(&path_at, "there is no such directory yet")
+            Fault::warning(&path_at, "this directory does not exist yet")
                 .label(path.display().to_string()),
         );
     }

@@ -25,10 +25,10 @@ pub(super) fn check_bootstrap_tokens(
             && let Some(first) = ids.insert(id, index)
         {
             resolver.report(
-                Fault::error(&token_at, "two tokens have the same first half")
-                    .label("again here")
-                    .also(&list_at.index(first).key("token"), "first here")
-                    .help("the first six characters are the token's name"),
+                Fault::error(&token_at, "two tokens have the same ID")
+                    .label("used again here")
+                    .also(&list_at.index(first).key("token"), "first used here")
+                    .help("the ID is the part before the dot"),
             );
         }
         if let Some(ttl) = &token.ttl {
@@ -38,9 +38,9 @@ pub(super) fn check_bootstrap_tokens(
             let known = ["signing", "authentication"];
             if !known.contains(&usage.as_str()) {
                 let at = at.key("usages").index(index);
-                let message = format!("a token has no usage `{}`", shorten(usage));
+                let message = format!("unknown token usage `{}`", shorten(usage));
                 resolver.report(
-                    Fault::error(&at, message).help("it can be `signing` and `authentication`"),
+                    Fault::error(&at, message).help("expected `signing` or `authentication`"),
                 );
             }
         }

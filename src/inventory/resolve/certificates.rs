@@ -5,10 +5,9 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::resolver::Resolver;
 use super::values;
-use crate::inventory::spec::ClusterSpec;
+use crate::inventory::cluster::Version;
+use crate::inventory::spec::{ClusterSpec, EncryptionAlgorithm, defaults};
 use crate::inventory::yaml::FieldPath;
-
-const HOUR: u64 = 3600;
 
 /// Lifetimes of leaf and CA certificates.
 pub(super) fn resolve_validity(
@@ -19,19 +18,19 @@ pub(super) fn resolve_validity(
     let leaf_at = at.key("certificateValidityPeriod");
     let ca_at = at.key("caCertificateValidityPeriod");
     let leaf = spec.certificate_validity_period.as_deref();
-    let leaf = values::resolve_duration(leaf, Duration::from_secs(8760 * HOUR), &leaf_at, resolver);
+    let leaf = values::resolve_duration(leaf, defaults::CERTIFICATE_VALIDITY, &leaf_at, resolver);
     let ca = spec.ca_certificate_validity_period.as_deref();
-    let ca = values::resolve_duration(ca, Duration::from_secs(87600 * HOUR), &ca_at, resolver);
+    let ca = values::resolve_duration(ca, defaults::CA_CERTIFICATE_VALIDITY, &ca_at, resolver);
     if leaf > ca {
-        let message = "certificates would outlive the CA that signs them";
+        let message = "certificates would outlive their CA";
         let at = match resolver.is_given(&leaf_at) {
             true => &leaf_at,
             false => &ca_at,
         };
-        resolver.report(
-            Fault::warning(at, message)
-                .help("make `caCertificateValidityPeriod` the longer one; its default is 87600h"),
-        );
+        resolver.report(Fault::warning(at, message).help(format!(
+            "make `caCertificateValidityPeriod` longer (default: {})",
+            defaults::CA_CERTIFICATE_VALIDITY
+        )));
     }
     (leaf, ca)
 }
@@ -45,9 +44,30 @@ pub(super) fn check_certificate_key(
     const DIGITS: usize = 64;
     let valid = match key {
         Some(key) if key.len() != DIGITS || !key.bytes().all(|b| b.is_ascii_hexdigit()) => {
-            Err(format!("is not {DIGITS} hexadecimal digits"))
+            Err(format!("must be {DIGITS} hexadecimal digits"))
         }
         _ => Ok(()),
     };
     resolver.check(&at.key("certificateKey"), valid);
+}
+
+/// The algorithm for keys that are generated, if this version of Kubernetes supports it.
+pub(super) fn resolve_algorithm(
+    spec: &ClusterSpec,
+    version: Option<Version>,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) -> EncryptionAlgorithm {
+    let encryption_algorithm = spec.encryption_algorithm.unwrap_or_default();
+    if encryption_algorithm == EncryptionAlgorithm::EcdsaP384
+        && let Some(version) = version.filter(|version| version.minor < 34)
+    {
+        let message = "ECDSA-P384 needs Kubernetes v1.34 or newer";
+        resolver.report(
+            Fault::error(&at.key("encryptionAlgorithm"), message)
+                .also(&at.key("kubernetesVersion"), format!("this is {version}"))
+                .help("use ECDSA-P256, or a newer version of Kubernetes"),
+        );
+    }
+    encryption_algorithm
 }

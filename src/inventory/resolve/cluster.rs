@@ -1,6 +1,8 @@
 //! The whole file, field by field.
 
 use super::control_planes::check_control_planes;
+use std::path::PathBuf;
+
 use super::fault::Fault;
 use super::resolver::Resolver;
 use super::syntax;
@@ -10,10 +12,11 @@ use super::{
     version,
 };
 use crate::inventory::cluster::{Cluster, Host, Version};
-use crate::inventory::spec::{Directory, EncryptionAlgorithm, Inventory};
+use crate::inventory::spec::{ClusterSpec, Directory, Inventory, defaults};
 use crate::inventory::yaml::FieldPath;
 
 /// Resolves the whole file.
+// Long: one field after the other, and the struct that has them all.
 pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>) -> Cluster {
     let root = FieldPath::root();
     let at = root.key("spec");
@@ -27,65 +30,21 @@ pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>)
         &at.key("kubernetesVersion"),
         resolver,
     );
-    let forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '@';
-    if let Some(cluster_name) = &spec.cluster_name
-        && (cluster_name.is_empty() || cluster_name.contains(forbidden))
-    {
-        let message = "`spec.clusterName` may neither be empty nor contain spaces or `@`";
-        resolver.report(Fault::error(&at.key("clusterName"), message));
-    }
+    check_verbatim_fields(&spec, version, &at, resolver);
     let bind_port = endpoint::resolve_bind_port(&spec, &at, resolver);
     let endpoint = endpoint::resolve_endpoint(&spec, bind_port, &at, resolver);
     let certificates_dir = values::resolve_host_dir(
         spec.certificates_dir.as_deref(),
-        "/etc/kubernetes/pki",
+        defaults::CERTIFICATES_DIR,
         &at.key("certificatesDir"),
         resolver,
     );
-    if let Some(repository) = &spec.image_repository {
-        let repository_at = at.key("imageRepository");
-        resolver.check(&repository_at, syntax::check_image_repository(repository));
-    }
-    let encryption_algorithm = spec.encryption_algorithm.unwrap_or_default();
-    if encryption_algorithm == EncryptionAlgorithm::EcdsaP384
-        && let Some(version) = version.filter(|version| version.minor < 34)
-    {
-        let message = format!("Kubernetes {version} doesn't know ECDSA-P384");
-        resolver.report(
-            Fault::error(&at.key("encryptionAlgorithm"), message)
-                .also(&at.key("kubernetesVersion"), "v1.34 is the first that does")
-                .help("use ECDSA-P256, or a newer Kubernetes"),
-        );
-    }
+    let encryption_algorithm = certificates::resolve_algorithm(&spec, version, &at, resolver);
     let (certificate_validity, ca_certificate_validity) =
         certificates::resolve_validity(&spec, &at, resolver);
-    feature_gates::check_feature_gates(&spec.feature_gates, version, &at, resolver);
-    components::check_api_server(&spec.api_server, &at.key("apiServer"), resolver);
-    let controller_manager_at = at.key("controllerManager");
-    components::check_component(&spec.controller_manager, &controller_manager_at, resolver);
-    components::check_component(&spec.scheduler, &at.key("scheduler"), resolver);
     let etcd = etcd::resolve_etcd(spec.etcd.clone(), &at.key("etcd"), resolver);
-    values::check_image(
-        spec.dns.image_repository.as_deref(),
-        spec.dns.image_tag.as_deref(),
-        &at.key("dns"),
-        resolver,
-    );
-    values::check_tree_kind(
-        &spec.kube_proxy.config,
-        ("kubeproxy.config.k8s.io/v1alpha1", "KubeProxyConfiguration"),
-        &at.key("kubeProxy").key("config"),
-        resolver,
-    );
-    bootstrap_tokens::check_bootstrap_tokens(&spec.bootstrap_tokens, &at, resolver);
-    certificates::check_certificate_key(spec.certificate_key.as_deref(), &at, resolver);
-    let directory = |directory: &Option<Directory>, field, resolver: &mut Resolver<'_>| {
-        let at = at.key(field).key("directory");
-        let text = &directory.as_ref()?.directory;
-        Some(resolver.require_directory(&at, text))
-    };
-    let patches_dir = directory(&spec.patches, "patches", resolver);
-    let templates_dir = directory(&spec.templates, "templates", resolver);
+    let patches_dir = resolve_directory(&spec.patches, &at.key("patches"), resolver);
+    let templates_dir = resolve_directory(&spec.templates, &at.key("templates"), resolver);
     let timeouts = timeouts::resolve_timeouts(&spec.timeouts, &at.key("timeouts"), resolver);
     let rollout = rollout::resolve_rollout(&spec.rollout, &at.key("rollout"), resolver);
     let artifacts = artifacts::resolve_artifacts(&spec.artifacts, &at.key("artifacts"), resolver);
@@ -97,6 +56,8 @@ pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>)
         etcd_data_dir: etcd::local_data_dir(&etcd),
         containerd: containerd.managed,
     };
+    // Hosts come last: their files must not collide with directories resolved above, and
+    // what they need from networks and etcd is known by now.
     let (hosts, entries) = hosts::resolve_hosts(&spec, &managed, &at, resolver);
     host_networks::check_host_addresses(&networking, &spec, &hosts, endpoint.as_ref(), resolver);
     check_control_planes(&spec, &hosts, entries, &etcd, &at, resolver);
@@ -125,7 +86,7 @@ pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>)
         certificates_dir,
         image_repository: spec
             .image_repository
-            .unwrap_or_else(|| "registry.k8s.io".to_owned()),
+            .unwrap_or_else(|| defaults::IMAGE_REPOSITORY.to_owned()),
         encryption_algorithm,
         certificate_validity,
         ca_certificate_validity,
@@ -153,4 +114,52 @@ pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>)
         removed_hosts: spec.removed_hosts,
         base_dir: resolver.base_dir().to_owned(),
     }
+}
+
+/// Checks the fields that the cluster has just as they are written.
+fn check_verbatim_fields(
+    spec: &ClusterSpec,
+    version: Option<Version>,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) {
+    let forbidden = |c: char| c.is_whitespace() || c.is_control() || c == '@';
+    if let Some(cluster_name) = &spec.cluster_name
+        && (cluster_name.is_empty() || cluster_name.contains(forbidden))
+    {
+        let message = "`spec.clusterName` must not be empty or contain spaces or `@`";
+        resolver.report(Fault::error(&at.key("clusterName"), message));
+    }
+    if let Some(repository) = &spec.image_repository {
+        let repository_at = at.key("imageRepository");
+        resolver.check(&repository_at, syntax::check_image_repository(repository));
+    }
+    feature_gates::check_feature_gates(&spec.feature_gates, version, at, resolver);
+    components::check_api_server(&spec.api_server, &at.key("apiServer"), resolver);
+    let controller_manager_at = at.key("controllerManager");
+    components::check_component(&spec.controller_manager, &controller_manager_at, resolver);
+    components::check_component(&spec.scheduler, &at.key("scheduler"), resolver);
+    values::check_image(
+        spec.dns.image_repository.as_deref(),
+        spec.dns.image_tag.as_deref(),
+        &at.key("dns"),
+        resolver,
+    );
+    values::check_tree_kind(
+        &spec.kube_proxy.config,
+        ("kubeproxy.config.k8s.io/v1alpha1", "KubeProxyConfiguration"),
+        &at.key("kubeProxy").key("config"),
+        resolver,
+    );
+    bootstrap_tokens::check_bootstrap_tokens(&spec.bootstrap_tokens, at, resolver);
+    certificates::check_certificate_key(spec.certificate_key.as_deref(), at, resolver);
+}
+
+fn resolve_directory(
+    given: &Option<Directory>,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) -> Option<PathBuf> {
+    let directory = &given.as_ref()?.directory;
+    Some(resolver.require_directory(&at.key("directory"), directory))
 }

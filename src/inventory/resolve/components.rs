@@ -61,17 +61,17 @@ pub(super) fn check_extra_args(args: &[Arg], at: &FieldPath, resolver: &mut Reso
         };
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
         if flag.is_empty() || !flag.bytes().all(allowed) {
-            let message = format!("`{at}` is not a flag's name, such as `audit-log-path`");
+            let message = format!("`{at}` is not a valid flag name, such as `audit-log-path`");
             resolver.report(Fault::error(&at, message));
         } else if let Some(value) = value {
             let (flag, value) = (shorten(flag), shorten(value));
             resolver.report(
-                Fault::error(&at, format!("`{at}` is a flag with its value"))
+                Fault::error(&at, format!("`{at}` contains a value"))
                     .help(format!("write `name: {flag}` and `value: \"{value}\"`")),
             );
         } else if name != arg.name {
             resolver.report(
-                Fault::error(&at, format!("`{at}` starts with a dash"))
+                Fault::error(&at, format!("`{at}` must not start with `-`"))
                     .help(format!("write `name: {}`", shorten(name))),
             );
         }
@@ -86,7 +86,7 @@ pub(super) fn check_extra_envs(envs: &[EnvVar], at: &FieldPath, resolver: &mut R
             && env.name.bytes().all(|b| start(b) || b.is_ascii_digit());
         if !valid {
             let at = at.index(index).key("name");
-            let message = format!("`{at}` is not an environment variable's name");
+            let message = format!("`{at}` is not a valid environment variable name");
             resolver.report(Fault::error(&at, message));
         }
     }
@@ -100,24 +100,24 @@ fn check_extra_volumes(volumes: &[HostPathMount], at: &FieldPath, resolver: &mut
         let host_path = syntax::check_absolute_path(&volume.host_path);
         resolver.check(&here.key("hostPath"), host_path);
         let mount_path = match volume.mount_path.contains(':') {
-            true => Err("may not contain `:`".to_owned()),
+            true => Err("must not contain `:`".to_owned()),
             false => syntax::check_absolute_path(&volume.mount_path),
         };
         resolver.check(&here.key("mountPath"), mount_path);
         if let Some(first) = names.insert(&volume.name, index) {
             resolver.report(
-                Fault::error(&here.key("name"), "two volumes have one name")
-                    .label("again here")
-                    .also(&at.index(first).key("name"), "first here"),
+                Fault::error(&here.key("name"), "duplicate volume name")
+                    .label("used again here")
+                    .also(&at.index(first).key("name"), "first used here"),
             );
         }
         if let Some(kind) = &volume.path_type
             && !HOST_PATH_TYPES.contains(&kind.as_str())
         {
-            let message = format!("there is no hostPath type `{}`", shorten(kind));
+            let message = format!("unknown hostPath type `{}`", shorten(kind));
             let help = match find_closest(kind, HOST_PATH_TYPES.into_iter()) {
                 Some(kind) => format!("did you mean `{kind}`?"),
-                None => format!("it can be {}", HOST_PATH_TYPES[1..].join(", ")),
+                None => format!("expected one of {}", HOST_PATH_TYPES[1..].join(", ")),
             };
             resolver.report(Fault::error(&here.key("pathType"), message).help(help));
         }

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::resolver::Resolver;
 use crate::inventory::cluster::Containerd;
-use crate::inventory::spec::ContainerdSpec;
+use crate::inventory::spec::{ContainerdSpec, defaults};
 use crate::inventory::yaml::FieldPath;
 
 /// containerd's settings; a free-form config has to be of version 3.
@@ -13,7 +13,7 @@ pub(super) fn resolve_containerd(
     resolver: &mut Resolver<'_>,
 ) -> Containerd {
     let at = at.key("runtime").key("containerd");
-    let managed = given.managed.unwrap_or(true);
+    let managed = given.managed.unwrap_or(defaults::CONTAINERD_MANAGED);
     let config_at = at.key("config");
     if let Some(version) = given.config.get("version")
         && version.as_u64() != Some(3)
@@ -21,9 +21,9 @@ pub(super) fn resolve_containerd(
         resolver.report(
             Fault::error(
                 &config_at.key("version"),
-                "containerd's config is of version 3",
+                "containerd's config must be version 3",
             )
-            .help("`containerd config migrate` turns an older one into version 3"),
+            .help("`containerd config migrate` converts an older one"),
         );
     }
     if !managed && !given.config.is_empty() {

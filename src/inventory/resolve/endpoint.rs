@@ -3,12 +3,11 @@
 use super::fault::Fault;
 use super::resolver::Resolver;
 use super::syntax;
-use crate::inventory::cluster::{Endpoint, LoadBalancer};
-use crate::inventory::spec::ClusterSpec;
+use crate::inventory::cluster::Endpoint;
+use crate::inventory::listen::secure_port;
+use crate::inventory::spec::{ClusterSpec, defaults};
 use crate::inventory::yaml::FieldPath;
-
-/// kubeadm's default, and everybody's.
-const DEFAULT_BIND_PORT: u16 = 6443;
+use crate::layout::ports;
 
 pub(super) fn resolve_bind_port(
     spec: &ClusterSpec,
@@ -17,29 +16,34 @@ pub(super) fn resolve_bind_port(
 ) -> u16 {
     let port_at = at.key("localAPIEndpoint").key("bindPort");
     let port = spec.local_api_endpoint.as_ref().and_then(|e| e.bind_port);
-    let port = port.unwrap_or(DEFAULT_BIND_PORT);
+    let port = port.unwrap_or(defaults::BIND_PORT);
     const TAKEN: [(u16, &str); 8] = [
         (0, "nothing"),
-        (2379, "etcd"),
-        (2380, "etcd"),
-        (LoadBalancer::HEALTH_PORT, "the local load balancer"),
-        (10248, "the kubelet"),
-        (10250, "the kubelet"),
-        (10257, "the controller manager"),
-        (10259, "the scheduler"),
+        (ports::ETCD_CLIENT, "etcd"),
+        (ports::ETCD_PEER, "etcd"),
+        (ports::HAPROXY_HEALTH, "the local load balancer"),
+        (ports::KUBELET_HEALTHZ, "the kubelet"),
+        (ports::KUBELET, "the kubelet"),
+        (ports::CONTROLLER_MANAGER, "the controller manager"),
+        (ports::SCHEDULER, "the scheduler"),
     ];
     match TAKEN.iter().find(|(taken, _)| *taken == port) {
         Some((0, _)) => {
-            let message = format!("`{port_at}` has to be a port from 1 to 65535");
+            let message = format!("`{port_at}` must be a port (1–65535)");
             resolver.report(Fault::error(&port_at, message));
         }
         Some((_, owner)) => {
-            let message = format!("`{port_at}` is the port of {owner}");
-            resolver.report(Fault::error(&port_at, message).help("the usual one is 6443"));
+            let message = format!("`{port_at}` is already used by {owner}");
+            resolver.report(
+                Fault::error(&port_at, message)
+                    .help(format!("the default is {}", defaults::BIND_PORT)),
+            );
         }
         None => {}
     }
-    port
+    // As an argument it moves the API server all the same, and whoever looks for
+    // it has to follow.
+    secure_port(&spec.api_server.extra_args, port).unwrap_or(port)
 }
 
 pub(super) fn resolve_endpoint(

@@ -4,17 +4,17 @@ use super::fault::Fault;
 use super::resolver::Resolver;
 use super::{components, syntax, values};
 use crate::inventory::cluster::{Etcd, ExternalEtcd, LocalEtcd};
-use crate::inventory::spec::{EtcdSpec, ExternalEtcdSpec, LocalEtcdSpec};
+use crate::inventory::spec::{EtcdSpec, ExternalEtcdSpec, LocalEtcdSpec, defaults};
 use crate::inventory::yaml::FieldPath;
 
 /// Resolves `local`, which is the default, or `external`.
 pub(super) fn resolve_etcd(given: EtcdSpec, at: &FieldPath, resolver: &mut Resolver<'_>) -> Etcd {
     if given.local.is_some() && given.external.is_some() {
         resolver.report(
-            Fault::error(&at.key("external"), "etcd is either local or external")
+            Fault::error(&at.key("external"), "etcd can't be both local and external")
                 .at_key()
-                .also(&at.key("local"), "not both")
-                .help("delete one of the two"),
+                .also(&at.key("local"), "local etcd is set here")
+                .help("remove one of the two"),
         );
     }
     let local = given.local.unwrap_or_default();
@@ -36,7 +36,7 @@ pub(super) fn local_data_dir(etcd: &Etcd) -> Option<&str> {
 fn resolve_local(given: LocalEtcdSpec, at: &FieldPath, resolver: &mut Resolver<'_>) -> LocalEtcd {
     let data_dir = values::resolve_host_dir(
         given.data_dir.as_deref(),
-        "/var/lib/etcd",
+        defaults::ETCD_DATA_DIR,
         &at.key("dataDir"),
         resolver,
     );
@@ -68,11 +68,14 @@ fn resolve_external(
 ) -> ExternalEtcd {
     let endpoints_at = at.key("endpoints");
     if given.endpoints.is_empty() {
-        let fault = Fault::error(&endpoints_at, "external etcd without an endpoint");
+        let fault = Fault::error(
+            &endpoints_at,
+            "an external etcd needs at least one endpoint",
+        );
         resolver.report(
             fault
                 .about_whole()
-                .help("write `- https://etcd1.example.com:2379`"),
+                .help("for example `- https://etcd1.example.com:2379`"),
         );
     }
     // The API server would talk to etcd in the clear: refused, for what it
@@ -89,7 +92,7 @@ fn resolve_external(
     }
     let pair = [("certFile", &given.cert_file), ("keyFile", &given.key_file)];
     if let [(given, Some(_)), (missing, None)] | [(missing, None), (given, Some(_))] = pair {
-        let message = format!("`{given}` needs `{missing}` beside it");
+        let message = format!("`{given}` needs `{missing}` as well");
         resolver.report(Fault::error(&at.key(given), message).at_key());
     }
     let mut file = |file: &Option<String>, field| {

@@ -2,7 +2,7 @@
 
 use crate::inventory::yaml::{FieldPath, Level};
 
-/// A fault whose places are still paths into the tree.
+/// A mistake whose places are still paths into the tree.
 pub(super) struct Fault {
     pub(super) level: Level,
     pub(super) message: String,
@@ -13,7 +13,7 @@ pub(super) struct Fault {
     pub(super) help: Vec<String>,
 }
 
-/// What of a path a fault is about.
+/// Which part of a path is meant.
 #[derive(PartialEq)]
 pub(super) enum Aim {
     Value,
@@ -36,7 +36,7 @@ impl Fault {
         }
     }
 
-    /// A doubt about one place.
+    /// A warning about one place.
     pub(super) fn warning(at: &FieldPath, message: impl Into<String>) -> Self {
         Fault {
             level: Level::Warning,

@@ -40,11 +40,11 @@ pub(super) fn check_feature_gates(
         let mut fault = Fault::error(&at.key("featureGates").key(gate), message).at_key();
         fault = match find_closest(gate, known.iter().copied()) {
             Some(name) => fault.help(format!("did you mean `{name}`?")),
-            None => fault.help(format!("it has {}", known.join(", "))),
+            None => fault.help(format!("known feature gates: {}", known.join(", "))),
         };
         resolver.report(fault.help(
-            "gates of Kubernetes' components go into their extraArgs, `feature-gates`, and into \
-             `kubelet.config.featureGates`",
+            "feature gates of Kubernetes' own components are set by `extraArgs` (`feature-gates`) \
+             and `kubelet.config.featureGates`",
         ));
     }
 }

@@ -6,10 +6,11 @@ use super::fault::Fault;
 use super::resolver::Resolver;
 use super::syntax;
 use crate::inventory::cluster::UserFile;
-use crate::inventory::spec::FileSpec;
+use crate::inventory::spec::{FileSpec, defaults};
 use crate::inventory::yaml::{FieldPath, shorten};
+use crate::layout::paths;
 
-/// What is ours on a host, so that no file of the operator's may stand there.
+/// The paths on a host that clusterctl-rs manages, and `files` can't use.
 pub(super) struct ManagedPaths<'a> {
     pub(super) certificates_dir: &'a str,
     pub(super) etcd_data_dir: Option<&'a str>,
@@ -25,36 +26,38 @@ impl ManagedPaths<'_> {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         const FILES: [(&str, &str); 10] = [
-            ("/etc/kubernetes/admin.conf", ""),
-            ("/etc/kubernetes/super-admin.conf", ""),
-            ("/etc/kubernetes/kubelet.conf", ""),
-            ("/etc/kubernetes/bootstrap-kubelet.conf", ""),
-            ("/etc/kubernetes/controller-manager.conf", ""),
-            ("/etc/kubernetes/scheduler.conf", ""),
-            ("/var/lib/kubelet/config.yaml", "set `kubelet.config`"),
-            ("/var/lib/kubelet/instance-config.yaml", ""),
+            (paths::ADMIN_CONF, ""),
+            (paths::SUPER_ADMIN_CONF, ""),
+            (paths::KUBELET_CONF, ""),
+            (paths::BOOTSTRAP_KUBELET_CONF, ""),
+            (paths::CONTROLLER_MANAGER_CONF, ""),
+            (paths::SCHEDULER_CONF, ""),
+            (paths::KUBELET_CONFIG, "set `kubelet.config` instead"),
+            (paths::KUBELET_INSTANCE_CONFIG, ""),
             (
-                "/var/lib/kubelet/kubeadm-flags.env",
-                "set `nodeRegistration.kubeletExtraArgs`",
+                paths::KUBELET_FLAGS,
+                "set `nodeRegistration.kubeletExtraArgs` instead",
             ),
             (
-                "/etc/containerd/config.toml",
-                "set `runtime.containerd.config`",
+                paths::CONTAINERD_CONFIG,
+                "set `runtime.containerd.config` instead",
             ),
         ];
         if let Some((path, help)) = FILES.iter().find(|(path, _)| *path == destination) {
-            let ours = self.containerd || !path.starts_with("/etc/containerd");
+            let ours = self.containerd || *path != paths::CONTAINERD_CONFIG;
             return ours.then(|| (*help).to_owned());
         }
-        let change = |what: &str| format!("set {what} to change what stands there");
-        if within("/etc/kubernetes/manifests") {
+        let change = |what: &str| format!("use {what} to change it");
+        if within(paths::MANIFESTS_DIR) {
             return Some(change("`patches` or `extraArgs`"));
         }
-        if within("/etc/kubernetes/haproxy") {
-            return Some("replace the template `haproxy/haproxy.cfg.j2` instead".to_owned());
+        if within(paths::HAPROXY_DIR) {
+            return Some("override the template `haproxy/haproxy.cfg.j2` instead".to_owned());
         }
         if within(self.certificates_dir) {
-            return Some("put a CA of your own into the operator's state instead".to_owned());
+            return Some(
+                "to use your own CA, put it into the cluster's state directory instead".to_owned(),
+            );
         }
         let ours = within("/var/lib/clusterctl") || self.etcd_data_dir.is_some_and(within);
         ours.then(String::new)
@@ -77,14 +80,14 @@ pub(super) fn resolve_files(
         let destination_at = here.key("destination");
         if let Some(first) = seen.insert(&spec.destination, index) {
             resolver.report(
-                Fault::error(&destination_at, "two files have one destination")
-                    .label("again here")
-                    .also(&at.index(first).key("destination"), "first here"),
+                Fault::error(&destination_at, "two files have the same destination")
+                    .label("used again here")
+                    .also(&at.index(first).key("destination"), "first used here"),
             );
         }
-        let owner = spec.owner.as_deref().unwrap_or("root:root");
+        let owner = spec.owner.as_deref().unwrap_or(defaults::FILE_OWNER);
         let owner = resolver.check(&here.key("owner"), syntax::parse_owner(owner));
-        let mode = spec.mode.as_deref().unwrap_or("0644");
+        let mode = spec.mode.as_deref().unwrap_or(defaults::FILE_MODE);
         let mode = resolver.check(&here.key("mode"), syntax::parse_mode(mode));
         files.push(UserFile {
             source,
@@ -113,7 +116,7 @@ fn check_destination(
         let message = format!("`{at}` is a directory");
         let name = spec.source.rsplit('/').next().unwrap_or_default();
         let path = shorten(&format!("{}{name}", spec.destination));
-        resolver.report(Fault::error(&at, message).help(format!("write the file: `{path}`")));
+        resolver.report(Fault::error(&at, message).help(format!("add the file name: `{path}`")));
     } else if let Some(help) = managed.conflict_help(&spec.destination) {
         let message = format!(
             "`{}` is managed by clusterctl-rs",

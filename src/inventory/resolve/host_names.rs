@@ -30,18 +30,21 @@ pub(super) fn expand_names(
     match (name.count, address.as_ref().map(|address| address.count)) {
         (None, Some(Some(_))) => resolver.report(
             Fault::error(&address_at, "a range of addresses for one name")
-                .also(&name_at, "this has no range")
-                .help("write the name with a range of the same length"),
+                .also(&name_at, "this is not a range")
+                .help("use a range of the same length in the name"),
         ),
         (Some(_), Some(None)) => resolver.report(
             Fault::error(&address_at, "one address for a range of names")
-                .also(&name_at, "this stands for several hosts")
-                .help("write the address with a range of the same length"),
+                .also(&name_at, "this is a range")
+                .help("use a range of the same length in the address"),
         ),
         (Some(names), Some(Some(addresses))) if names != addresses => resolver.report(
-            Fault::error(&address_at, "as many addresses as names are needed")
-                .label(format!("{addresses} addresses"))
-                .also(&name_at, format!("{names} names")),
+            Fault::error(
+                &address_at,
+                "the ranges of name and address have different lengths",
+            )
+            .label(format!("{addresses} addresses"))
+            .also(&name_at, format!("{names} names")),
         ),
         _ => {}
     }
@@ -53,6 +56,8 @@ pub(super) fn expand_names(
             (name, address)
         })
         .collect();
+    // What a range expands to is checked, not the pattern: only `w[08:10]` as a whole
+    // shows that a name gets too long or starts with a dash.
     let name_faults = hosts.iter().map(|(name, _)| check_host_name(name));
     resolver.check(&name_at, first_problem(name_faults));
     if host.address.is_some() {
@@ -74,7 +79,7 @@ fn parse_address_range(address: &str) -> Result<RangePattern, String> {
         && inner.parse::<IpAddr>().is_ok()
     {
         return Err(format!(
-            "has brackets: write `{inner}`, and the port in `ssh.port`"
+            "must not have brackets: write `{inner}`, and put the port in `ssh.port`"
         ));
     }
     RangePattern::parse(address)
@@ -86,16 +91,14 @@ pub(super) fn check_host_name(name: &str) -> Result<(), String> {
     syntax::check_dns_subdomain(name)?;
     match name.len() {
         0..=MAX => Ok(()),
-        length => Err(format!(
-            "has {length} characters, {MAX} at most are allowed"
-        )),
+        length => Err(format!("is too long: {length} characters (at most {MAX})")),
     }
 }
 
 fn check_ssh_address(address: &str) -> Result<(), String> {
     if let Some((_, host)) = address.rsplit_once('@') {
         return Err(format!(
-            "names a user: write `{}`, and the user in `ssh.user`",
+            "must not have a user: write `{}`, and put the user in `ssh.user`",
             shorten(host)
         ));
     }
@@ -104,12 +107,15 @@ fn check_ssh_address(address: &str) -> Result<(), String> {
         && port.parse::<u16>().is_ok()
     {
         return Err(format!(
-            "has a port: write `{}`, and the port in `ssh.port`",
+            "must not have a port: write `{}`, and put the port in `ssh.port`",
             shorten(host)
         ));
     }
     if let Some((host, _)) = address.split_once('/') {
-        return Err(format!("has a prefix length: write `{}`", shorten(host)));
+        return Err(format!(
+            "must not have a prefix length: write `{}`",
+            shorten(host)
+        ));
     }
     syntax::check_host_name_or_ip(address)
 }

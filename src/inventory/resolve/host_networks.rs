@@ -37,23 +37,24 @@ pub(super) fn check_host_addresses(
         else {
             return false;
         };
-        let message = format!("{what} {address} lies within the {name} network");
+        let message = format!("{what}, {address}, is inside the {name} network");
         let label = match resolver.is_given(subnet_at) {
             true => format!("the {name} network is {subnet}"),
-            false => format!("the {name} network is {subnet}, the default"),
+            false => format!("the {name} network is {subnet} (default)"),
         };
         let fault = Fault::error(at, message).also(subnet_at, label);
-        resolver.report(fault.help("choose a network that nothing else uses"));
+        resolver.report(fault.help("choose a network that is not in use"));
         true
     };
     let mut reported = None;
     for ExpandedHost { host, entry } in hosts {
+        // Once per entry of the file: a range may have thousands of hosts.
         if reported == Some(*entry) {
             continue;
         }
         let at = hosts_at.index(*entry);
         let address = host.address.parse::<IpAddr>().ok();
-        let what = format!("host `{}` with its address", shorten(&host.name));
+        let what = format!("the address of host `{}`", shorten(&host.name));
         let advertised_at = at.key("localAPIEndpoint").key("advertiseAddress");
         let found = address.is_some_and(|address| check(address, &what, &at.key("address")))
             || host
@@ -105,8 +106,13 @@ fn check_advertised_family(
             .label(format!("this is {}", family(address.is_ipv4())))
             .also(
                 &services_at,
-                format!("services start with {}", family(first.network().is_ipv4())),
+                format!(
+                    "the first service network is {}",
+                    family(first.network().is_ipv4())
+                ),
             )
-            .help("set `localAPIEndpoint.advertiseAddress`, or the other network first"),
+            .help(
+                "set `localAPIEndpoint.advertiseAddress`, or put the other service network first",
+            ),
     );
 }

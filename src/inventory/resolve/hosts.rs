@@ -17,11 +17,9 @@ use super::unique::check_unique;
 use crate::inventory::cluster::Host;
 use crate::inventory::spec::{ClusterSpec, HostSpec, Role, Taint, TaintEffect};
 use crate::inventory::yaml::{FieldPath, find_closest, shorten};
+use crate::layout::names::CONTROL_PLANE;
 
-/// The label, and the key of the taint, of control planes.
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-
-/// Resolves every host that is not marked as removed. Beside them stands how
+/// Resolves every host that is not listed as removed. Also returns how
 /// many entries of the file are known, the removed ones included.
 pub(super) fn resolve_hosts(
     spec: &ClusterSpec,
@@ -50,36 +48,24 @@ pub(super) fn resolve_hosts(
         for group in find_group_layers(host, &groups, &at, resolver) {
             layer = group.clone().overlay_on(&layer);
         }
+        // The host's own settings come last, over those of all its groups.
         let layer = SettingsLayer::from_host(host, managed, &at, resolver).overlay_on(&layer);
         let roles = resolve_roles(&host.roles, &at.key("roles"), resolver);
         let names = expand_names(host, &at, resolver);
         if expanded.len() + names.len() > MAX_HOSTS {
-            let message = format!("more than {MAX_HOSTS} hosts");
+            let message = format!("too many hosts: at most {MAX_HOSTS} are supported");
             resolver.report(Fault::error(&at.key("name"), message));
             break;
         }
-        let one = names.len() == 1;
-        let node_name = resolve_node_name(host, one, &at, resolver);
-        let given = resolve_advertise_address(spec, host, one, &roles, &at, resolver);
+        let is_single = names.len() == 1;
+        let node_name = resolve_node_name(host, is_single, &at, resolver);
+        let given = resolve_advertise_address(spec, host, is_single, &roles, &at, resolver);
         for (name, address) in names {
             let advertise_address = given.or_else(|| parse_advertisable(&address));
             let node_name = node_name.clone().unwrap_or_else(|| name.clone());
             let host = Host {
-                taints: resolve_taints(layer.taints.as_deref(), &roles),
-                name,
-                node_name,
-                address,
-                roles: roles.clone(),
-                labels: layer.labels.clone(),
                 advertise_address,
-                cri_socket: layer.cri_socket(),
-                image_pull_policy: layer.image_pull_policy(),
-                kubelet_extra_args: layer.kubelet_extra_args(),
-                kubelet_config: layer.kubelet_config.clone(),
-                preflight_ignore: layer.preflight_ignore.clone(),
-                sysctls: layer.sysctls.clone(),
-                files: layer.files.clone(),
-                ssh: layer.ssh.clone().into_settings(),
+                ..new_host(name, node_name, address, &roles, &layer)
             };
             expanded.push(ExpandedHost { host, entry });
         }
@@ -89,6 +75,32 @@ pub(super) fn resolve_hosts(
     let expanded = drop_removed_hosts(expanded, spec, at, resolver);
     check_unique(&expanded, &hosts_at, resolver);
     (expanded, entries.len())
+}
+
+fn new_host(
+    name: String,
+    node_name: String,
+    address: String,
+    roles: &[Role],
+    layer: &SettingsLayer,
+) -> Host {
+    Host {
+        taints: resolve_taints(layer.taints.as_deref(), roles),
+        name,
+        node_name,
+        address,
+        roles: roles.to_vec(),
+        labels: layer.labels.clone(),
+        advertise_address: None,
+        cri_socket: layer.cri_socket(),
+        image_pull_policy: layer.image_pull_policy(),
+        kubelet_extra_args: layer.kubelet_extra_args(),
+        kubelet_config: layer.kubelet_config.clone(),
+        preflight_ignore: layer.preflight_ignore.clone(),
+        sysctls: layer.sysctls.clone(),
+        files: layer.files.clone(),
+        ssh: layer.ssh.clone().into_settings(),
+    }
 }
 
 fn find_group_layers<'a>(
@@ -102,20 +114,20 @@ fn find_group_layers<'a>(
     for (index, name) in host.groups.iter().enumerate() {
         let at = at.key("groups").index(index);
         if !seen.insert(name) {
-            let message = format!("the group `{}` is named twice", shorten(name));
+            let message = format!("duplicate group `{}`", shorten(name));
             resolver.report(Fault::error(&at, message));
         }
         if let Some(layer) = groups.get(name.as_str()) {
             layers.push(layer);
             continue;
         }
-        let message = format!("there is no group `{}`", shorten(name));
+        let message = format!("unknown group `{}`", shorten(name));
         let fault = Fault::error(&at, message);
         let all: Vec<&str> = groups.keys().copied().collect();
         resolver.report(match find_closest(name, groups.keys().copied()) {
             Some(name) => fault.help(format!("did you mean `{name}`?")),
             None if all.is_empty() => fault.help("define it in `spec.groups`"),
-            None => fault.help(format!("`spec.groups` has {}", all.join(", "))),
+            None => fault.help(format!("defined groups: {}", all.join(", "))),
         });
     }
     layers
@@ -125,7 +137,7 @@ fn check_unused_groups(spec: &ClusterSpec, at: &FieldPath, resolver: &mut Resolv
     let used: HashSet<&String> = spec.hosts.iter().flat_map(|host| &host.groups).collect();
     for name in spec.groups.keys().filter(|name| !used.contains(name)) {
         let at = at.key("groups").key(name);
-        let message = format!("no host is in the group `{}`", shorten(name));
+        let message = format!("group `{}` is not used by any host", shorten(name));
         resolver.report(Fault::warning(&at, message).at_key());
     }
 }
@@ -136,14 +148,14 @@ fn resolve_roles(given: &[Role], at: &FieldPath, resolver: &mut Resolver<'_>) ->
     roles.dedup();
     if roles.is_empty() {
         resolver.report(
-            Fault::error(at, "a host without a role")
+            Fault::error(at, "the host has no role")
                 .help("write `[control-plane]`, `[worker]` or both"),
         );
     } else if roles.len() < given.len() {
         resolver.report(
-            Fault::error(at, "a role is given twice")
+            Fault::error(at, "duplicate role")
                 .about_whole()
-                .help("delete one of the two"),
+                .help("remove one of the two"),
         );
     }
     roles
@@ -151,14 +163,17 @@ fn resolve_roles(given: &[Role], at: &FieldPath, resolver: &mut Resolver<'_>) ->
 
 fn resolve_node_name(
     host: &HostSpec,
-    one: bool,
+    is_single: bool,
     at: &FieldPath,
     resolver: &mut Resolver<'_>,
 ) -> Option<String> {
     let name = host.node_registration.name.as_ref()?;
     let at = at.key("nodeRegistration").key("name");
-    if resolver.check(&at, check_host_name(name)).is_some() && !one {
-        resolver.report(Fault::error(&at, "one node name for a range of hosts"));
+    if resolver.check(&at, check_host_name(name)).is_some() && !is_single {
+        resolver.report(Fault::error(
+            &at,
+            "a range of hosts can't share one node name",
+        ));
     }
     Some(name.clone())
 }
@@ -168,7 +183,7 @@ fn resolve_node_name(
 fn resolve_advertise_address(
     spec: &ClusterSpec,
     host: &HostSpec,
-    one: bool,
+    is_single: bool,
     roles: &[Role],
     at: &FieldPath,
     resolver: &mut Resolver<'_>,
@@ -179,20 +194,23 @@ fn resolve_advertise_address(
     if let Some(port) = own.and_then(|own| own.bind_port)
         && Some(port) != cluster.and_then(|cluster| cluster.bind_port)
     {
-        let fault = Fault::error(&at.key("bindPort"), "all API servers listen on one port");
+        let fault = Fault::error(
+            &at.key("bindPort"),
+            "`bindPort` must be the same for all API servers",
+        );
         resolver.report(fault.help("set `spec.localAPIEndpoint.bindPort`"));
     }
     let address = own.and_then(|own| own.advertise_address);
     if let Some(address) = address {
         let at = at.key("advertiseAddress");
         check_advertisable(address, &at, resolver);
-        if !one {
-            let message = "one advertised address for a range of hosts";
+        if !is_single {
+            let message = "a range of hosts can't share one advertised address";
             resolver.report(Fault::error(&at, message));
         }
     }
     let fallback = cluster.and_then(|cluster| cluster.advertise_address);
-    let is_only = one && roles.contains(&Role::ControlPlane) && {
+    let is_only = is_single && roles.contains(&Role::ControlPlane) && {
         let is_control_plane = |host: &&HostSpec| {
             host.roles.contains(&Role::ControlPlane) && !spec.removed_hosts.contains(&host.name)
         };

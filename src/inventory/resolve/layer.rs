@@ -13,12 +13,9 @@ use super::{components, syntax, values};
 use crate::inventory::cluster::UserFile;
 use crate::inventory::spec::{
     Arg, ClusterSpec, FileSpec, Group, HostSpec, ImagePullPolicy, NodeRegistration, PreflightSpec,
-    Scalar, SshSpec, Taint, Tree,
+    Scalar, SshSpec, Taint, Tree, defaults,
 };
 use crate::inventory::yaml::{FieldPath, shorten};
-
-/// containerd's socket, where every package puts it.
-const CRI_SOCKET: &str = "unix:///var/run/containerd/containerd.sock";
 
 /// What one level says.
 #[derive(Debug, Clone, Default)]
@@ -109,10 +106,10 @@ impl SettingsLayer {
         if host.taints.is_some() && layer.taints.is_some() {
             let other = at.key("nodeRegistration").key("taints");
             resolver.report(
-                Fault::error(&taints_at, "taints are given twice")
+                Fault::error(&taints_at, "taints are set twice")
                     .at_key()
-                    .also(&other, "`taints` is short for this")
-                    .help("delete one of the two"),
+                    .also(&other, "`taints` is shorthand for this")
+                    .help("remove one of the two"),
             );
         }
         layer.taints = host.taints.clone().or(layer.taints);
@@ -170,6 +167,8 @@ impl SettingsLayer {
 
     /// This level laid over a more general one.
     pub(super) fn overlay_on(self, base: &SettingsLayer) -> SettingsLayer {
+        // Maps merge key by key. Lists of arguments and taints are replaced as a whole, so
+        // that a level can also take something away.
         let mut merged = base.clone();
         merged.labels.extend(self.labels);
         merged.ssh = self.ssh.overlay_on(&base.ssh);
@@ -194,7 +193,7 @@ impl SettingsLayer {
     /// The container runtime's socket.
     pub(super) fn cri_socket(&self) -> String {
         let socket = self.cri_socket.as_deref();
-        socket.unwrap_or(CRI_SOCKET).to_owned()
+        socket.unwrap_or(defaults::CRI_SOCKET).to_owned()
     }
 
     /// Pull policy of control-plane images.
@@ -223,9 +222,9 @@ pub(super) fn merge_trees(base: &mut Tree, over: Tree) {
 fn refuse_node_name(given: &NodeRegistration, at: &FieldPath, resolver: &mut Resolver<'_>) {
     if given.name.is_some() {
         let at = at.key("nodeRegistration").key("name");
-        let message = "a node's name belongs to its host: no two may share it";
+        let message = "a node name can only be set for a single host";
         resolver.report(
-            Fault::error(&at, message).help("move it to `nodeRegistration.name` of that host"),
+            Fault::error(&at, message).help("set `nodeRegistration.name` of that host instead"),
         );
     }
 }
@@ -233,10 +232,11 @@ fn refuse_node_name(given: &NodeRegistration, at: &FieldPath, resolver: &mut Res
 fn check_cri_socket(socket: &str) -> Result<(), String> {
     match socket.strip_prefix("unix://") {
         Some(path) => syntax::check_absolute_path(path),
-        None if socket.starts_with('/') => {
-            Err(format!("lacks its scheme: write `unix://{socket}`"))
-        }
-        None => Err(format!("is not of the form `{CRI_SOCKET}`")),
+        None if socket.starts_with('/') => Err(format!("has no scheme: write `unix://{socket}`")),
+        None => Err(format!(
+            "must be a `unix://` URL, such as `{}`",
+            defaults::CRI_SOCKET
+        )),
     }
 }
 
@@ -251,9 +251,9 @@ fn check_taints(taints: Option<&[Taint]>, at: &FieldPath, resolver: &mut Resolve
         let identity = (taint.key.as_str(), format!("{:?}", taint.effect));
         if let Some(first) = seen.insert(identity, index) {
             resolver.report(
-                Fault::error(&here.key("key"), "two taints have one key and one effect")
-                    .label("again here")
-                    .also(&at.index(first).key("key"), "first here"),
+                Fault::error(&here.key("key"), "duplicate taint: same key and effect")
+                    .label("used again here")
+                    .also(&at.index(first).key("key"), "first used here"),
             );
         }
     }
@@ -278,10 +278,10 @@ fn resolve_check_names(
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c == ',') {
             let at = at.index(index);
-            let message = format!("`{at}` is not a check's name, such as `Swap`");
+            let message = format!("`{at}` is not a valid check name, such as `Swap`");
             let fault = Fault::error(&at, message);
             resolver.report(match name.contains(',') {
-                true => fault.help("write each name as an item of its own"),
+                true => fault.help("make each name a separate list item"),
                 false => fault,
             });
         }
@@ -304,7 +304,7 @@ fn resolve_sysctls(
         };
         if value.is_empty() || value.contains(char::is_control) {
             let message = format!(
-                "the value of sysctl `{}` is empty or has line breaks",
+                "the value of sysctl `{}` is empty or contains line breaks",
                 shorten(key)
             );
             resolver.report(Fault::error(&at, message));

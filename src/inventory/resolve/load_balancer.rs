@@ -65,7 +65,7 @@ fn check_fields(given: &LoadBalancerSpec, here: &FieldPath, resolver: &mut Resol
         let image_at = here.key("image");
         if given.kind == LoadBalancerType::External {
             let message = "`image` has no effect with `type: external`";
-            resolver.report(Fault::error(&image_at, message).help("delete it"));
+            resolver.report(Fault::error(&image_at, message).help("remove it"));
         } else {
             resolver.check(&image_at, syntax::check_image_reference(image));
         }
@@ -76,7 +76,7 @@ fn check_fields(given: &LoadBalancerSpec, here: &FieldPath, resolver: &mut Resol
             resolver.check(&interface_at, syntax::check_interface_name(interface));
         } else {
             let message = "`interface` has no effect without `type: kube-vip`";
-            resolver.report(Fault::error(&interface_at, message).help("delete it"));
+            resolver.report(Fault::error(&interface_at, message).help("remove it"));
         }
     }
 }
@@ -87,12 +87,12 @@ fn require_endpoint(spec: &ClusterSpec, kind: &str, at: &FieldPath, resolver: &m
     }
     let help = match kind {
         "kube-vip" => {
-            "write the address that kube-vip shall hold, one of the hosts' network that nobody \
-             else has: `controlPlaneEndpoint: 192.0.2.10`"
+            "set it to a free address in the hosts' network, which kube-vip will hold: \
+             `controlPlaneEndpoint: 192.0.2.10`"
         }
         _ => {
-            "write the name or address of your load balancer: `controlPlaneEndpoint: \
-             k8s.example.com:6443`; or write `type: local`, which needs none"
+            "set it to the name or address of your load balancer, such as \
+             `controlPlaneEndpoint: k8s.example.com:6443`, or use `type: local`, which needs none"
         }
     };
     let message = format!("`type: {kind}` needs a `controlPlaneEndpoint`");
@@ -100,7 +100,7 @@ fn require_endpoint(spec: &ClusterSpec, kind: &str, at: &FieldPath, resolver: &m
     resolver.report(
         Fault::error(&at.key("controlPlaneEndpoint"), message)
             .label("missing here")
-            .also(&kind_at, "needed for this")
+            .also(&kind_at, "required by this")
             .help(help),
     );
 }
@@ -115,22 +115,24 @@ fn check_kube_vip(
     let endpoint_at = at.key("controlPlaneEndpoint");
     let kind_at = at.key("loadBalancer").key("type");
     let Some(address) = endpoint.ip() else {
-        let message = format!("`{endpoint_at}` has to be an IP address");
+        let message = format!("`{endpoint_at}` must be an IP address");
         resolver.report(
             Fault::error(&endpoint_at, message)
-                .also(&kind_at, "kube-vip holds it")
-                .help("put a name that leads to it into `apiServer.certSANs`"),
+                .also(&kind_at, "kube-vip needs an address to hold")
+                .help("to use a DNS name as well, add it to `apiServer.certSANs`"),
         );
         return;
     };
     if endpoint.port != bind_port {
-        let message = format!("`{endpoint_at}` has to have the API servers' port, {bind_port}");
+        let message = format!("`{endpoint_at}` must use the API servers' port, {bind_port}");
         resolver.report(
             Fault::error(&endpoint_at, message)
-                .also(&kind_at, "kube-vip moves an address, it forwards no port")
+                .also(
+                    &kind_at,
+                    "kube-vip moves an address and does not forward ports",
+                )
                 .help(
-                    "leave the port out, or set `localAPIEndpoint.bindPort` to the one that \
-                     you want",
+                    "remove the port, or set `localAPIEndpoint.bindPort` to the port that you want",
                 ),
         );
     }
@@ -138,15 +140,15 @@ fn check_kube_vip(
         one.host.advertise_address == Some(address) || one.host.address.parse() == Ok(address)
     });
     if let Some(holder) = holder {
-        let message = format!("{address} is a host's own address");
+        let message = format!("{address} is already the address of a host");
         let hosts_at = at.key("hosts");
         resolver.report(
             Fault::error(&endpoint_at, message)
                 .also(
                     &advertise_at(holder.entry, &hosts_at, resolver),
-                    "this one's",
+                    "this host",
                 )
-                .help("choose an address of the same network that nobody has"),
+                .help("choose a free address in the same network"),
         );
     }
 }
@@ -155,6 +157,7 @@ fn check_kube_vip(
 /// clients there, and kube-vip itself.
 fn require_loopback(spec: &ClusterSpec, kind: &str, at: &FieldPath, resolver: &mut Resolver<'_>) {
     let args = &spec.api_server.extra_args;
+    // Of a flag that is given twice, the API server takes the last one.
     let Some(index) = args.iter().rposition(|arg| arg.name == "bind-address") else {
         return;
     };
@@ -162,9 +165,9 @@ fn require_loopback(spec: &ClusterSpec, kind: &str, at: &FieldPath, resolver: &m
         return;
     }
     let arg_at = at.key("apiServer").key("extraArgs").index(index);
-    let message = format!("with `type: {kind}`, API servers have to listen on 127.0.0.1, too");
+    let message = format!("with `type: {kind}`, API servers must also listen on 127.0.0.1");
     resolver.report(
         Fault::error(&arg_at.key("value"), message)
-            .help("delete this argument, or choose another `loadBalancer.type`"),
+            .help("remove this argument, or choose another `loadBalancer.type`"),
     );
 }

@@ -10,11 +10,8 @@ use super::pod_subnet::check_pod_subnet;
 use super::resolver::Resolver;
 use super::syntax::{self};
 use crate::inventory::cluster::Networking;
-use crate::inventory::spec::{ClusterSpec, Cni, CniType};
+use crate::inventory::spec::{ClusterSpec, Cni, CniType, defaults};
 use crate::inventory::yaml::{FieldPath, shorten};
-
-const POD_SUBNET: &str = "10.244.0.0/16";
-const SERVICE_SUBNET: &str = "10.96.0.0/12";
 
 /// kubeadm's bounds: cluster DNS has the tenth address of the service network,
 /// the API server's allocator has 2^20 addresses at most.
@@ -31,9 +28,15 @@ pub(super) fn resolve_networking(
     let at = at.key("networking");
     let pods_at = at.key("podSubnet");
     let services_at = at.key("serviceSubnet");
-    let pod_subnets = resolve_subnets(given.pod_subnet.as_deref(), POD_SUBNET, &pods_at, resolver);
+    let pod_subnets = resolve_subnets(
+        given.pod_subnet.as_deref(),
+        defaults::POD_SUBNET,
+        &pods_at,
+        resolver,
+    );
     let services = given.service_subnet.as_deref();
-    let service_subnets = resolve_subnets(services, SERVICE_SUBNET, &services_at, resolver);
+    let service_subnets =
+        resolve_subnets(services, defaults::SERVICE_SUBNET, &services_at, resolver);
     check_families(&pod_subnets, &service_subnets, &at, resolver);
     check_overlap(&pod_subnets, &service_subnets, &at, resolver);
     for subnet in &service_subnets {
@@ -47,14 +50,14 @@ pub(super) fn resolve_networking(
                 "large"
             };
             let message = format!("the service network {subnet} is too {size}");
-            let help = format!("its prefix has to be from /{shortest} to /{longest}");
+            let help = format!("the prefix length must be between /{shortest} and /{longest}");
             resolver.report(Fault::error(&services_at, message).help(help));
         }
     }
     for subnet in &pod_subnets {
         check_pod_subnet(*subnet, spec, pod_subnets.len() > 1, resolver);
     }
-    let dns_domain = given.dns_domain.as_deref().unwrap_or("cluster.local");
+    let dns_domain = given.dns_domain.as_deref().unwrap_or(defaults::DNS_DOMAIN);
     resolver.check(
         &at.key("dnsDomain"),
         syntax::check_dns_subdomain(dns_domain),
@@ -69,7 +72,7 @@ pub(super) fn resolve_networking(
     }
 }
 
-/// One or two CIDRs; never none, for then the default stands in.
+/// One or two CIDRs; the default, if none of those given is valid.
 fn resolve_subnets(
     given: Option<&str>,
     default: &str,
@@ -88,8 +91,8 @@ fn resolve_subnets(
             .find(|other| other.network().is_ipv4() == family)
         {
             Some(other) => {
-                let message = format!("{other} and {subnet} are of one family");
-                let help = "dual-stack is one IPv4 and one IPv6 network, joined by a comma";
+                let message = format!("{other} and {subnet} are of the same family");
+                let help = "dual-stack needs one IPv4 and one IPv6 network, separated by a comma";
                 resolver.report(Fault::error(at, message).help(help));
             }
             None => subnets.push(subnet),
@@ -104,23 +107,25 @@ fn resolve_subnets(
 fn parse_cidr(text: &str) -> Result<IpNet, String> {
     let Some((address, prefix)) = text.split_once('/') else {
         return match text.parse::<IpAddr>() {
-            Ok(_) => Err(format!("lacks the length of its prefix, as in `{text}/16`")),
-            Err(_) => Err(format!("is not a network such as `{POD_SUBNET}`")),
+            Ok(_) => Err(format!(
+                "has no prefix length: write for example `{text}/16`"
+            )),
+            Err(_) => Err(format!(
+                "is not a network, such as `{}`",
+                defaults::POD_SUBNET
+            )),
         };
     };
     if address.parse::<IpAddr>().is_err() {
         let address = shorten(address);
-        return Err(format!("has `{address}`, which is no IP address"));
+        return Err(format!("has an invalid IP address `{address}`"));
     }
     let subnet: IpNet = text
         .parse()
-        .map_err(|_| format!("has `/{}`, which is no length of a prefix", shorten(prefix)))?;
+        .map_err(|_| format!("has an invalid prefix length `/{}`", shorten(prefix)))?;
     match subnet.addr() == subnet.network() {
         true => Ok(subnet),
-        false => Err(format!(
-            "has host bits set: the network is `{}`",
-            subnet.trunc()
-        )),
+        false => Err(format!("has host bits set: write `{}`", subnet.trunc())),
     }
 }
 
@@ -135,11 +140,11 @@ fn check_families(pods: &[IpNet], services: &[IpNet], at: &FieldPath, resolver: 
     };
     let (pods, services) = (families(pods), families(services));
     if pods != services {
-        let message = "pods and services need networks of the same families";
+        let message = "pods and services must use the same IP families";
         resolver.report(
             Fault::error(&at.key("podSubnet"), message)
-                .label(format!("pods are {pods}"))
-                .also(&at.key("serviceSubnet"), format!("services are {services}")),
+                .label(format!("pods use {pods}"))
+                .also(&at.key("serviceSubnet"), format!("services use {services}")),
         );
     }
 }
@@ -153,10 +158,10 @@ fn check_overlap(pods: &[IpNet], services: &[IpNet], at: &FieldPath, resolver: &
     {
         let default = |at: &FieldPath, resolver: &Resolver<'_>| match resolver.is_given(at) {
             true => "",
-            false => ", the default",
+            false => " (default)",
         };
-        let pod_label = format!("pods have {pod}{}", default(&pods_at, resolver));
-        let service_label = format!("services have {service}{}", default(&services_at, resolver));
+        let pod_label = format!("pods use {pod}{}", default(&pods_at, resolver));
+        let service_label = format!("services use {service}{}", default(&services_at, resolver));
         resolver.report(
             Fault::error(&pods_at, "the pod network and the service network overlap")
                 .label(pod_label)
@@ -178,9 +183,9 @@ fn resolve_cni(
 ) -> Option<PathBuf> {
     let cni_at = at.key("cni");
     let path_at = cni_at.key("path");
-    if given.kind == CniType::Bridge && pods.iter().any(|pod| pod.network().is_ipv6()) {
-        let fault = Fault::error(&at.key("podSubnet"), "the bridge CNI knows IPv4 only");
-        let help = "write `cni: {type: none}` and install a network yourself, or \
+    if !given.kind.supports_ipv6() && pods.iter().any(|pod| pod.network().is_ipv6()) {
+        let fault = Fault::error(&at.key("podSubnet"), "the bridge CNI supports IPv4 only");
+        let help = "use `cni: {type: none}` and install a network yourself, or \
                     `cni: {type: manifest, path: …}`";
         resolver.report(fault.help(help));
     }
@@ -188,12 +193,12 @@ fn resolve_cni(
         (CniType::Manifest, Some(path)) => Some(resolver.require_file(&path_at, path)),
         (CniType::Manifest, None) => {
             let fault = Fault::error(&cni_at, "`type: manifest` needs a `path`");
-            resolver.report(fault.help("write the YAML file that installs the network"));
+            resolver.report(fault.help("set it to the YAML file that installs the network"));
             None
         }
         (_, Some(_)) => {
             let fault = Fault::error(&path_at, "`path` has no effect without `type: manifest`");
-            resolver.report(fault.help("write `type: manifest`, or delete `path`"));
+            resolver.report(fault.help("set `type: manifest`, or remove `path`"));
             None
         }
         (_, None) => None,

@@ -9,7 +9,7 @@ pub(super) const MAX_HOSTS: usize = 10_000;
 #[derive(Debug, PartialEq)]
 pub(super) struct RangePattern {
     parts: Vec<PatternPart>,
-    /// How many texts it stands for; `None` without a range.
+    /// How many texts it expands to; `None` without a range.
     pub(super) count: Option<usize>,
 }
 
@@ -31,11 +31,11 @@ impl RangePattern {
             let (before, after) = (&rest[..open], &rest[open + 1..]);
             let close = after
                 .find(']')
-                .ok_or_else(|| "has a `[` without its `]`".to_owned())?;
+                .ok_or_else(|| "has an unclosed `[`".to_owned())?;
             let (first, last, width) = parse_bounds(&after[..close])?;
             let this = last - first + 1;
             if this > MAX_HOSTS {
-                return Err(format!("stands for more than {MAX_HOSTS} hosts"));
+                return Err(format!("expands to more than {MAX_HOSTS} hosts"));
             }
             if count.is_some_and(|count| count != this) {
                 return Err("has ranges of different lengths".to_owned());
@@ -46,7 +46,7 @@ impl RangePattern {
             rest = &after[close + 1..];
         }
         if rest.contains(']') {
-            return Err("has a `]` without its `[`".to_owned());
+            return Err("has a `]` without a `[`".to_owned());
         }
         parts.push(PatternPart::Text(rest.to_owned()));
         Ok(RangePattern { parts, count })
@@ -63,20 +63,20 @@ impl RangePattern {
 }
 
 fn parse_bounds(range: &str) -> Result<(usize, usize, usize), Problem> {
-    let problem = || format!("has `[{range}]`, which is no range such as `[01:20]`");
+    let problem = || format!("has an invalid range `[{range}]`: expected for example `[01:20]`");
     let (first, last) = range.split_once(':').ok_or_else(problem)?;
-    // Nine digits fit everywhere, and are more than anybody numbers.
+    // Nine digits fit into a usize everywhere, and are more than enough.
     let number = |digits: &str| {
         let plain = (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| digits.parse::<usize>().ok()).flatten()
     };
     let (from, to) = number(first).zip(number(last)).ok_or_else(problem)?;
     if to < from {
-        return Err(format!("counts down in `[{range}]`"));
+        return Err(format!("has a descending range `[{range}]`"));
     }
     let padded = first.len() > 1 && first.starts_with('0') || last.starts_with('0');
     if padded && first.len() != last.len() {
-        return Err(format!("has numbers of different width in `[{range}]`"));
+        return Err(format!("has numbers of different widths in `[{range}]`"));
     }
     Ok((from, to, if padded { first.len() } else { 0 }))
 }

@@ -20,15 +20,18 @@ pub(super) fn drop_removed_hosts(
     for (index, name) in spec.removed_hosts.iter().enumerate() {
         let at = list_at.index(index);
         if !removed.insert(name) {
-            let message = format!("`{}` is named twice", shorten(name));
-            resolver.report(Fault::error(&at, message).help("delete one of the two"));
+            let message = format!("duplicate host `{}`", shorten(name));
+            resolver.report(Fault::error(&at, message).help("remove one of the two"));
         } else if !hosts.iter().any(|one| one.host.name == *name) {
-            let message = format!("there is no host `{}` in `spec.hosts`", shorten(name));
+            let message = format!("unknown host `{}`", shorten(name));
             let names = hosts.iter().map(|one| one.host.name.as_str());
             resolver.report(
                 Fault::error(&at, message).help(match find_closest(name, names) {
                     Some(name) => format!("did you mean `{name}`?"),
-                    None => "a host that is gone from `spec.hosts` needs no mark: delete it".into(),
+                    None => {
+                        "a host that is no longer in `spec.hosts` need not be listed: remove it"
+                            .into()
+                    }
                 }),
             );
         }
@@ -40,9 +43,9 @@ pub(super) fn drop_removed_hosts(
         |hosts: &[ExpandedHost]| hosts.iter().any(|one| one.host.is_control_plane());
     if has_control_plane(&gone) && !has_control_plane(&kept) {
         resolver.report(
-            Fault::error(&list_at, "every control plane is marked as removed")
+            Fault::error(&list_at, "every control plane is listed as removed")
                 .at_key()
-                .help("a cluster without a control plane is none: take one of them off this list"),
+                .help("a cluster needs at least one control plane: take one off this list"),
         );
     }
     kept

@@ -50,8 +50,10 @@ impl<'a> Resolver<'a> {
         self.shape.repaired.touches(path)
     }
 
-    /// Records a fault, unless it follows from one that is known already.
+    /// Records a mistake, unless it only follows from one that is known already.
     pub(super) fn report(&mut self, fault: Fault) {
+        // A placeholder stands in for what was repaired, and the operator has been told:
+        // a second complaint about the placeholder would only confuse.
         let repaired = &self.shape.repaired;
         let follows = match fault.aim {
             Aim::Whole => repaired.touches(&fault.at),
@@ -90,7 +92,7 @@ impl<'a> Resolver<'a> {
     /// [`Resolver::check`] for a mapping's key.
     pub(super) fn check_key(&mut self, at: &FieldPath, key: &str, parsed: Result<(), Problem>) {
         if let Err(problem) = parsed {
-            let message = format!("the key `{}` {problem}", shorten(key));
+            let message = format!("key `{}` {problem}", shorten(key));
             self.report(Fault::error(at, message).at_key());
         }
     }
@@ -112,7 +114,7 @@ impl<'a> Resolver<'a> {
         if let Some(metadata) = self.read_metadata(at, text, &path)
             && !metadata.is_file()
         {
-            let message = format!("`{at}` names something that is no file");
+            let message = format!("`{at}` is not a file");
             self.report(Fault::error(at, message).label(path.display().to_string()));
         }
         path
@@ -126,11 +128,11 @@ impl<'a> Resolver<'a> {
             && metadata.permissions().mode() & 0o077 != 0
         {
             let mode = metadata.permissions().mode() & 0o7777;
-            let message = format!("`{at}` names a file that others may read");
+            let message = format!("`{at}` can be read by other users");
             self.report(
                 Fault::error(at, message)
-                    .label(format!("its mode is {mode:04o}"))
-                    .help(format!("chmod 600 {}", path.display())),
+                    .label(format!("mode {mode:04o}"))
+                    .help(format!("run `chmod 600 {}`", path.display())),
             );
         }
         path
@@ -142,7 +144,7 @@ impl<'a> Resolver<'a> {
         if let Some(metadata) = self.read_metadata(at, text, &path)
             && !metadata.is_dir()
         {
-            let message = format!("`{at}` names something that is no directory");
+            let message = format!("`{at}` is not a directory");
             self.report(Fault::error(at, message).label(path.display().to_string()));
         }
         path
@@ -150,20 +152,20 @@ impl<'a> Resolver<'a> {
 
     fn read_metadata(&mut self, at: &FieldPath, text: &str, path: &Path) -> Option<Metadata> {
         if text.trim().is_empty() {
-            self.report(Fault::error(at, format!("`{at}` is empty")));
+            self.report(Fault::error(at, format!("`{at}` must not be empty")));
             return None;
         }
         match fs::metadata(path) {
             Ok(metadata) => Some(metadata),
             Err(error) => {
                 let reason = match error.kind() {
-                    ErrorKind::NotFound => "that does not exist".to_owned(),
-                    _ => format!("that can't be looked at: {error}"),
+                    ErrorKind::NotFound => "does not exist".to_owned(),
+                    _ => format!("can't be read: {error}"),
                 };
-                let mut fault = Fault::error(at, format!("`{at}` names a path {reason}"))
-                    .label(path.display().to_string());
+                let mut fault =
+                    Fault::error(at, format!("`{at}` {reason}")).label(path.display().to_string());
                 if Path::new(text).is_relative() && !text.starts_with("~/") {
-                    fault = fault.help("relative paths start from the inventory's directory");
+                    fault = fault.help("relative paths start at the inventory's directory");
                 }
                 self.report(fault);
                 None

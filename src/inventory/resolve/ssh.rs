@@ -7,11 +7,8 @@ use super::fault::Fault;
 use super::resolver::Resolver;
 use super::{syntax, values};
 use crate::inventory::cluster::SshSettings;
-use crate::inventory::spec::SshSpec;
+use crate::inventory::spec::{SshSpec, defaults};
 use crate::inventory::yaml::FieldPath;
-
-/// Time to connect and shake hands, unless the file says otherwise.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What one level (the cluster, a group or a host) says.
 #[derive(Debug, Clone, Default)]
@@ -36,11 +33,14 @@ impl SshLayer {
             && (user.is_empty() || user.contains(|c: char| c.is_whitespace() || c.is_control()))
         {
             let at = at.key("user");
-            resolver.report(Fault::error(&at, format!("`{at}` is not a user's name")));
+            resolver.report(Fault::error(
+                &at,
+                format!("`{at}` is not a valid user name"),
+            ));
         }
         if given.port == Some(0) {
             let at = at.key("port");
-            let message = format!("`{at}` has to be a port from 1 to 65535");
+            let message = format!("`{at}` must be a port (1–65535)");
             resolver.report(Fault::error(&at, message));
         }
         if let Some(jump) = &given.proxy_jump {
@@ -74,7 +74,12 @@ impl SshLayer {
             known_hosts,
             connect_timeout: given.connect_timeout.as_deref().map(|timeout| {
                 let at = at.key("connectTimeout");
-                values::resolve_duration(Some(timeout), CONNECT_TIMEOUT, &at, resolver)
+                values::resolve_duration(
+                    Some(timeout),
+                    defaults::SSH_CONNECT_TIMEOUT,
+                    &at,
+                    resolver,
+                )
             }),
             use_ssh_config: given.use_ssh_config,
         }
@@ -113,13 +118,17 @@ impl SshLayer {
             port: self.port,
             private_key: self.private_key,
             passphrase_file: self.passphrase_file,
-            agent: self.agent.unwrap_or(true),
+            agent: self.agent.unwrap_or(defaults::SSH_AGENT),
             become_root: self.become_root,
             become_password_file: self.become_password_file,
             proxy_jump: self.proxy_jump,
             known_hosts: self.known_hosts.unwrap_or_default(),
-            connect_timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
-            use_ssh_config: self.use_ssh_config.unwrap_or(true),
+            connect_timeout: self.connect_timeout.unwrap_or_else(default_connect_timeout),
+            use_ssh_config: self.use_ssh_config.unwrap_or(defaults::SSH_USE_CONFIG),
         }
     }
+}
+
+fn default_connect_timeout() -> Duration {
+    syntax::parse_duration(defaults::SSH_CONNECT_TIMEOUT).unwrap_or_default()
 }

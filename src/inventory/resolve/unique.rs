@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::expanded_host::ExpandedHost;
 use super::fault::Fault;
 use super::resolver::Resolver;
+use crate::inventory::spec::defaults;
 use crate::inventory::yaml::{FieldPath, shorten};
 
 /// No two hosts may share a name, a node's name, a way to them or an address.
@@ -18,41 +19,42 @@ pub(super) fn check_unique(hosts: &[ExpandedHost], at: &FieldPath, resolver: &mu
     for ExpandedHost { host, entry } in hosts {
         let name_at = |entry: usize| at.index(entry).key("name");
         if let Some(first) = names.find_clash(host.name.clone(), *entry) {
-            let message = format!("two hosts have the name `{}`", shorten(&host.name));
+            let message = format!("duplicate host name `{}`", shorten(&host.name));
             resolver.report(
                 Fault::error(&name_at(*entry), message)
-                    .label("again here")
-                    .also(&name_at(first), "first here"),
+                    .label("used again here")
+                    .also(&name_at(first), "first used here"),
             );
+            // A duplicate host clashes in everything that follows as well.
             continue;
         }
         if let Some(first) = node_names.find_clash(host.node_name.clone(), *entry) {
-            let message = format!("two nodes have the name `{}`", shorten(&host.node_name));
+            let message = format!("duplicate node name `{}`", shorten(&host.node_name));
             resolver.report(
                 Fault::error(&node_name_at(*entry, at, resolver), message)
-                    .label("again here")
-                    .also(&node_name_at(first, at, resolver), "first here"),
+                    .label("used again here")
+                    .also(&node_name_at(first, at, resolver), "first used here"),
             );
         }
         let address = canonical_address(&host.address);
         let address_at = |entry: usize| at.index(entry).key("address");
-        let way = (address.clone(), host.ssh.port.unwrap_or(22));
+        let way = (address.clone(), host.ssh.port.unwrap_or(defaults::SSH_PORT));
         if let Some(first) = addresses.find_clash(way, *entry) {
-            let message = format!("the address {} is used by two hosts", shorten(&address));
+            let message = format!("address {} is used by two hosts", shorten(&address));
             resolver.report(
                 Fault::error(&address_at(*entry), message)
-                    .label("again here")
-                    .also(&address_at(first), "first here"),
+                    .label("used again here")
+                    .also(&address_at(first), "first used here"),
             );
         } else if let Some(advertise) = host.advertise_address
             && let Some(first) = advertised.find_clash(advertise, *entry)
         {
-            let message = format!("two hosts would advertise the address {advertise}");
+            let message = format!("two hosts would advertise address {advertise}");
             resolver.report(
                 Fault::error(&advertise_at(*entry, at, resolver), message)
-                    .label("again here")
-                    .also(&advertise_at(first, at, resolver), "first here")
-                    .help("give each host a `localAPIEndpoint.advertiseAddress` of its own"),
+                    .label("used again here")
+                    .also(&advertise_at(first, at, resolver), "first used here")
+                    .help("give each host its own `localAPIEndpoint.advertiseAddress`"),
             );
         }
     }
@@ -98,7 +100,7 @@ fn node_name_at(entry: usize, at: &FieldPath, resolver: &Resolver<'_>) -> FieldP
     }
 }
 
-/// Where the address that a host advertises stands in the file.
+/// Where in the file the address that a host advertises is given.
 pub(super) fn advertise_at(
     entry: usize,
     hosts_at: &FieldPath,

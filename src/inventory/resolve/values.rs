@@ -19,28 +19,31 @@ pub(super) fn resolve_host_dir(
         return default.to_owned();
     };
     let valid = match text.trim_end_matches('/').is_empty() {
-        true => Err("may not be the root directory".to_owned()),
+        true => Err("must not be the root directory".to_owned()),
         false => syntax::check_absolute_path(text),
     };
     resolver.check(at, valid);
     text.trim_end_matches('/').to_owned()
 }
 
-/// A wait or a lifetime that makes sense only if it is longer than nothing.
+/// A timeout or a lifetime, which has to be longer than zero. `default` is one of
+/// [`defaults`](crate::inventory::spec::defaults).
 pub(super) fn resolve_duration(
     given: Option<&str>,
-    default: Duration,
+    default: &str,
     at: &FieldPath,
     resolver: &mut Resolver<'_>,
 ) -> Duration {
-    let Some(text) = given else {
-        return default;
+    let parse = |text| {
+        syntax::parse_duration(text).and_then(|duration| match duration.is_zero() {
+            true => Err("must be greater than zero".to_owned()),
+            false => Ok(duration),
+        })
     };
-    let parsed = syntax::parse_duration(text).and_then(|duration| match duration.is_zero() {
-        true => Err("has to be longer than nothing".to_owned()),
-        false => Ok(duration),
-    });
-    resolver.check(at, parsed).unwrap_or(default)
+    given
+        .and_then(|text| resolver.check(at, parse(text)))
+        .or_else(|| parse(default).ok())
+        .unwrap_or_default()
 }
 
 /// Repository and tag of one image.
@@ -70,9 +73,9 @@ pub(super) fn check_tree_kind(
         if let Some(given) = tree.get(field)
             && given.as_str() != Some(right)
         {
-            let message = format!("`{at}` is a {kind} of {api_version}, and nothing else");
+            let message = format!("`{at}` must be a `{kind}` of `{api_version}`");
             resolver
-                .report(Fault::error(&at.key(field), message).help(format!("leave `{field}` out")));
+                .report(Fault::error(&at.key(field), message).help(format!("remove `{field}`")));
         }
     }
 }

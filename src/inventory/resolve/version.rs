@@ -16,7 +16,7 @@ pub(super) fn resolve_version(
     resolver: &mut Resolver<'_>,
 ) -> Option<Version> {
     let range = format!(
-        "Kubernetes v1.{} to v1.{} are supported",
+        "supported versions: v1.{} to v1.{}",
         SUPPORTED_MINORS.start(),
         SUPPORTED_MINORS.end()
     );
@@ -26,14 +26,29 @@ pub(super) fn resolve_version(
         }
         Ok(version) => Fault::error(at, format!("Kubernetes {version} is not supported")),
         Err(_) => {
-            let message = format!("`{at}` is not of the form `v1.36.2`");
+            let message = format!("`{at}` must have the form `v1.36.2`");
             let fault = Fault::error(at, message);
             match text.contains(['-', '+']) {
-                true => fault.help("pre-releases and vendors' builds are not supported"),
+                true => fault.help("pre-releases and vendor builds are not supported"),
                 false => fault,
             }
         }
     };
     resolver.report(fault.help(range));
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::spec::schema;
+
+    #[test]
+    fn the_schema_names_the_supported_versions() {
+        let field = &schema()["$defs"]["ClusterSpec"]["properties"]["kubernetesVersion"];
+        let about = field["description"].as_str().unwrap_or_default();
+        let (first, last) = (SUPPORTED_MINORS.start(), SUPPORTED_MINORS.end());
+        let range = format!("v1.{first} to v1.{last}");
+        assert!(about.contains(&range), "{about}");
+    }
 }

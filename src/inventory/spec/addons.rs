@@ -5,24 +5,25 @@ use serde::{Deserialize, Serialize};
 
 use super::values::Tree;
 
-/// Cluster DNS.
+/// Cluster DNS (CoreDNS).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DnsSpec {
-    /// Default: `registry.k8s.io/coredns`, or `spec.imageRepository`.
+    /// Registry for the CoreDNS image. Default: `registry.k8s.io/coredns`, or
+    /// `spec.imageRepository` if set.
     pub image_repository: Option<String>,
-    /// Default: kubeadm's for the Kubernetes version.
+    /// Tag of the CoreDNS image. Default: as kubeadm, by Kubernetes version.
     pub image_tag: Option<String>,
-    /// Leave CoreDNS out.
+    /// Don't install CoreDNS.
     #[serde(default)]
     pub disabled: bool,
 }
 
-/// kube-proxy, switched on or off.
+/// Whether kube-proxy is installed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProxySpec {
-    /// Leave kube-proxy out.
+    /// Don't install kube-proxy.
     #[serde(default)]
     pub disabled: bool,
 }
@@ -31,7 +32,7 @@ pub struct ProxySpec {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KubeProxySpec {
-    /// Any `KubeProxyConfiguration` field, merged over ours.
+    /// Any fields of a `KubeProxyConfiguration`, merged over the defaults.
     #[serde(default, skip_serializing_if = "Tree::is_empty")]
     pub config: Tree,
 }

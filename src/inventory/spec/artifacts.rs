@@ -3,16 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where Kubernetes itself comes from.
+use super::defaults;
+
+/// Where the Kubernetes binaries and images come from.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ArtifactsSpec {
-    /// `online` or `directory`. Default `online`.
+    /// `online`, or `directory` for a local directory.
     #[serde(default)]
     pub source: ArtifactSource,
-    /// With `directory`: where, relative to the inventory.
+    /// With `source: directory`: the directory, relative to the inventory.
     pub path: Option<String>,
-    /// With `online`: mirrors that replace the upstream sites.
+    /// With `source: online`: mirrors of the upstream sites.
     #[serde(default)]
     pub mirrors: Mirrors,
 }
@@ -21,21 +23,24 @@ pub struct ArtifactsSpec {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ArtifactSource {
-    /// The upstream sites, through the user's cache.
+    /// The upstream sites; downloads are cached in `~/.cache`.
     #[default]
     Online,
-    /// A directory on the workstation.
+    /// A directory on this machine.
     Directory,
 }
 
-/// Base URLs that replace the upstream sites.
+/// Base URLs that replace those of the upstream sites.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Mirrors {
-    /// Default `https://dl.k8s.io`.
+    /// Base URL of the Kubernetes binaries.
+    #[schemars(extend("default" = defaults::KUBERNETES_MIRROR))]
     pub kubernetes: Option<String>,
-    /// Default `https://github.com/containernetworking/plugins/releases/download`.
+    /// Base URL of the CNI plugins.
+    #[schemars(extend("default" = defaults::CNI_PLUGINS_MIRROR))]
     pub cni_plugins: Option<String>,
-    /// Default `https://github.com/kubernetes-sigs/cri-tools/releases/download`.
+    /// Base URL of cri-tools.
+    #[schemars(extend("default" = defaults::CRI_TOOLS_MIRROR))]
     pub cri_tools: Option<String>,
 }

@@ -3,18 +3,21 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A bootstrap token of the operator's own.
+use super::defaults;
+
+/// An additional bootstrap token.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BootstrapToken {
-    /// `[a-z0-9]{6}.[a-z0-9]{16}`.
+    /// The token, in the form `[a-z0-9]{6}.[a-z0-9]{16}`.
     pub token: String,
-    /// How long it lives, such as `24h`. Default 24h; `0` for ever.
+    /// How long the token is valid; `0` for no expiry.
+    #[schemars(extend("default" = defaults::TOKEN_TTL))]
     pub ttl: Option<String>,
-    /// What it may be used for. Default: `signing` and `authentication`.
+    /// What the token may be used for. Default: `signing` and `authentication`.
     pub usages: Option<Vec<String>>,
-    /// Groups that it authenticates as, beside `system:bootstrappers`.
+    /// Groups to authenticate as, in addition to `system:bootstrappers`.
     pub groups: Option<Vec<String>>,
-    /// For humans.
+    /// A description for people.
     pub description: Option<String>,
 }

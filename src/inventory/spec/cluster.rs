@@ -9,6 +9,7 @@ use super::addons::{DnsSpec, KubeProxySpec, ProxySpec};
 use super::artifacts::ArtifactsSpec;
 use super::bootstrap_token::BootstrapToken;
 use super::control_plane::{ApiServer, ControlPlaneComponent, EncryptionAlgorithm};
+use super::defaults;
 use super::etcd::EtcdSpec;
 use super::files::{Directory, FileSpec};
 use super::host::{Group, HostSpec};
@@ -25,51 +26,55 @@ use super::values::Scalar;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterSpec {
-    /// `vMAJOR.MINOR.PATCH`, from v1.33 to v1.37.
+    /// The version to install: `vMAJOR.MINOR.PATCH`, from v1.33 to v1.37.
     pub kubernetes_version: String,
     /// The cluster's name in kubeconfigs. Default: `metadata.name`.
     pub cluster_name: Option<String>,
-    /// `host` or `host:port` under which clients reach the API, and nodes, too,
-    /// unless `loadBalancer.type` is `local`. The port defaults to
-    /// `localAPIEndpoint.bindPort`.
+    /// `host` or `host:port` at which clients reach the API, as do nodes unless
+    /// `loadBalancer.type` is `local`. The port defaults to `localAPIEndpoint.bindPort`.
     pub control_plane_endpoint: Option<String>,
     /// How nodes reach the API servers.
     pub load_balancer: Option<LoadBalancerSpec>,
     /// The API server's own address and port.
     #[serde(rename = "localAPIEndpoint")]
     pub local_api_endpoint: Option<LocalApiEndpoint>,
-    /// Where certificates live on control planes. Default `/etc/kubernetes/pki`.
+    /// Directory for certificates on control planes.
+    #[schemars(extend("default" = defaults::CERTIFICATES_DIR))]
     pub certificates_dir: Option<String>,
-    /// The registry of every Kubernetes image. Default `registry.k8s.io`.
+    /// Registry for all Kubernetes images.
+    #[schemars(extend("default" = defaults::IMAGE_REPOSITORY))]
     pub image_repository: Option<String>,
-    /// Algorithm of every key that we make. Default `ECDSA-P256`.
+    /// Algorithm for all keys that are generated.
+    #[schemars(extend("default" = EncryptionAlgorithm::default()))]
     pub encryption_algorithm: Option<EncryptionAlgorithm>,
-    /// How long leaf certificates are valid. Default `8760h` (one year).
+    /// How long leaf certificates are valid.
+    #[schemars(extend("default" = defaults::CERTIFICATE_VALIDITY))]
     pub certificate_validity_period: Option<String>,
-    /// How long CA certificates are valid. Default `87600h` (ten years).
+    /// How long CA certificates are valid.
+    #[schemars(extend("default" = defaults::CA_CERTIFICATE_VALIDITY))]
     pub ca_certificate_validity_period: Option<String>,
-    /// kubeadm's own feature gates, kept in `kubeadm-config`.
+    /// kubeadm's own feature gates, stored in `kubeadm-config`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub feature_gates: BTreeMap<String, bool>,
     /// Pod and service networks, DNS domain and CNI.
     #[serde(default)]
     pub networking: NetworkingSpec,
-    /// The API server's settings.
+    /// Settings of the API server.
     #[serde(default)]
     pub api_server: ApiServer,
-    /// The controller manager's settings.
+    /// Settings of the controller manager.
     #[serde(default)]
     pub controller_manager: ControlPlaneComponent,
-    /// The scheduler's settings.
+    /// Settings of the scheduler.
     #[serde(default)]
     pub scheduler: ControlPlaneComponent,
-    /// Where the cluster's data lives.
+    /// Settings of etcd, local or external.
     #[serde(default)]
     pub etcd: EtcdSpec,
-    /// Cluster DNS.
+    /// Cluster DNS (CoreDNS).
     #[serde(default)]
     pub dns: DnsSpec,
-    /// kube-proxy, switched on or off.
+    /// Whether kube-proxy is installed.
     #[serde(default)]
     pub proxy: ProxySpec,
     /// The kubelet on every host.
@@ -78,55 +83,54 @@ pub struct ClusterSpec {
     /// kube-proxy's configuration.
     #[serde(default)]
     pub kube_proxy: KubeProxySpec,
-    /// How nodes register. A host may override each field.
+    /// How nodes register. A group or a host can override each field.
     #[serde(default)]
     pub node_registration: NodeRegistration,
-    /// Tokens of the operator's own, kept until they expire. The tokens that
-    /// our own joins use are made and deleted by each run.
+    /// Additional bootstrap tokens, kept until they expire. The tokens that `apply` and
+    /// `add-node` join with are created by each run and need no entry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bootstrap_tokens: Vec<BootstrapToken>,
-    /// 64 hex digits that encrypt the certificates that `--upload-certs` stores
-    /// in the cluster. Default: a new one for each upload.
+    /// 64 hexadecimal digits that encrypt the certificates that `--upload-certs` stores
+    /// in the cluster. Default: a new key for each upload.
     pub certificate_key: Option<String>,
-    /// Phases that `apply` leaves out, by the names that `phases` lists.
+    /// Phases that `apply` skips; `clusterctl-rs phases` lists their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skip_phases: Vec<String>,
-    /// Patches on what we render, in kubeadm's form.
+    /// Patches for the generated manifests, in kubeadm's format.
     pub patches: Option<Directory>,
-    /// Templates of the operator's own, each replacing ours of the same name.
+    /// Templates that override the built-in ones of the same name.
     pub templates: Option<Directory>,
     /// How long to wait for what.
     #[serde(default)]
     pub timeouts: TimeoutsSpec,
-    /// How a change rolls over the nodes.
+    /// How changes are rolled out over the nodes.
     #[serde(default)]
     pub rollout: RolloutSpec,
-    /// How hosts are reached. A group or a host may override each field.
+    /// How hosts are reached. A group or a host can override each field.
     #[serde(default)]
     pub ssh: SshSpec,
-    /// Where Kubernetes itself comes from.
+    /// Where the Kubernetes binaries and images come from.
     #[serde(default)]
     pub artifacts: ArtifactsSpec,
     /// The container runtime.
     #[serde(default)]
     pub runtime: RuntimeSpec,
-    /// Checks to demote from errors to warnings.
+    /// Preflight checks to ignore.
     #[serde(default)]
     pub preflight: PreflightSpec,
-    /// Sysctls on every host, beside those that Kubernetes needs.
+    /// Sysctls for every host, in addition to those that Kubernetes needs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, Scalar>,
-    /// Files of the operator's own, placed on every host.
+    /// Files to place on every host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileSpec>,
-    /// Settings shared by some hosts, which name the group in their `groups`.
+    /// Settings shared by several hosts, which name the group in their `groups`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Group>,
-    /// The machines.
+    /// The hosts.
     pub hosts: Vec<HostSpec>,
-    /// Names of hosts that stand in `hosts` and have been removed from the
-    /// cluster: they count as if they weren't there. `remove-node` and
-    /// `add-node` keep this list.
+    /// Hosts that are listed in `hosts` but have been removed from the cluster, and are
+    /// ignored. `remove-node` and `add-node` maintain this list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_hosts: Vec<String>,
 }

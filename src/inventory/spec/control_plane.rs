@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Algorithms that kubeadm knows.
+/// Key algorithms that kubeadm supports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EncryptionAlgorithm {
     /// ECDSA on P-256.
@@ -28,9 +28,9 @@ pub enum EncryptionAlgorithm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Arg {
-    /// The flag's name, without dashes.
+    /// The flag's name, without leading dashes.
     pub name: String,
-    /// Its value, as it stands on the command line.
+    /// The flag's value, always a string.
     pub value: String,
 }
 
@@ -38,9 +38,9 @@ pub struct Arg {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvVar {
-    /// Its name.
+    /// The variable's name.
     pub name: String,
-    /// Its value.
+    /// The variable's value.
     pub value: String,
 }
 
@@ -48,13 +48,13 @@ pub struct EnvVar {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostPathMount {
-    /// The volume's name. One of kubeadm's own names replaces that volume.
+    /// The volume's name; a name that kubeadm uses itself replaces that volume.
     pub name: String,
     /// Path on the host.
     pub host_path: String,
     /// Path in the container.
     pub mount_path: String,
-    /// Default false.
+    /// Whether the container may only read it.
     #[serde(default)]
     pub read_only: bool,
     /// A `hostPath` type, such as `DirectoryOrCreate`. Default: no check.
@@ -65,16 +65,16 @@ pub struct HostPathMount {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ApiServer {
-    /// More names and addresses for the serving certificate.
+    /// Additional names and addresses for the serving certificate.
     #[serde(default, rename = "certSANs", skip_serializing_if = "Vec::is_empty")]
     pub cert_sans: Vec<String>,
-    /// More arguments; one that names a default replaces it.
+    /// Additional arguments; they replace defaults of the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_args: Vec<Arg>,
-    /// More environment variables.
+    /// Additional environment variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_envs: Vec<EnvVar>,
-    /// More host paths.
+    /// Additional host paths to mount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_volumes: Vec<HostPathMount>,
 }
@@ -83,13 +83,13 @@ pub struct ApiServer {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ControlPlaneComponent {
-    /// More arguments; one that names a default replaces it.
+    /// Additional arguments; they replace defaults of the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_args: Vec<Arg>,
-    /// More environment variables.
+    /// Additional environment variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_envs: Vec<EnvVar>,
-    /// More host paths.
+    /// Additional host paths to mount.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_volumes: Vec<HostPathMount>,
 }

@@ -4,14 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::control_plane::{Arg, EnvVar};
+use super::defaults;
 
-/// Where the cluster's data lives: `local` or `external`, not both.
+/// etcd: `local` or `external`, not both.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EtcdSpec {
-    /// etcd as a static pod on every control plane. The default.
+    /// etcd as a static pod on every control plane. This is the default.
     pub local: Option<LocalEtcdSpec>,
-    /// An etcd that somebody else runs.
+    /// An existing etcd that clusterctl-rs does not manage.
     pub external: Option<ExternalEtcdSpec>,
 }
 
@@ -19,26 +20,27 @@ pub struct EtcdSpec {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalEtcdSpec {
-    /// Default `/var/lib/etcd`.
+    /// Data directory on the hosts.
+    #[schemars(extend("default" = defaults::ETCD_DATA_DIR))]
     pub data_dir: Option<String>,
-    /// Default: `spec.imageRepository`.
+    /// Registry for the etcd image. Default: `spec.imageRepository`.
     pub image_repository: Option<String>,
-    /// Default: kubeadm's for the Kubernetes version.
+    /// Tag of the etcd image. Default: as kubeadm, by Kubernetes version.
     pub image_tag: Option<String>,
-    /// More arguments; one that names a default replaces it.
+    /// Additional arguments; they replace defaults of the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_args: Vec<Arg>,
-    /// More environment variables.
+    /// Additional environment variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_envs: Vec<EnvVar>,
-    /// More names and addresses for the serving certificate.
+    /// Additional names and addresses for the serving certificate.
     #[serde(
         default,
         rename = "serverCertSANs",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub server_cert_sans: Vec<String>,
-    /// More names and addresses for the peer certificate.
+    /// Additional names and addresses for the peer certificate.
     #[serde(
         default,
         rename = "peerCertSANs",
@@ -47,20 +49,20 @@ pub struct LocalEtcdSpec {
     pub peer_cert_sans: Vec<String>,
 }
 
-/// An etcd that somebody else runs. The files are on the workstation, relative
-/// to the inventory.
+/// An existing etcd that clusterctl-rs does not manage. The files are on this
+/// machine, relative to the inventory.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExternalEtcdSpec {
-    /// `https://host:2379`, one or more.
+    /// One or more URLs, such as `https://etcd1.example.com:2379`.
     pub endpoints: Vec<String>,
-    /// Endpoints of the HTTP API, where that is a separate listener.
+    /// URLs of the HTTP API, if it has a listener of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub http_endpoints: Vec<String>,
-    /// CA that signed etcd's serving certificate.
+    /// CA of etcd's serving certificate.
     pub ca_file: Option<String>,
     /// The API server's client certificate.
     pub cert_file: Option<String>,
-    /// Its key.
+    /// Private key of `certFile`.
     pub key_file: Option<String>,
 }

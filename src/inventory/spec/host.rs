@@ -11,19 +11,18 @@ use super::node::{KubeletSpec, NodeRegistration, PreflightSpec, Taint};
 use super::ssh::SshSpec;
 use super::values::Scalar;
 
-/// A machine, or a range of machines: `worker[01:20]` with `192.0.2.[101:120]`.
+/// A host, or a range of hosts: `worker[01:20]` with `192.0.2.[101:120]`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostSpec {
-    /// Its name here, and its Node's name: a DNS label (dots allowed).
+    /// The host's name, and its Node's: DNS labels, joined by dots.
     pub name: String,
-    /// IP address or DNS name that SSH connects to. Default: the name, which
-    /// `~/.ssh/config` may resolve.
+    /// IP address or DNS name for SSH. Default: `name`, which DNS or `~/.ssh/config`
+    /// may resolve.
     pub address: Option<String>,
-    /// `control-plane`, `worker`, or both (then the control plane carries no
-    /// taint).
+    /// `control-plane`, `worker`, or both (the control plane then has no taint).
     pub roles: Vec<Role>,
-    /// Groups that it belongs to; later ones win.
+    /// Groups that the host belongs to; later ones take precedence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     /// Node labels.
@@ -31,25 +30,25 @@ pub struct HostSpec {
     pub labels: BTreeMap<String, String>,
     /// Shorthand for `nodeRegistration.taints`.
     pub taints: Option<Vec<Taint>>,
-    /// How to reach it.
+    /// How this host is reached.
     #[serde(default)]
     pub ssh: SshSpec,
     /// The address that its API server, etcd and kubelet advertise.
     #[serde(rename = "localAPIEndpoint")]
     pub local_api_endpoint: Option<LocalApiEndpoint>,
-    /// How its node registers.
+    /// How this node registers.
     #[serde(default)]
     pub node_registration: NodeRegistration,
-    /// Its kubelet.
+    /// The kubelet on this host.
     #[serde(default)]
     pub kubelet: KubeletSpec,
-    /// Checks to demote.
+    /// Preflight checks to ignore.
     #[serde(default)]
     pub preflight: PreflightSpec,
-    /// Sysctls.
+    /// Sysctls for this host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, Scalar>,
-    /// Files.
+    /// Files to place on this host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileSpec>,
 }
@@ -73,22 +72,22 @@ pub struct Group {
     /// Node labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// How to reach these hosts.
+    /// How these hosts are reached.
     #[serde(default)]
     pub ssh: SshSpec,
     /// How these nodes register.
     #[serde(default)]
     pub node_registration: NodeRegistration,
-    /// Their kubelets.
+    /// The kubelet on these hosts.
     #[serde(default)]
     pub kubelet: KubeletSpec,
-    /// Checks to demote.
+    /// Preflight checks to ignore.
     #[serde(default)]
     pub preflight: PreflightSpec,
-    /// Sysctls.
+    /// Sysctls for these hosts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sysctls: BTreeMap<String, Scalar>,
-    /// Files.
+    /// Files to place on these hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileSpec>,
 }

@@ -9,13 +9,13 @@ use super::cluster::ClusterSpec;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Inventory {
-    /// Always `clusterctl.rs/v1alpha1`.
+    /// The version of this format: `clusterctl.rs/v1alpha1`.
     pub api_version: ApiVersion,
-    /// Always `Cluster`.
+    /// What the file describes: `Cluster`.
     pub kind: Kind,
     /// The cluster's name.
     pub metadata: Metadata,
-    /// What the cluster should be.
+    /// The cluster itself.
     pub spec: ClusterSpec,
 }
 
@@ -38,7 +38,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
-    /// A DNS label. Names the operator state and, unless `spec.clusterName`
-    /// says otherwise, the cluster in kubeconfigs.
+    /// A DNS label. Names the state directory and, unless `spec.clusterName` is set, the
+    /// cluster in kubeconfigs.
     pub name: String,
 }

@@ -7,16 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadBalancerSpec {
-    /// `external`, `local` or `kube-vip`. Default: `external` if there is a
-    /// `controlPlaneEndpoint`, else `local` if there is more than one control
-    /// plane, else none.
+    /// `external`, `local` or `kube-vip`. Default: `external` if `controlPlaneEndpoint`
+    /// is set, `local` if there are several control planes, none otherwise.
     #[serde(rename = "type")]
     pub kind: LoadBalancerType,
-    /// The image of haproxy or kube-vip, with its tag. Default: what the
-    /// artifacts hold, else a version that we know.
+    /// Image of haproxy or kube-vip, with its tag. Default: the one in the artifacts,
+    /// else a built-in version.
     pub image: Option<String>,
-    /// With `kube-vip`: the interface that carries the address. Default: the
-    /// one that carries the host's own.
+    /// With `type: kube-vip`: the network interface for the address. Default: the
+    /// interface of the host's own address.
     pub interface: Option<String>,
 }
 
@@ -24,13 +23,12 @@ pub struct LoadBalancerSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadBalancerType {
-    /// `controlPlaneEndpoint` is yours; a run checks that it reaches every
-    /// control plane.
+    /// Your own load balancer at `controlPlaneEndpoint`. `apply` checks that it reaches
+    /// every control plane.
     External,
-    /// haproxy as a static pod on every host that is no control plane,
-    /// listening on 127.0.0.1.
+    /// haproxy as a static pod on every worker, listening on 127.0.0.1.
     Local,
-    /// kube-vip as a static pod on every control plane: one of them holds the
-    /// address of `controlPlaneEndpoint` and announces it by ARP.
+    /// kube-vip as a static pod on every control plane: one of them holds the address of
+    /// `controlPlaneEndpoint` and announces it by ARP.
     KubeVip,
 }

@@ -9,6 +9,7 @@ mod artifacts;
 mod bootstrap_token;
 mod cluster;
 mod control_plane;
+pub(crate) mod defaults;
 mod etcd;
 mod files;
 mod host;

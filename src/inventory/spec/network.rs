@@ -5,15 +5,18 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::defaults;
+
 /// The API server's own address and port (kubeadm's `localAPIEndpoint`).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalApiEndpoint {
-    /// Address that the API server and etcd advertise. Default: the host's
-    /// `address` if that is an IP, else the address of its default route.
-    /// Only makes sense per host.
+    /// Address that the API server and etcd advertise. Default: the host's `address` if
+    /// that is an IP address, else the address of its default route. Can only be set for
+    /// a single host.
     pub advertise_address: Option<IpAddr>,
-    /// Port that the API server listens on. Default 6443.
+    /// Port that the API server listens on.
+    #[schemars(extend("default" = defaults::BIND_PORT))]
     pub bind_port: Option<u16>,
 }
 
@@ -21,25 +24,28 @@ pub struct LocalApiEndpoint {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkingSpec {
-    /// CIDR, or two joined by a comma for dual-stack. Default `10.244.0.0/16`.
+    /// CIDR of the pod network, or two, separated by a comma, for dual-stack.
+    #[schemars(extend("default" = defaults::POD_SUBNET))]
     pub pod_subnet: Option<String>,
-    /// CIDR, or two joined by a comma for dual-stack. Default `10.96.0.0/12`.
+    /// CIDR of the service network, or two, separated by a comma, for dual-stack.
+    #[schemars(extend("default" = defaults::SERVICE_SUBNET))]
     pub service_subnet: Option<String>,
-    /// Default `cluster.local`.
+    /// DNS domain of the cluster.
+    #[schemars(extend("default" = defaults::DNS_DOMAIN))]
     pub dns_domain: Option<String>,
-    /// What gives pods their network. Default `bridge`.
+    /// The CNI plugin, which provides the pod network.
     #[serde(default)]
     pub cni: Cni,
 }
 
-/// What gives pods their network.
+/// The CNI plugin, which provides the pod network.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Cni {
     /// `bridge` (built in, for nodes on one L2 network), `none`, or `manifest`.
     #[serde(rename = "type", default)]
     pub kind: CniType,
-    /// With `manifest`: a YAML file of API objects, relative to the inventory.
+    /// With `type: manifest`: a YAML file of API objects, relative to the inventory.
     pub path: Option<String>,
 }
 
@@ -47,12 +53,31 @@ pub struct Cni {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CniType {
-    /// The reference plugins bridge and host-local, and a route to the pod
-    /// network. IPv4, nodes on one L2 network.
+    /// The built-in bridge network. IPv4 only; nodes must be on one L2 network.
     #[default]
     Bridge,
-    /// Nothing: nodes stay NotReady until somebody installs a network.
+    /// None: nodes stay NotReady until you install a network.
     None,
-    /// API objects from the file that `path` names.
+    /// The API objects in the file that `path` names.
     Manifest,
+}
+
+/// What is needed to know of a pod network before anything is rendered; the rest
+/// is in [`crate::kubernetes::network`].
+impl CniType {
+    /// Commands that each node needs for it.
+    pub(crate) fn commands(self) -> &'static [&'static str] {
+        match self {
+            CniType::Bridge => &["ip"],
+            CniType::None | CniType::Manifest => &[],
+        }
+    }
+
+    /// Whether pods can have IPv6 addresses with it, as far as we know.
+    pub(crate) fn supports_ipv6(self) -> bool {
+        match self {
+            CniType::Bridge => false,
+            CniType::None | CniType::Manifest => true,
+        }
+    }
 }

@@ -4,13 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::control_plane::Arg;
+use super::defaults;
 use super::values::Tree;
 
 /// The kubelet.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KubeletSpec {
-    /// Any `KubeletConfiguration` field, merged over ours.
+    /// Any fields of a `KubeletConfiguration`, merged over the defaults.
     #[serde(default, skip_serializing_if = "Tree::is_empty")]
     pub config: Tree,
 }
@@ -19,29 +20,31 @@ pub struct KubeletSpec {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeRegistration {
-    /// The Node's name. Default: the host's `name`. Only makes sense per host.
+    /// The Node's name. Default: the host's `name`. Can only be set for a single host.
     pub name: Option<String>,
-    /// `unix://` socket of the container runtime. Default: containerd's.
+    /// `unix://` socket of the container runtime.
+    #[schemars(extend("default" = defaults::CRI_SOCKET))]
     pub cri_socket: Option<String>,
-    /// Taints. Unset: kubeadm's default (control planes only); `[]`: none.
+    /// The node's taints. Default: as kubeadm (control planes only); `[]` for none.
     pub taints: Option<Vec<Taint>>,
-    /// More kubelet arguments; one that names a default replaces it.
+    /// Additional kubelet arguments; they replace defaults of the same name.
     pub kubelet_extra_args: Option<Vec<Arg>>,
-    /// Pull policy of control-plane images. Default `IfNotPresent`.
+    /// Pull policy for control-plane images.
+    #[schemars(extend("default" = ImagePullPolicy::default()))]
     pub image_pull_policy: Option<ImagePullPolicy>,
-    /// Preflight checks to demote, by kubeadm's names; `all` for all.
+    /// Preflight checks to ignore, by kubeadm's names; `all` for all of them.
     pub ignore_preflight_errors: Option<Vec<String>>,
 }
 
 /// When a node pulls an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImagePullPolicy {
-    /// Only if it is not there.
+    /// Only if the image is not on the node.
     #[default]
     IfNotPresent,
     /// Each time.
     Always,
-    /// Never: it has to be there.
+    /// Never: the image has to be on the node already.
     Never,
 }
 
@@ -49,31 +52,32 @@ pub enum ImagePullPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Taint {
-    /// Its key, such as `node-role.kubernetes.io/control-plane`.
+    /// The key, such as `node-role.kubernetes.io/control-plane`.
     pub key: String,
-    /// Its value. Default: none.
+    /// The value. Default: empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
-    /// What it does to pods that don't tolerate it.
+    /// What happens to pods that don't tolerate it.
     pub effect: TaintEffect,
 }
 
 /// What a taint does to pods that don't tolerate it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TaintEffect {
-    /// Not scheduled here.
+    /// They are not scheduled here.
     NoSchedule,
-    /// Scheduled elsewhere if possible.
+    /// They are scheduled elsewhere if possible.
     PreferNoSchedule,
-    /// Not scheduled here, and evicted.
+    /// They are not scheduled here, and evicted.
     NoExecute,
 }
 
-/// Checks to demote from errors to warnings.
+/// Preflight checks to ignore.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PreflightSpec {
-    /// kubeadm's names, case-insensitive; `all` for all.
+    /// Checks to downgrade from errors to warnings, by kubeadm's names
+    /// (case-insensitive); `all` for all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<String>,
 }

@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::defaults;
 use super::values::Tree;
 
 /// The container runtime.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuntimeSpec {
-    /// containerd, the only one that we install and configure.
+    /// containerd, the only runtime that is installed and configured.
     #[serde(default)]
     pub containerd: ContainerdSpec,
 }
@@ -18,10 +19,10 @@ pub struct RuntimeSpec {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContainerdSpec {
-    /// Any containerd config (version 3), deep-merged over ours.
+    /// Any containerd configuration (version 3), deep-merged over the defaults.
     #[serde(default, skip_serializing_if = "Tree::is_empty")]
     pub config: Tree,
-    /// Whether to install and configure it. Default true; false leaves all of
-    /// it to you.
+    /// Whether to install and configure containerd; if false, you do both.
+    #[schemars(extend("default" = defaults::CONTAINERD_MANAGED))]
     pub managed: Option<bool>,
 }

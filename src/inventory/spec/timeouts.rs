@@ -3,22 +3,30 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::defaults;
+
 /// How long to wait for what (kubeadm's names; durations such as `4m0s`).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TimeoutsSpec {
-    /// API server, controller manager and scheduler to be healthy. Default 4m.
+    /// Until API server, controller manager and scheduler are healthy.
+    #[schemars(extend("default" = defaults::CONTROL_PLANE_HEALTH_TIMEOUT))]
     pub control_plane_component_health_check: Option<String>,
-    /// The kubelet's `/healthz`. Default 4m.
+    /// Until the kubelet's `/healthz` succeeds.
+    #[schemars(extend("default" = defaults::KUBELET_HEALTH_TIMEOUT))]
     pub kubelet_health_check: Option<String>,
-    /// One call to the API, retries included. Default 1m.
+    /// For one call to the API, including retries.
+    #[schemars(extend("default" = defaults::API_CALL_TIMEOUT))]
     #[serde(rename = "kubernetesAPICall")]
     pub kubernetes_api_call: Option<String>,
-    /// One call to etcd, retries included. Default 2m.
+    /// For one call to etcd, including retries.
+    #[schemars(extend("default" = defaults::ETCD_CALL_TIMEOUT))]
     #[serde(rename = "etcdAPICall")]
     pub etcd_api_call: Option<String>,
-    /// The kubelet's TLS bootstrap. Default 5m.
+    /// For the kubelet's TLS bootstrap.
+    #[schemars(extend("default" = defaults::TLS_BOOTSTRAP_TIMEOUT))]
     pub tls_bootstrap: Option<String>,
-    /// A joined node to become Ready. Ours, not kubeadm's. Default 5m.
+    /// Until a node that has joined is Ready. Not one of kubeadm's.
+    #[schemars(extend("default" = defaults::NODE_READY_TIMEOUT))]
     pub node_ready: Option<String>,
 }

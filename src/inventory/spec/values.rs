@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A free-form tree, merged into a configuration that somebody else defines
+/// A free-form tree, merged into a configuration that others define
 /// (a `KubeletConfiguration`, containerd's `config.toml`).
 pub type Tree = serde_json::Map<String, serde_json::Value>;
 

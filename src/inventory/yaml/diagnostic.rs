@@ -1,25 +1,27 @@
 //! One thing that is wrong with an inventory, and how it is shown.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level as Title, Renderer, Snippet};
+use text::terminal;
 
 use super::source::{Source, Span};
 
-/// Width that messages are laid out for where a line has to be cut.
+/// Width at which long source lines are cut.
 const WIDTH: usize = 120;
 
 /// How bad a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// Worth knowing; the inventory can be used.
     Warning,
     /// The inventory can't be used.
     Error,
 }
 
-/// One fault, or one doubt, with the places in the file that it is about.
+/// One error or warning, with the places in the file that it is about.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     level: Level,
@@ -40,7 +42,7 @@ impl Diagnostic {
     ) -> Self {
         Diagnostic {
             level,
-            message: harmless(message),
+            message: escape(message),
             places: vec![(span, String::new())],
             help: Vec::new(),
             source: Arc::clone(source),
@@ -49,19 +51,19 @@ impl Diagnostic {
 
     /// Says at the place itself what is wrong with it.
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
-        self.places[0].1 = harmless(label);
+        self.places[0].1 = escape(label);
         self
     }
 
     /// Adds a place that the first one conflicts with.
     pub(crate) fn also(mut self, span: Span, label: impl Into<String>) -> Self {
-        self.places.push((span, harmless(label)));
+        self.places.push((span, escape(label)));
         self
     }
 
     /// Says what would be right.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        let help = harmless(help);
+        let help = escape(help);
         if !help.is_empty() {
             self.help.push(help);
         }
@@ -69,17 +71,17 @@ impl Diagnostic {
     }
 
     /// How bad it is.
-    pub fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> Level {
         self.level
     }
 
     /// What is wrong, in one line.
-    pub fn message(&self) -> &str {
+    pub(super) fn message(&self) -> &str {
         &self.message
     }
 
     /// What would be right.
-    pub fn helps(&self) -> &[String] {
+    pub(super) fn helps(&self) -> &[String] {
         &self.help
     }
 
@@ -143,15 +145,11 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Messages quote values, and a value may hold what would drive a terminal.
-fn harmless(text: impl Into<String>) -> String {
+/// Messages quote values of the file, which may hold what would drive a terminal.
+fn escape(text: impl Into<String>) -> String {
     let text = text.into();
-    if !text.contains(char::is_control) {
-        return text;
+    match terminal::escape(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(escaped) => escaped,
     }
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_debug().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect()
 }

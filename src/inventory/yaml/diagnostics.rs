@@ -68,25 +68,14 @@ impl Diagnostics {
 
     /// `2 errors and 1 warning in inventory.yaml`.
     pub fn summary(&self) -> String {
-        let count = |level, one: &str| {
-            let count = self
-                .diagnostics
-                .iter()
-                .filter(|diagnostic| diagnostic.level() == level)
-                .count();
-            match count {
-                0 => None,
-                1 => Some(format!("1 {one}")),
-                _ => Some(format!("{count} {one}s")),
-            }
-        };
-        let counts: Vec<String> = [
-            count(Level::Error, "error"),
-            count(Level::Warning, "warning"),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let counts: Vec<String> = [(Level::Error, "error"), (Level::Warning, "warning")]
+            .into_iter()
+            .filter_map(|(level, name)| {
+                let of_level = self.diagnostics.iter().filter(|one| one.level() == level);
+                let count = of_level.count();
+                (count > 0).then(|| text::count(count, name))
+            })
+            .collect();
         format!("{} in {}", counts.join(" and "), self.name)
     }
 }

@@ -16,7 +16,8 @@ mod suggest;
 mod tree;
 mod words;
 
-pub use diagnostic::{Diagnostic, Level};
+pub use diagnostic::Diagnostic;
+pub(crate) use diagnostic::Level;
 pub use diagnostics::Diagnostics;
 #[cfg(test)]
 pub(crate) use known_fields::KnownFields;

@@ -52,7 +52,7 @@ fn character_offsets(text: &str) -> Option<Vec<usize>> {
     (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect())
 }
 
-/// A fault after which the rest can't be read.
+/// An error after which the rest can't be parsed.
 type Fatal = Box<Diagnostic>;
 
 struct Reader<'a> {
@@ -70,9 +70,9 @@ impl<'a> Reader<'a> {
         let forbidden = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
         for (at, c) in self.source.text().char_indices() {
             if forbidden(c) {
-                let message = format!("a control character, {}", c.escape_unicode());
+                let message = format!("unexpected control character {}", c.escape_unicode());
                 let diagnostic = self.new_error(at..at + c.len_utf8(), message);
-                self.diagnostics.push(diagnostic.help("delete it"));
+                self.diagnostics.push(diagnostic.help("remove it"));
             }
         }
     }
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
     fn read_document(&mut self) -> Result<Option<Node>, Fatal> {
         let empty = |reader: &Self| {
             let diagnostic = reader.new_error(0..0, "the inventory is empty");
-            diagnostic.help("`clusterctl-rs init` writes one to start from")
+            diagnostic.help("run `clusterctl-rs init` to create one to start from")
         };
         loop {
             match self.next_event()?.0 {
@@ -97,8 +97,8 @@ impl<'a> Reader<'a> {
                 Event::DocumentStart(_) => {
                     let span = self.byte_span(span);
                     let diagnostic = self
-                        .new_error(span, "a second document starts here")
-                        .help("an inventory is one YAML document, one file describes one cluster");
+                        .new_error(span, "unexpected second YAML document")
+                        .help("an inventory is a single YAML document that describes one cluster");
                     self.diagnostics.push(diagnostic);
                     break;
                 }
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
                 let (message, help) = explain_parse_error(error.info());
                 Err(self.new_error(at..end, message).help(help).into())
             }
-            // The parser ends by `StreamEnd`, after which nobody asks.
+            // The parser ends by `StreamEnd`, after which there is no further call.
             None => Ok((Event::StreamEnd, YamlSpan::default())),
         }
     }
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
         let span = self.byte_span(span);
         self.count_nodes(1, &span)?;
         if depth > MAX_DEPTH {
-            let message = format!("nested deeper than {MAX_DEPTH} levels");
+            let message = format!("nested more than {MAX_DEPTH} levels deep");
             return Err(self.new_error(span, message).into());
         }
         let (node, anchor) = match event {
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
             }
             Event::Alias(id) => {
                 let Some(node) = self.anchors.get(&id).cloned() else {
-                    let diagnostic = self.new_error(span, "an alias within its own anchor");
+                    let diagnostic = self.new_error(span, "alias inside its own anchor");
                     return Err(diagnostic.help("a value can't contain itself").into());
                 };
                 self.count_nodes(node.count_nodes(), &span)?;
@@ -163,6 +163,7 @@ impl<'a> Reader<'a> {
             ),
         };
         if anchor != 0 {
+            // An anchor keeps a copy, which costs as much as an alias does.
             self.count_nodes(node.count_nodes(), &node.span)?;
             self.anchors.insert(anchor, node.clone());
         }
@@ -174,7 +175,7 @@ impl<'a> Reader<'a> {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        let message = format!("more than {MAX_NODES} values, aliases expanded");
+        let message = format!("too many values: more than {MAX_NODES} once aliases are expanded");
         Err(self.new_error(span.clone(), message).into())
     }
 
@@ -216,10 +217,10 @@ impl<'a> Reader<'a> {
             }
             if let Some(first) = seen.get(&key) {
                 let diagnostic = self
-                    .new_error(key_span, format!("`{}` is given twice", shorten(&key)))
-                    .label("again here")
-                    .also(first.clone(), "first here")
-                    .help("delete one of the two");
+                    .new_error(key_span, format!("duplicate field `{}`", shorten(&key)))
+                    .label("set again here")
+                    .also(first.clone(), "first set here")
+                    .help("remove one of the two");
                 self.diagnostics.push(diagnostic);
                 continue;
             }
@@ -256,8 +257,7 @@ impl<'a> Reader<'a> {
         if let Value::String(text) = node.value {
             return Ok(Some((text, node.span)));
         }
-        let diagnostic =
-            self.new_error(node.span, "a key has to be a plain word or a quoted string");
+        let diagnostic = self.new_error(node.span, "a key must be a string");
         self.diagnostics.push(diagnostic);
         Ok(None)
     }
@@ -271,6 +271,8 @@ impl<'a> Reader<'a> {
     ) {
         match value.value {
             Value::Mapping(more) => {
+                // What the mapping has itself takes precedence, wherever `<<` is in it; of
+                // several merged mappings, the first one does. So says YAML 1.1.
                 for entry in more {
                     if !seen.contains_key(&entry.key) {
                         seen.insert(entry.key.clone(), entry.key_span.clone());
@@ -289,8 +291,8 @@ impl<'a> Reader<'a> {
             }
             _ => {
                 let diagnostic = self
-                    .new_error(value.span, "`<<` merges a mapping, or a list of mappings")
-                    .help("write `<<: *name`, where `&name` marks a mapping further up");
+                    .new_error(value.span, "`<<` needs a mapping or a list of mappings")
+                    .help("write `<<: *name`, where `&name` marks a mapping above");
                 self.diagnostics.push(diagnostic);
             }
         }
@@ -326,10 +328,10 @@ impl<'a> Reader<'a> {
     }
 
     fn refuse_tag(&mut self, tag: &Tag, span: &Span) {
-        let message = format!("the tag `{}` means nothing here", shorten(&tag.to_string()));
+        let message = format!("unsupported tag `{}`", shorten(&tag.to_string()));
         let diagnostic = self
             .new_error(span.clone(), message)
-            .help("leave it out; put a value in quotes to make it a string");
+            .help("remove it; to make a value a string, put it in quotes");
         self.diagnostics.push(diagnostic);
     }
 
@@ -345,7 +347,7 @@ impl<'a> Reader<'a> {
         start..start + text.trim_end().len()
     }
 
-    /// Where a collection ends. The parser counts the comment behind a bracket as
+    /// Where a collection ends. The parser counts the comment after a bracket as
     /// the bracket's own.
     fn find_end(&self, span: YamlSpan) -> usize {
         let span = self.byte_span(span);

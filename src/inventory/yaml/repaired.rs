@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::path::FieldPath;
 
 /// A set of paths that answers by ancestry, fast enough for a file that has the
-/// same fault ten thousand times.
+/// same mistake ten thousand times.
 #[derive(Debug, Default)]
 pub(crate) struct Repaired {
     paths: HashSet<FieldPath>,

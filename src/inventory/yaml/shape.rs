@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 use super::diagnostic::{Diagnostic, Level};
 use super::json_schema::{alternatives, bounds, kind, required};
@@ -16,7 +16,7 @@ use super::repaired::Repaired;
 use super::source::{Source, Span, shorten};
 use super::suggest::find_closest;
 use super::tree::{Entry, Node, Value};
-use super::words::{any_of, describe_value, expected_kind, first_paragraph, one_of, unquoted_word};
+use super::words::{any_of, describe_field, describe_value, expected_kind, one_of, unquote_help};
 
 /// How many fields a message lists.
 const MAX_LISTED: usize = 12;
@@ -46,7 +46,7 @@ pub(crate) fn check_shape(
     let place = Location {
         path: FieldPath::root(),
         key: None,
-        about: "",
+        field: &Json::Null,
     };
     let tree = walker.walk(tree, schema, &place).unwrap_or_else(|| {
         walker.repaired.insert(FieldPath::root());
@@ -70,8 +70,8 @@ struct Walker<'a> {
 struct Location<'a> {
     path: FieldPath,
     key: Option<(&'a str, &'a Span)>,
-    /// The field's description, whose first paragraph makes good help.
-    about: &'a str,
+    /// The field's schema, whose description makes good help.
+    field: &'a Json,
 }
 
 impl<'a> Walker<'a> {
@@ -159,15 +159,17 @@ impl<'a> Walker<'a> {
     ) {
         let mut diagnostic = self.new_error(
             node.span.clone(),
-            format!("{} can't be `{}`", field_name(place), shorten(text)),
+            format!(
+                "invalid value `{}` for {}",
+                shorten(text),
+                field_name(place)
+            ),
         );
         if let Some(word) = find_closest(text, words.iter().copied()) {
             diagnostic = diagnostic.help(format!("did you mean `{word}`?"));
         }
-        let list = words.iter().map(|word| format!("`{word}`"));
-        let list: Vec<String> = list.collect();
         if words.len() > 1 || diagnostic.helps().is_empty() {
-            diagnostic = diagnostic.help(format!("it can be {}", list.join(", ")));
+            diagnostic = diagnostic.help(format!("expected {}", one_of(words)));
         }
         self.diagnostics.push(diagnostic);
     }
@@ -185,7 +187,7 @@ impl<'a> Walker<'a> {
             let place = Location {
                 path: path.clone(),
                 key: None,
-                about: "",
+                field: &Json::Null,
             };
             self.walk(item, items_schema, &place).unwrap_or_else(|| {
                 self.repaired.insert(path);
@@ -205,53 +207,16 @@ impl<'a> Walker<'a> {
         schema: &'a Json,
         place: &Location<'_>,
     ) -> Node {
-        let none = Map::new();
-        let properties = schema["properties"].as_object().unwrap_or(&none);
         let required = required(schema);
-        let more = &schema["additionalProperties"];
-        let mut repaired = Vec::new();
-        for entry in entries {
-            let path = place.path.key(&entry.key);
-            let known = schema["properties"].get(&entry.key);
-            let schema = match (known, more) {
-                (Some(schema), _) => schema,
-                (None, Json::Bool(false)) => {
-                    self.report_unknown_field(entry, properties, place);
-                    continue;
-                }
-                (None, more) => more,
-            };
-            let place = Location {
-                path: path.clone(),
-                key: Some((&entry.key, &entry.key_span)),
-                about: schema["description"].as_str().unwrap_or_default(),
-            };
-            let is_null = matches!(entry.value.value, Value::Null);
-            // As in Kubernetes, an optional field that is null is not there.
-            if is_null && known.is_some() && !required.contains(&entry.key.as_str()) {
-                continue;
-            }
-            let value = self.walk(&entry.value, schema, &place);
-            if value.is_none() {
-                self.repaired.insert(path);
-            }
-            // What is repaired away and needn't be there takes its default.
-            let value = match value {
-                None if !required.contains(&entry.key.as_str()) => continue,
-                None => self.new_placeholder(schema, entry.value.span.clone()),
-                Some(value) => value,
-            };
-            repaired.push(Entry {
-                key: entry.key.clone(),
-                key_span: entry.key_span.clone(),
-                value,
-            });
-        }
+        let mut repaired: Vec<Entry> = entries
+            .iter()
+            .filter_map(|entry| self.walk_entry(entry, schema, &required, place))
+            .collect();
         for name in required {
             if entries.iter().any(|entry| entry.key == name) {
                 continue;
             }
-            let key_span = self.report_missing_field(name, node, properties, place);
+            let key_span = self.report_missing_field(name, node, &schema["properties"], place);
             let value = self.new_placeholder(&schema["properties"][name], key_span.clone());
             self.repaired.insert(place.path.key(name));
             repaired.push(Entry {
@@ -266,26 +231,74 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn report_unknown_field(
+    /// The repaired entry; nothing, if it is left out or takes its default.
+    fn walk_entry(
         &mut self,
         entry: &Entry,
-        properties: &Map<String, Json>,
+        mapping: &'a Json,
+        required: &[&str],
         place: &Location<'_>,
-    ) {
-        let inside = field_name(place);
-        let message = format!("{inside} has no field `{}`", shorten(&entry.key));
+    ) -> Option<Entry> {
+        let path = place.path.key(&entry.key);
+        let known = mapping["properties"].get(&entry.key);
+        let schema = match (known, &mapping["additionalProperties"]) {
+            (Some(schema), _) => schema,
+            (None, Json::Bool(false)) => {
+                self.report_unknown_field(entry, &mapping["properties"], place);
+                return None;
+            }
+            (None, more) => more,
+        };
+        let is_required = required.contains(&entry.key.as_str());
+        let is_null = matches!(entry.value.value, Value::Null);
+        // As in Kubernetes, an optional field that is null is not there.
+        if is_null && known.is_some() && !is_required {
+            return None;
+        }
+        let place = Location {
+            path: path.clone(),
+            key: Some((&entry.key, &entry.key_span)),
+            field: schema,
+        };
+        let value = self.walk(&entry.value, schema, &place);
+        // An optional field that doesn't fit is dropped and takes its default; a required
+        // one needs a placeholder, or the types below could not be deserialized.
+        if value.is_none() {
+            self.repaired.insert(path);
+        }
+        let value = match value {
+            Some(value) => value,
+            None if is_required => self.new_placeholder(schema, entry.value.span.clone()),
+            None => return None,
+        };
+        Some(Entry {
+            key: entry.key.clone(),
+            key_span: entry.key_span.clone(),
+            value,
+        })
+    }
+
+    fn report_unknown_field(&mut self, entry: &Entry, properties: &Json, place: &Location<'_>) {
+        let inside = match place.path == FieldPath::root() {
+            true => String::new(),
+            false => format!(" in {}", field_name(place)),
+        };
+        let message = format!("unknown field `{}`{inside}", shorten(&entry.key));
         let mut diagnostic = self.new_error(entry.key_span.clone(), message);
-        let known = properties.keys().map(String::as_str);
-        if let Some(name) = find_closest(&entry.key, known) {
+        let names: Vec<&str> = properties.as_object().map_or_else(Vec::new, |properties| {
+            properties.keys().map(String::as_str).collect()
+        });
+        if let Some(name) = find_closest(&entry.key, names.iter().copied()) {
             diagnostic = diagnostic.help(format!("did you mean `{name}`?"));
+            // The value is in the file, only under another name: no check may report that
+            // the right field is missing, or that its default doesn't fit.
             self.repaired.insert(place.path.key(name));
         } else if let Some(parents) = self.fields.find_parents(&entry.key, &place.path) {
             diagnostic = diagnostic.help(format!("`{}` belongs in {parents}", entry.key));
-        } else if properties.len() <= MAX_LISTED {
-            let names: Vec<String> = properties.keys().map(|name| format!("`{name}`")).collect();
-            diagnostic = diagnostic.help(format!("its fields are {}", names.join(", ")));
+        } else if names.len() <= MAX_LISTED {
+            diagnostic = diagnostic.help(format!("expected {}", one_of(&names)));
         } else {
-            diagnostic = diagnostic.help("`clusterctl-rs schema` shows every field");
+            diagnostic = diagnostic.help("run `clusterctl-rs schema` for a list of all fields");
         }
         self.diagnostics.push(diagnostic);
     }
@@ -294,18 +307,19 @@ impl<'a> Walker<'a> {
         &mut self,
         name: &str,
         node: &Node,
-        properties: &Map<String, Json>,
+        properties: &Json,
         place: &Location<'_>,
     ) -> Span {
         let span = node.label_span(place.key.map(|(_, span)| span));
-        let inside = field_name(place);
-        let about = properties
-            .get(name)
-            .and_then(|schema| schema["description"].as_str())
-            .unwrap_or_default();
-        let diagnostic = self
-            .new_error(span.clone(), format!("{inside} lacks the field `{name}`"))
-            .help(format!("`{name}`: {}", first_paragraph(about)));
+        let inside = match place.path == FieldPath::root() {
+            true => String::new(),
+            false => format!(" in {}", field_name(place)),
+        };
+        let mut diagnostic =
+            self.new_error(span.clone(), format!("missing field `{name}`{inside}"));
+        if let Some(about) = properties.get(name).and_then(describe_field) {
+            diagnostic = diagnostic.help(format!("`{name}`: {about}"));
+        }
         self.diagnostics.push(diagnostic);
         span
     }
@@ -319,26 +333,25 @@ impl<'a> Walker<'a> {
                 diagnostic.label(format!("expected {expected}"))
             }
             value => {
-                let message = format!("{} is not {expected}", field_name(place));
+                let message = format!("{} must be {expected}", field_name(place));
                 let diagnostic = self.new_error(span, message);
                 match describe_value(value) {
                     // Out of range, but what it should be.
                     kind if expected.starts_with(kind) => diagnostic,
-                    kind => diagnostic.label(format!("this is {kind}")),
+                    kind => diagnostic.label(format!("found {kind}")),
                 }
             }
         };
         let scalar = matches!(node.value, Value::Bool(_) | Value::Number(_));
         if scalar && expected.starts_with("a string") {
             let text = &self.source.shown()[node.span.clone()];
-            diagnostic = diagnostic.help(format!("write it in quotes: \"{}\"", shorten(text)));
+            diagnostic = diagnostic.help(format!("put it in quotes: \"{}\"", shorten(text)));
         } else if let Value::String(text) = &node.value
-            && let Some(word) = unquoted_word(text, expected)
+            && let Some(word) = unquote_help(text, expected)
         {
-            diagnostic = diagnostic.help(format!("write {word}"));
+            diagnostic = diagnostic.help(word);
         }
-        if let Some((key, _)) = place.key.filter(|_| !place.about.is_empty()) {
-            let about = first_paragraph(place.about);
+        if let Some(((key, _), about)) = place.key.zip(describe_field(place.field)) {
             diagnostic = diagnostic.help(format!("`{}`: {about}", shorten(key)));
         }
         self.diagnostics.push(diagnostic);

@@ -46,7 +46,7 @@ impl Source {
         &self.name
     }
 
-    /// The text as it stands in the file.
+    /// The text of the file.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -70,7 +70,7 @@ impl Source {
         self.lines[line.saturating_sub(1).min(last)]
     }
 
-    /// Offset just behind the last byte of a line, its line break included.
+    /// Offset just after the last byte of a line, its line break included.
     pub(crate) fn line_end(&self, line: usize) -> usize {
         self.lines.get(line).copied().unwrap_or(self.text.len())
     }

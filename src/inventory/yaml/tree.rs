@@ -8,7 +8,7 @@ use super::source::Span;
 /// A value and its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    /// Where it stands. A collection in block style reaches to the end of its
+    /// Where it is in the text. A collection in block style reaches to the end of its
     /// last line.
     pub(crate) span: Span,
     /// What it is.
@@ -37,7 +37,7 @@ pub(crate) enum Value {
 pub(crate) struct Entry {
     /// The key.
     pub(crate) key: String,
-    /// Where the key stands.
+    /// Where the key is in the text.
     pub(crate) key_span: Span,
     /// The value.
     pub(crate) value: Node,

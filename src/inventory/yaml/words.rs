@@ -1,7 +1,10 @@
 //! How messages name types and values.
 
+use serde_json::Value as Json;
+
 use super::tree::Value;
 
+/// A JSON Schema type, as messages call it.
 pub(crate) fn expected_kind(kind: &str) -> &str {
     match kind {
         "object" => "a mapping",
@@ -13,6 +16,7 @@ pub(crate) fn expected_kind(kind: &str) -> &str {
     }
 }
 
+/// What the file has.
 pub(crate) fn describe_value(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
@@ -25,21 +29,22 @@ pub(crate) fn describe_value(value: &Value) -> &'static str {
     }
 }
 
-/// The word without quotes that a string should have been.
-pub(crate) fn unquoted_word(text: &str, expected: &str) -> Option<String> {
+/// What to write instead of a quoted string that should have been an integer or a boolean.
+pub(crate) fn unquote_help(text: &str, expected: &str) -> Option<String> {
     if expected.starts_with("an integer") && text.parse::<i64>().is_ok() {
-        return Some(format!("{text} without quotes"));
+        return Some(format!("remove the quotes: {text}"));
     }
     if expected.starts_with("`true`") {
         return match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "on" | "y" => Some("true".to_owned()),
-            "false" | "no" | "off" | "n" => Some("false".to_owned()),
+            "true" | "yes" | "on" | "y" => Some("write `true`".to_owned()),
+            "false" | "no" | "off" | "n" => Some("write `false`".to_owned()),
             _ => None,
         };
     }
     None
 }
 
+/// `` one of `a`, `b` ``.
 pub(crate) fn one_of(words: &[&str]) -> String {
     match words {
         [word] => format!("`{word}`"),
@@ -50,6 +55,7 @@ pub(crate) fn one_of(words: &[&str]) -> String {
     }
 }
 
+/// `a boolean or a string`.
 pub(crate) fn any_of(kinds: &[&str]) -> String {
     let words = kinds.iter().map(|kind| match *kind {
         "boolean" => "a boolean",
@@ -64,8 +70,15 @@ pub(crate) fn any_of(kinds: &[&str]) -> String {
     }
 }
 
-/// A doc comment's first paragraph on one line.
-pub(crate) fn first_paragraph(about: &str) -> String {
-    let lines = about.lines().take_while(|line| !line.trim().is_empty());
-    lines.collect::<Vec<_>>().join(" ")
+/// A field's description (its first paragraph, on one line) and its default.
+pub(crate) fn describe_field(schema: &Json) -> Option<String> {
+    let lines = schema["description"].as_str()?.lines();
+    let lines = lines.take_while(|line| !line.trim().is_empty());
+    let about = lines.collect::<Vec<_>>().join(" ");
+    let default = match &schema["default"] {
+        Json::String(text) => text.clone(),
+        default @ (Json::Bool(_) | Json::Number(_)) => default.to_string(),
+        _ => return Some(about),
+    };
+    Some(format!("{about} Default: `{default}`."))
 }

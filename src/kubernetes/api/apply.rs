@@ -9,7 +9,7 @@ use kube::discovery::{self, ApiResource, Scope};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::ApiError;
+use super::error::ApiError;
 
 /// Owner of the fields that we apply.
 const FIELD_MANAGER: &str = "clusterctl-rs";
@@ -142,14 +142,14 @@ impl Applier {
             if id.kind == "Secret" {
                 String::new()
             } else {
-                yaml(value)
+                to_yaml(value)
             }
         };
         let Some((api, live)) = live else {
             return Ok(Some(ObjectChange {
                 created: true,
                 before: String::new(),
-                after: show(&bare(object.clone())),
+                after: show(&strip_server_fields(object.clone())),
                 before_hash: None,
                 after_hash: fingerprint(object),
                 id,
@@ -163,7 +163,10 @@ impl Applier {
             .patch(&id.name, &params, &Patch::Apply(object))
             .await
             .map_err(ApiError::request(&what))?;
-        let (before, after) = (bare(to_value(&live)), bare(to_value(&after)));
+        let (before, after) = (
+            strip_server_fields(to_value(&live)),
+            strip_server_fields(to_value(&after)),
+        );
         if before == after {
             return Ok(None);
         }
@@ -222,8 +225,8 @@ impl Applier {
     }
 
     async fn api(&self, id: &ObjectId) -> Result<Api<DynamicObject>, ApiError> {
-        let gvk = gvk(id);
-        let (resource, scope) = match builtin(&gvk) {
+        let gvk = group_version_kind(id);
+        let (resource, scope) = match builtin_resource(&gvk) {
             Some(known) => known,
             // A kind of the operator's own manifests: ask the server.
             None => {
@@ -260,7 +263,7 @@ fn backoff(budget: Duration) -> ExponentialBuilder {
         .without_max_times()
 }
 
-fn gvk(id: &ObjectId) -> GroupVersionKind {
+fn group_version_kind(id: &ObjectId) -> GroupVersionKind {
     let (group, version) = id
         .api_version
         .split_once('/')
@@ -269,7 +272,7 @@ fn gvk(id: &ObjectId) -> GroupVersionKind {
 }
 
 /// The kinds that we make ourselves, so that no run pays for discovery.
-fn builtin(gvk: &GroupVersionKind) -> Option<(ApiResource, Scope)> {
+fn builtin_resource(gvk: &GroupVersionKind) -> Option<(ApiResource, Scope)> {
     let scope = match (gvk.group.as_str(), gvk.version.as_str(), gvk.kind.as_str()) {
         ("", "v1", "ConfigMap" | "Secret" | "ServiceAccount" | "Service")
         | ("apps", "v1", "Deployment" | "DaemonSet")
@@ -289,7 +292,7 @@ fn to_value(object: &DynamicObject) -> Value {
 }
 
 /// The object without what the server fills in.
-fn bare(mut object: Value) -> Value {
+fn strip_server_fields(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut() {
         object.shift_remove("status");
     }
@@ -312,7 +315,7 @@ fn bare(mut object: Value) -> Value {
 /// what the server fills in, when a bootstrap token ends, and of a Node all but
 /// its labels and annotations, for the rest moves by itself.
 pub fn fingerprint(object: &Value) -> String {
-    let mut object = bare(object.clone());
+    let mut object = strip_server_fields(object.clone());
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
     if kind == "Node" {
         let metadata = &object["metadata"];
@@ -330,17 +333,14 @@ pub fn fingerprint(object: &Value) -> String {
         }
     }
     object.sort_all_objects();
-    let mut hash: String = Sha256::digest(object.to_string())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut hash = text::hex::encode(Sha256::digest(object.to_string()));
     if kind == "Secret" {
         hash.truncate(12);
     }
     hash
 }
 
-fn yaml(value: &Value) -> String {
+fn to_yaml(value: &Value) -> String {
     serde_saphyr::to_string(value).unwrap_or_else(|_| value.to_string())
 }
 
@@ -360,7 +360,7 @@ mod tests {
         let error = ObjectId::of(&json!({"kind": "ConfigMap"}), "cni.yaml").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cni.yaml is no API object: it has no apiVersion"
+            "cni.yaml is not an API object: it has no apiVersion"
         );
     }
 
@@ -369,7 +369,7 @@ mod tests {
         let live = json!({"metadata": {"name": "a", "uid": "1", "resourceVersion": "7",
             "managedFields": []}, "data": {"k": "v"}, "status": {}});
         assert_eq!(
-            bare(live),
+            strip_server_fields(live),
             json!({"metadata": {"name": "a"}, "data": {"k": "v"}})
         );
     }
@@ -406,8 +406,9 @@ mod tests {
             namespace: String::new(),
             name: "x".into(),
         };
-        let (resource, _) = builtin(&gvk(&id("apps/v1", "DaemonSet"))).unwrap();
+        let (resource, _) =
+            builtin_resource(&group_version_kind(&id("apps/v1", "DaemonSet"))).unwrap();
         assert_eq!(resource.plural, "daemonsets");
-        assert!(builtin(&gvk(&id("cilium.io/v2", "CiliumNode"))).is_none());
+        assert!(builtin_resource(&group_version_kind(&id("cilium.io/v2", "CiliumNode"))).is_none());
     }
 }

@@ -23,7 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::timeout::error::Elapsed;
 use tower::{BoxError, ServiceBuilder};
 
-use super::ApiError;
+use super::error::ApiError;
+use crate::layout::health::API_SERVER_READY;
 
 /// Time for an answer to begin, the connection included. The API server gives
 /// webhooks as long (`timeoutSeconds` is at most 30), and nothing of ours longer.
@@ -93,7 +94,7 @@ pub async fn answers(dial: Arc<dyn Dial>, ca: &str) -> Result<(), ApiError> {
         ca: Some(ca),
         identity: None,
     };
-    let request = http::Request::get("/readyz")
+    let request = http::Request::get(API_SERVER_READY)
         .body(Vec::new())
         .map_err(ApiError::client)?;
     match client_of(server, dial)?.request_text(request).await {

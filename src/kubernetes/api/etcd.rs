@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::client::{Dial, Identity, Server, client_of};
-use super::{ApiError, Health};
+use super::error::ApiError;
+use super::wait::Health;
 
 /// The name in it is what etcd's serving certificate is verified against: kubeadm
 /// gives it to every member.
@@ -116,6 +117,11 @@ impl EtcdClient {
             identity: Some(identity),
         };
         client_of(server, dial).map(EtcdClient)
+    }
+
+    /// A client that sends its requests through `client`, whose URLs lead to a member.
+    pub fn from_client(client: kube::Client) -> Self {
+        EtcdClient(client)
     }
 
     /// A client of an etcd that somebody else runs, behind `dial`. Without a CA it is
@@ -264,7 +270,7 @@ mod tests {
     use futures::future::BoxFuture;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    use super::super::Stream;
+    use super::super::client::Stream;
     use super::*;
 
     /// A server that speaks TLS to clients of its CA's, and tells its version.

@@ -10,14 +10,15 @@ use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
-use super::{Health, Stream};
+use super::client::Stream;
+use super::wait::Health;
 
 /// A health endpoint answers in a few bytes; more than this is something else.
 const MAX_ANSWER: u64 = 16 << 10;
 
 /// Asks a health endpoint over plain HTTP.
 pub async fn probe_http(stream: Box<dyn Stream>, path: &str) -> Health {
-    judge(get(stream, path).await)
+    judge_answer(send_get(stream, path).await)
 }
 
 /// Asks a health endpoint over HTTPS without looking at its certificate.
@@ -28,11 +29,11 @@ pub async fn probe_http(stream: Box<dyn Stream>, path: &str) -> Health {
 /// nothing secret is sent.
 pub async fn probe_https(stream: Box<dyn Stream>, path: &str) -> Health {
     let answer = async {
-        let connector = TlsConnector::from(Arc::new(unverified()?));
+        let connector = TlsConnector::from(Arc::new(unverified_config()?));
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-        get(connector.connect(name, stream).await?, path).await
+        send_get(connector.connect(name, stream).await?, path).await
     };
-    judge(answer.await)
+    judge_answer(answer.await)
 }
 
 /// Shakes hands with whoever is at the other end, and brings the certificate
@@ -41,7 +42,7 @@ pub async fn probe_https(stream: Box<dyn Stream>, path: &str) -> Health {
 pub async fn serving_certificate(
     stream: Box<dyn Stream>,
 ) -> io::Result<(Box<dyn Stream>, Vec<u8>)> {
-    let connector = TlsConnector::from(Arc::new(unverified()?));
+    let connector = TlsConnector::from(Arc::new(unverified_config()?));
     let name = ServerName::try_from("kubernetes").map_err(io::Error::other)?;
     let stream = connector.connect(name, stream).await?;
     let certificates = stream.get_ref().1.peer_certificates();
@@ -52,7 +53,7 @@ pub async fn serving_certificate(
     Ok((Box::new(stream), leaf))
 }
 
-fn judge(answer: io::Result<String>) -> Health {
+fn judge_answer(answer: io::Result<String>) -> Health {
     match answer {
         Ok(text) => {
             let status = text.lines().next().unwrap_or_default();
@@ -87,7 +88,7 @@ pub fn failed_checks(text: &str) -> String {
     }
 }
 
-async fn get(mut stream: impl Stream, path: &str) -> io::Result<String> {
+async fn send_get(mut stream: impl Stream, path: &str) -> io::Result<String> {
     let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;
@@ -100,7 +101,7 @@ async fn get(mut stream: impl Stream, path: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn unverified() -> io::Result<ClientConfig> {
+fn unverified_config() -> io::Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

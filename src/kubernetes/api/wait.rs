@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 
-use super::ApiError;
+use super::error::ApiError;
 
 /// What a look at a component told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub fn node_ready(node: &Node) -> Health {
 }
 
 /// Whether a Node is Ready by the word of the kubelet that started at `start`,
-/// by the clock of its host: what stands there may be its forerunner's word.
+/// by the clock of its host: what the Node says may be from the one before.
 pub fn node_ready_since(node: &Node, start: jiff::Timestamp) -> Health {
     let heartbeat = node
         .status

@@ -4,13 +4,25 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::api::{Error, Result, items, now};
+use crate::api::{Result, err, items, now, text};
 use crate::schema::{ListKind, Type};
 
 /// A field: `f:name`, `k:{"name":"x"}` and `v:"x"` one inside the other, as in `fieldsV1`.
 type Path = Vec<String>;
 /// A set of fields.
 type Fields = BTreeSet<Path>;
+
+/// Metadata that nobody owns.
+const UNOWNED: [&str; 8] = [
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "generation",
+    "managedFields",
+    "deletionTimestamp",
+];
 
 /// How a field is written in a conflict: `.spec.containers[name="c"].image`.
 fn dotted(path: &[String]) -> String {
@@ -48,21 +60,7 @@ fn fields_of(value: &Value, t: Option<Type>, at: &mut Path, out: &mut Fields) {
                 if at.is_empty() && matches!(name.as_str(), "apiVersion" | "kind") {
                     continue;
                 }
-                if at.len() == 1
-                    && at[0] == "f:metadata"
-                    && matches!(
-                        name.as_str(),
-                        "name"
-                            | "namespace"
-                            | "uid"
-                            | "resourceVersion"
-                            | "creationTimestamp"
-                            | "generation"
-                            | "managedFields"
-                            | "selfLink"
-                            | "deletionTimestamp"
-                    )
-                {
+                if at.len() == 1 && at[0] == "f:metadata" && UNOWNED.contains(&name.as_str()) {
                     continue;
                 }
                 at.push(format!("f:{name}"));
@@ -270,7 +268,7 @@ struct Manager {
 }
 
 fn managers(object: &Value) -> Vec<Manager> {
-    let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+    let text = |entry: &Value, field: &str| text(entry, field).to_owned();
     items(object, "/metadata/managedFields")
         .map(|m| Manager {
             name: text(m, "manager"),
@@ -299,6 +297,43 @@ fn write(object: &mut Value, managers: Vec<Manager>) {
     object["metadata"]["managedFields"] = Value::Array(list);
 }
 
+/// Takes fields from managers that want something else of them, if by force.
+fn take_over(
+    live: &Value,
+    applied: &Value,
+    wanted: &Fields,
+    others: &mut [Manager],
+    force: bool,
+) -> Result<()> {
+    let mut conflicts = vec![];
+    for other in others {
+        let shared: Vec<Path> = other.fields.intersection(wanted).cloned().collect();
+        for path in shared {
+            // An item of a keyed list is no conflict by being there.
+            let is_item = path.last().is_some_and(|p| p.starts_with("k:"));
+            if is_item || find(live, &path) == find(applied, &path) {
+                continue;
+            }
+            if force {
+                other.fields.remove(&path);
+            } else {
+                let (name, version) = (&other.name, &other.api_version);
+                let path = dotted(&path);
+                conflicts.push(format!("conflict with {name:?} using {version}: {path}"));
+            }
+        }
+    }
+    let s = if conflicts.len() == 1 { "" } else { "s" };
+    match conflicts.len() {
+        0 => Ok(()),
+        n => Err(err!(
+            409,
+            "Apply failed with {n} conflict{s}: {}",
+            conflicts.join(", ")
+        )),
+    }
+}
+
 /// Applies an object onto what is there (Null: nothing) for a manager.
 pub fn apply(
     live: &Value,
@@ -308,11 +343,8 @@ pub fn apply(
     subresource: &str,
     force: bool,
 ) -> Result<Value> {
-    if applied["metadata"]
-        .get("managedFields")
-        .is_some_and(|m| m.as_array().is_some_and(|m| !m.is_empty()))
-    {
-        return Err(Error::new(400, "metadata.managedFields must be nil"));
+    if items(applied, "/metadata/managedFields").next().is_some() {
+        return Err(err!(400, "metadata.managedFields must be nil"));
     }
     let wanted = fields(applied, t);
     let mut all = managers(live);
@@ -321,54 +353,9 @@ pub fn apply(
         .position(|m| m.name == manager && m.operation == "Apply" && m.subresource == subresource);
     let own = at.map(|at| all.remove(at));
 
-    let mut conflicts = vec![];
-    for other in &mut all {
-        let taken: Vec<Path> = other
-            .fields
-            .intersection(&wanted)
-            .filter(|path| {
-                let (have, want) = (find(live, path), find(applied, path));
-                // An item of a keyed list is no conflict by being there.
-                !path.last().is_some_and(|p| p.starts_with("k:")) && have != want
-            })
-            .cloned()
-            .collect();
-        for path in taken {
-            if force {
-                other.fields.remove(&path);
-            } else {
-                conflicts.push((
-                    other.name.clone(),
-                    other.api_version.clone(),
-                    other.operation.clone(),
-                    dotted(&path),
-                ));
-            }
-        }
-    }
-    if !conflicts.is_empty() {
-        let list: Vec<String> = conflicts
-            .iter()
-            .map(|(name, version, _, path)| {
-                format!("conflict with {name:?} using {version}: {path}")
-            })
-            .collect();
-        let s = if list.len() == 1 { "" } else { "s" };
-        return Err(Error::new(
-            409,
-            format!(
-                "Apply failed with {} conflict{s}: {}",
-                list.len(),
-                list.join(", ")
-            ),
-        ));
-    }
+    take_over(live, applied, &wanted, &mut all, force)?;
 
-    let mut result = if live.is_null() {
-        json!({})
-    } else {
-        live.clone()
-    };
+    let mut result = live.clone();
     let mut gone: Vec<Path> = own
         .iter()
         .flat_map(|o| &o.fields)

@@ -6,29 +6,22 @@ use rustls::server::danger::ClientCertVerifier;
 use serde_json::{Value, json};
 
 use super::cache::Cache;
-use crate::api::{Error, Result, age, secret_text};
+use crate::api::{Error, Result, age, err, secret_text};
 use crate::http::Request;
 use crate::jwt::Verifier;
 
 /// A user.
 #[derive(Clone, Debug, Default)]
 pub struct User {
-    /// The name.
     pub name: String,
-    /// The groups.
     pub groups: Vec<String>,
-    /// The uid of a service account.
-    pub uid: String,
 }
 
 impl User {
-    /// As in reviews.
-    pub fn json(&self) -> Value {
-        let mut value = json!({"username": self.name, "groups": self.groups});
-        if !self.uid.is_empty() {
-            value["uid"] = self.uid.clone().into();
-        }
-        value
+    /// The node whose kubelet this is.
+    pub fn node(&self) -> Option<&str> {
+        let node = self.name.strip_prefix("system:node:");
+        node.filter(|_| self.is_in("system:nodes"))
     }
 
     /// Whether the user is in a group.
@@ -39,22 +32,17 @@ impl User {
 
 /// All ways to authenticate that are switched on.
 pub struct Authenticator {
-    /// `--client-ca-file`.
     pub client_ca: Option<Arc<dyn ClientCertVerifier>>,
-    /// `--enable-bootstrap-token-auth`.
     pub bootstrap_tokens: bool,
-    /// `--anonymous-auth`.
     pub anonymous: bool,
-    /// `--service-account-key-file`.
     pub account_keys: Vec<Verifier>,
-    /// `--service-account-issuer`.
     pub issuer: String,
     /// Where Secrets and ServiceAccounts are read.
     pub cache: Arc<Cache>,
 }
 
 fn unauthorized() -> Error {
-    Error::new(401, "Unauthorized")
+    err!(401, "Unauthorized")
 }
 
 impl Authenticator {
@@ -64,11 +52,7 @@ impl Authenticator {
             match crate::tls::verify_client(verifier.as_ref(), &request.peer.certs) {
                 Ok(()) => {
                     let (name, groups) = crate::tls::subject(leaf).map_err(|_| unauthorized())?;
-                    return Ok(authenticated(User {
-                        name,
-                        groups,
-                        uid: String::new(),
-                    }));
+                    return Ok(authenticated(User { name, groups }));
                 }
                 Err(e) => {
                     crate::klog!(
@@ -82,10 +66,13 @@ impl Authenticator {
             }
         }
         if let Some(token) = request.header("authorization").strip_prefix("Bearer ") {
-            return self.token(token.trim()).map(authenticated).map_err(|why| {
-                crate::klog!(error, "Unable to authenticate the request: {why}");
-                unauthorized()
-            });
+            return self
+                .identify(token.trim())
+                .map(authenticated)
+                .map_err(|why| {
+                    crate::klog!(error, "Unable to authenticate the request: {why}");
+                    unauthorized()
+                });
         }
         if !self.anonymous {
             return Err(unauthorized());
@@ -93,27 +80,26 @@ impl Authenticator {
         Ok(User {
             name: "system:anonymous".into(),
             groups: vec!["system:unauthenticated".into()],
-            uid: String::new(),
         })
     }
 
     /// Names the user of a bearer token.
-    pub fn token(&self, token: &str) -> std::result::Result<User, String> {
+    fn identify(&self, token: &str) -> std::result::Result<User, String> {
         if let Some((id, secret)) = token.split_once('.')
             && id.len() == 6
             && secret.len() == 16
         {
-            return self.bootstrap(id, secret);
+            return self.check_bootstrap_token(id, secret);
         }
         for key in &self.account_keys {
             if let Some(claims) = key.verify(token) {
-                return self.account(&claims);
+                return self.find_account(&claims);
             }
         }
         Err("invalid bearer token".into())
     }
 
-    fn bootstrap(&self, id: &str, given: &str) -> std::result::Result<User, String> {
+    fn check_bootstrap_token(&self, id: &str, given: &str) -> std::result::Result<User, String> {
         if !self.bootstrap_tokens {
             return Err("invalid bearer token".into());
         }
@@ -153,11 +139,10 @@ impl Authenticator {
         Ok(User {
             name: format!("system:bootstrap:{id}"),
             groups,
-            uid: String::new(),
         })
     }
 
-    fn account(&self, claims: &Value) -> std::result::Result<User, String> {
+    fn find_account(&self, claims: &Value) -> std::result::Result<User, String> {
         if claims["iss"] != self.issuer.as_str() {
             return Err(format!("token was issued by {}", claims["iss"]));
         }
@@ -179,7 +164,6 @@ impl Authenticator {
                 "system:serviceaccounts".into(),
                 format!("system:serviceaccounts:{namespace}"),
             ],
-            uid: account["uid"].as_str().unwrap_or_default().to_owned(),
         })
     }
 }

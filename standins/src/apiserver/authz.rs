@@ -6,26 +6,21 @@ use serde_json::Value;
 
 use super::authn::User;
 use super::cache::Cache;
-use crate::api::{Error, Result, items};
+use crate::api::{Error, Result, err, items};
 
 /// What somebody wants to do.
 #[derive(Clone, Debug, Default)]
 pub struct Attributes {
     /// `get`, `list`, …
     pub verb: String,
-    /// The API group.
     pub group: String,
     /// The plural; empty for other paths.
     pub resource: String,
-    /// The subresource.
     pub subresource: String,
-    /// The namespace.
     pub namespace: String,
-    /// The object.
     pub name: String,
     /// The path, if it is no resource.
     pub path: String,
-    /// The field selector of a list or watch.
     pub field_selector: String,
 }
 
@@ -42,7 +37,6 @@ impl Attributes {
 
 /// The authorizers that are switched on, in order.
 pub struct Authorizer {
-    /// `--authorization-mode`.
     pub modes: Vec<String>,
     /// Where roles and bindings are read.
     pub cache: Arc<Cache>,
@@ -60,12 +54,12 @@ impl Authorizer {
         for mode in &self.modes {
             match mode.as_str() {
                 "AlwaysAllow" => return Ok(()),
-                "Node" => match self.node(user, a) {
+                "Node" => match self.decide_for_node(user, a) {
                     Some(Ok(())) => return Ok(()),
                     Some(Err(reason)) => why = format!(": {reason}"),
                     None => {}
                 },
-                "RBAC" if self.rbac(user, a) => return Ok(()),
+                "RBAC" if self.has_role(user, a) => return Ok(()),
                 _ => {}
             }
         }
@@ -73,10 +67,10 @@ impl Authorizer {
     }
 
     /// Whether some binding gives the user a role with a rule that fits.
-    fn rbac(&self, user: &User, a: &Attributes) -> bool {
+    fn has_role(&self, user: &User, a: &Attributes) -> bool {
         let fits = |role: &Value| items(role, "/rules").any(|rule| allows(rule, a));
         for binding in self.cache.list(&format!("{RBAC}/clusterrolebindings/")) {
-            if subject(&binding, user, "") && self.role(&binding, "").is_some_and(|r| fits(&r)) {
+            if is_bound(&binding, user) && self.role(&binding, "").is_some_and(|r| fits(&r)) {
                 return true;
             }
         }
@@ -86,14 +80,11 @@ impl Authorizer {
         self.cache
             .list(&format!("{RBAC}/rolebindings/{}/", a.namespace))
             .iter()
-            .any(|b| {
-                subject(b, user, &a.namespace)
-                    && self.role(b, &a.namespace).is_some_and(|r| fits(&r))
-            })
+            .any(|b| is_bound(b, user) && self.role(b, &a.namespace).is_some_and(|r| fits(&r)))
     }
 
     /// The role that a binding names.
-    pub fn role(&self, binding: &Value, namespace: &str) -> Option<Arc<Value>> {
+    fn role(&self, binding: &Value, namespace: &str) -> Option<Arc<Value>> {
         let name = binding["roleRef"]["name"].as_str()?;
         match binding["roleRef"]["kind"].as_str()? {
             "ClusterRole" => self.cache.get(&format!("{RBAC}/clusterroles/{name}")),
@@ -101,172 +92,77 @@ impl Authorizer {
         }
     }
 
-    /// Whether a user holds all that a role's rules give, so that giving it away is no escalation.
-    pub fn covers(&self, user: &User, rules: &[Value], namespace: &str) -> bool {
-        let words = |rule: &Value, field: &str| -> Vec<String> {
-            items(rule, field)
-                .filter_map(|v| v.as_str().map(str::to_owned))
-                .collect()
-        };
-        rules.iter().all(|rule| {
-            let names = match words(rule, "/resourceNames") {
-                names if names.is_empty() => vec![String::new()],
-                names => names,
-            };
-            words(rule, "/verbs").iter().all(|verb| {
-                let resources = words(rule, "/apiGroups").iter().all(|group| {
-                    words(rule, "/resources").iter().all(|full| {
-                        let (resource, subresource) = full.split_once('/').unwrap_or((full, ""));
-                        names.iter().all(|name| {
-                            let a = Attributes {
-                                verb: verb.clone(),
-                                group: group.clone(),
-                                resource: resource.to_owned(),
-                                subresource: subresource.to_owned(),
-                                namespace: namespace.to_owned(),
-                                name: name.clone(),
-                                ..Attributes::default()
-                            };
-                            self.authorize(user, &a).is_ok()
-                        })
-                    })
-                });
-                let paths = words(rule, "/nonResourceURLs").into_iter().all(|path| {
-                    self.authorize(
-                        user,
-                        &Attributes {
-                            verb: verb.clone(),
-                            path,
-                            ..Attributes::default()
-                        },
-                    )
-                    .is_ok()
-                });
-                resources && paths
-            })
-        })
-    }
-
     /// The Node authorizer; None if it has no opinion.
-    fn node(&self, user: &User, a: &Attributes) -> Option<std::result::Result<(), String>> {
-        let node = user
-            .name
-            .strip_prefix("system:node:")
-            .filter(|_| user.is_in("system:nodes"))?;
+    fn decide_for_node(
+        &self,
+        user: &User,
+        a: &Attributes,
+    ) -> Option<std::result::Result<(), String>> {
+        let node = user.node()?;
         let verb = a.verb.as_str();
         let reads = matches!(verb, "get" | "list" | "watch");
-        let own = |what: &str| Err(format!("node {node:?} can only {what}"));
-        let verdict = match (a.group.as_str(), a.full_resource().as_str()) {
-            ("", "nodes") => match verb {
-                "create" => Ok(()),
-                "get" | "update" | "patch" if a.name == node => Ok(()),
-                "list" | "watch"
-                    if a.name == node || a.field_selector == format!("metadata.name={node}") =>
-                {
-                    Ok(())
-                }
-                _ => own("access its own Node object"),
-            },
-            ("", "nodes/status") if matches!(verb, "update" | "patch") && a.name == node => Ok(()),
-            ("", "pods") => match verb {
-                "create" | "delete" => Ok(()),
-                "get" if self.pod_here(node, a) => Ok(()),
-                "list" | "watch"
-                    if a.field_selector
-                        .split(',')
-                        .any(|s| s == format!("spec.nodeName={node}")) =>
-                {
-                    Ok(())
-                }
-                _ => own("list/watch pods with spec.nodeName field selector"),
-            },
-            ("", "pods/status") if matches!(verb, "update" | "patch") => Ok(()),
-            ("", "pods/eviction") if verb == "create" => Ok(()),
-            ("", "services") if reads => Ok(()),
-            ("", "secrets" | "configmaps") if reads => {
-                if !a.name.is_empty() && self.referenced(node, a) {
-                    Ok(())
-                } else {
-                    Err(format!(
-                        "no relationship found between node '{node}' and this object"
-                    ))
-                }
+        let writes = matches!(verb, "create" | "update" | "patch");
+        let selects = |field: String| a.field_selector.split(',').any(|s| s == field);
+        let own = a.name == node;
+        let (allowed, why) = match (a.group.as_str(), a.full_resource().as_str()) {
+            ("", "nodes" | "nodes/status") => (
+                verb == "create" || own && verb != "delete",
+                format!("node {node:?} can only access its own Node object"),
+            ),
+            ("", "pods") => (
+                matches!(verb, "create" | "delete")
+                    || verb == "get" && self.is_pod_here(node, a)
+                    || reads && selects(format!("spec.nodeName={node}")),
+                format!("node {node:?} can only list/watch pods with spec.nodeName field selector"),
+            ),
+            ("", "secrets" | "configmaps") if reads => (
+                self.is_referenced(node, a),
+                format!("no relationship found between node '{node}' and this object"),
+            ),
+            ("coordination.k8s.io", "leases") => (
+                a.namespace == "kube-node-lease" && (own || verb == "create") && verb != "list",
+                "can only access node lease with the same name as the requesting node".to_owned(),
+            ),
+            ("", "pods/status" | "events") => (writes, String::new()),
+            ("", "pods/eviction" | "serviceaccounts/token") => (verb == "create", String::new()),
+            ("", "services" | "serviceaccounts") => (reads, String::new()),
+            ("certificates.k8s.io", "certificatesigningrequests") => {
+                (reads || verb == "create", String::new())
             }
-            ("", "events") if matches!(verb, "create" | "patch" | "update") => Ok(()),
-            ("", "serviceaccounts/token") if verb == "create" => Ok(()),
-            ("", "serviceaccounts") if verb == "get" => Ok(()),
-            ("coordination.k8s.io", "leases") => {
-                if a.namespace == "kube-node-lease"
-                    && (a.name == node || verb == "create")
-                    && verb != "list"
-                {
-                    Ok(())
-                } else {
-                    Err(
-                        "can only access node lease with the same name as the requesting node"
-                            .to_owned(),
-                    )
-                }
-            }
-            ("certificates.k8s.io", "certificatesigningrequests")
-                if matches!(verb, "create" | "get" | "list" | "watch") =>
-            {
-                Ok(())
-            }
-            ("authentication.k8s.io", "tokenreviews")
-            | ("authorization.k8s.io", "subjectaccessreviews")
-                if verb == "create" =>
-            {
-                Ok(())
-            }
-            ("storage.k8s.io", "csinodes") if a.name == node || verb == "create" => Ok(()),
-            ("storage.k8s.io", "csidrivers") | ("node.k8s.io", "runtimeclasses") if reads => Ok(()),
+            ("authorization.k8s.io", "subjectaccessreviews") => (verb == "create", String::new()),
             _ => return None,
         };
-        Some(verdict)
+        match allowed {
+            true => Some(Ok(())),
+            false => Some(Err(why)),
+        }
     }
 
-    fn pod_here(&self, node: &str, a: &Attributes) -> bool {
+    fn is_pod_here(&self, node: &str, a: &Attributes) -> bool {
         self.cache
             .get(&format!("/registry/core/pods/{}/{}", a.namespace, a.name))
             .is_none_or(|p| p["spec"]["nodeName"] == node)
     }
 
     /// Whether a pod on the node uses the Secret or ConfigMap.
-    fn referenced(&self, node: &str, a: &Attributes) -> bool {
-        let secret = a.resource == "secrets";
-        self.cache
-            .list(&format!("/registry/core/pods/{}/", a.namespace))
-            .iter()
-            .any(|pod| {
-                pod["spec"]["nodeName"] == node
-                    && (items(pod, "/spec/volumes").any(|v| {
-                        let direct = if secret {
-                            &v["secret"]["secretName"]
-                        } else {
-                            &v["configMap"]["name"]
-                        };
-                        let source = if secret { "secret" } else { "configMap" };
-                        *direct == a.name.as_str()
-                            || items(v, "/projected/sources")
-                                .any(|s| s[source]["name"] == a.name.as_str())
-                    }) || items(pod, "/spec/containers").any(|c| {
-                        let (whole, one) = if secret {
-                            ("secretRef", "secretKeyRef")
-                        } else {
-                            ("configMapRef", "configMapKeyRef")
-                        };
-                        items(c, "/envFrom").any(|e| e[whole]["name"] == a.name.as_str())
-                            || items(c, "/env")
-                                .any(|e| e["valueFrom"][one]["name"] == a.name.as_str())
-                    }) || secret
-                        && items(pod, "/spec/imagePullSecrets")
-                            .any(|s| s["name"] == a.name.as_str()))
+    fn is_referenced(&self, node: &str, a: &Attributes) -> bool {
+        let (source, name) = match a.resource.as_str() {
+            "secrets" => ("secret", "secretName"),
+            _ => ("configMap", "name"),
+        };
+        let key = format!("/registry/core/pods/{}/", a.namespace);
+        let mentions = |volume: &Value| {
+            volume[source][name] == a.name.as_str()
+                || items(volume, "/projected/sources").any(|s| s[source]["name"] == a.name.as_str())
+        };
+        !a.name.is_empty()
+            && self.cache.list(&key).iter().any(|pod| {
+                pod["spec"]["nodeName"] == node && items(pod, "/spec/volumes").any(mentions)
             })
     }
 }
 
-fn subject(binding: &Value, user: &User, _namespace: &str) -> bool {
+fn is_bound(binding: &Value, user: &User) -> bool {
     items(binding, "/subjects").any(|s| {
         let name = s["name"].as_str().unwrap_or_default();
         match s["kind"].as_str() {
@@ -311,41 +207,33 @@ fn allows(rule: &Value, a: &Attributes) -> bool {
 }
 
 /// The 403 of the real server, word for word.
-pub fn forbidden(user: &User, a: &Attributes, why: &str) -> Error {
+fn forbidden(user: &User, a: &Attributes, why: &str) -> Error {
+    let (user, verb) = (&user.name, &a.verb);
     if a.resource.is_empty() {
-        return Error::new(
+        let path = &a.path;
+        return err!(
             403,
-            format!(
-                "forbidden: User {:?} cannot {} path {:?}{why}",
-                user.name, a.verb, a.path
-            ),
+            "forbidden: User {user:?} cannot {verb} path {path:?}{why}"
         );
     }
-    let object = if a.name.is_empty() {
-        String::new()
-    } else {
-        format!(" {:?}", a.name)
+    let group = match a.group.as_str() {
+        "" => String::new(),
+        group => format!(".{group}"),
     };
-    let group = if a.group.is_empty() {
-        String::new()
-    } else {
-        format!(".{}", a.group)
+    let object = match a.name.as_str() {
+        "" => String::new(),
+        name => format!(" {name:?}"),
     };
-    let scope = if a.namespace.is_empty() {
-        "at the cluster scope".to_owned()
-    } else {
-        format!("in the namespace {:?}", a.namespace)
+    let scope = match a.namespace.as_str() {
+        "" => "at the cluster scope".to_owned(),
+        namespace => format!("in the namespace {namespace:?}"),
     };
-    Error::new(
+    err!(
         403,
-        format!(
-            "{}{group}{object} is forbidden: User {:?} cannot {} resource {:?} in API group {:?} {scope}{why}",
-            a.resource,
-            user.name,
-            a.verb,
-            a.full_resource(),
-            a.group
-        ),
+        "{}{group}{object} is forbidden: User {user:?} cannot {verb} resource {:?} in API group {:?} {scope}{why}",
+        a.resource,
+        a.full_resource(),
+        a.group
     )
 }
 

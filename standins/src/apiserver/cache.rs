@@ -15,9 +15,7 @@ const HISTORY: usize = 10_000;
 /// One change, with the object before and after.
 #[derive(Debug)]
 pub struct Change {
-    /// The etcd key.
     pub key: String,
-    /// The revision.
     pub revision: u64,
     /// Before; None if created.
     pub old: Option<Arc<Value>>,

@@ -6,15 +6,15 @@ use super::resources::Resource;
 use crate::api::name;
 
 /// Fills in defaults.
-pub fn default(resource: &Resource, object: &mut Value) {
+pub fn fill_in(resource: &Resource, object: &mut Value) {
     match resource.kind {
-        "Pod" => pod_spec(&mut object["spec"]),
-        "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet" => {
+        "Pod" => fill_in_pod(&mut object["spec"]),
+        "Deployment" | "DaemonSet" | "ReplicaSet" => {
             if object["spec"]["replicas"].is_null() && resource.kind != "DaemonSet" {
                 object["spec"]["replicas"] = 1.into();
             }
             if object["spec"]["template"].is_object() {
-                pod_spec(&mut object["spec"]["template"]["spec"]);
+                fill_in_pod(&mut object["spec"]["template"]["spec"]);
             }
         }
         "Secret" => {
@@ -48,9 +48,6 @@ pub fn default(resource: &Resource, object: &mut Value) {
             }
         }
         "Namespace" => {
-            if object["spec"]["finalizers"].is_null() {
-                object["spec"]["finalizers"] = json!(["kubernetes"]);
-            }
             set(&mut object["status"]["phase"], "Active");
             let name = name(object).to_owned();
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
@@ -65,7 +62,7 @@ fn set(slot: &mut Value, value: &str) {
     }
 }
 
-fn pod_spec(spec: &mut Value) {
+fn fill_in_pod(spec: &mut Value) {
     set(&mut spec["restartPolicy"], "Always");
     set(&mut spec["dnsPolicy"], "ClusterFirst");
     set(&mut spec["schedulerName"], "default-scheduler");

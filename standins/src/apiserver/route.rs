@@ -3,311 +3,193 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::authn::User;
 use super::authz::Attributes;
 use super::crud::Call;
 use super::resources::{self, Resource};
 use super::{Server, reviews, watch};
-use crate::api::{Error, Result};
-use crate::http::{Request, Response, json as reply, respond, text};
+use crate::api::{Result, err};
+use crate::http::{Request, Response, json as reply, plain};
 
-/// The parts of a resource's path.
+/// What a path names: what authorization sees of it, and the resource if it is served.
 struct Target {
-    resource: &'static Resource,
-    namespace: String,
-    name: String,
-    subresource: String,
+    attributes: Attributes,
+    resource: Option<&'static Resource>,
 }
 
-/// Splits a path into group, namespace, resource, name and subresource. The second
-/// part is what authorization sees even if the resource is not served.
-fn target(path: &str) -> Option<(Option<Target>, Attributes)> {
+/// Splits a path into group, namespace, resource, name and subresource.
+fn parse_target(path: &str) -> Option<Target> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let (group, rest) = match parts.as_slice() {
-        ["api", "v1", rest @ ..] if !rest.is_empty() => ("", rest),
-        ["apis", group, "v1", rest @ ..] if !rest.is_empty() => (*group, rest),
-        ["apis", group, _, rest @ ..] if !rest.is_empty() => (*group, rest),
+    let (group, version, rest) = match parts.as_slice() {
+        ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
+        ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
         _ => return None,
     };
     let (namespace, rest) = match rest {
-        ["namespaces", namespace, rest @ ..]
-            if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) =>
-        {
+        ["namespaces", namespace, rest @ ..] if !matches!(rest, [] | ["status"]) => {
             (*namespace, rest)
         }
         rest => ("", rest),
     };
-    let plural = rest[0];
-    let name = rest.get(1).copied().unwrap_or_default();
-    let subresource = rest.get(2).copied().unwrap_or_default();
-    let version_ok = parts.first() == Some(&"api") || parts.get(2) == Some(&"v1");
-    let found = resources::find(group, plural).filter(|r| {
-        version_ok
+    let at = |i: usize| rest.get(i).copied().unwrap_or_default();
+    let (plural, name, subresource) = (at(0), at(1), at(2));
+    let resource = resources::find(group, plural).filter(|r| {
+        version == "v1"
             && (subresource.is_empty() || r.subresources.contains(&subresource))
             && (r.namespaced || namespace.is_empty())
     });
+    // A Namespace is in itself, to the authorizer.
+    let namespace = match (group, plural) {
+        ("", "namespaces") => name,
+        _ => namespace,
+    };
     let attributes = Attributes {
         group: group.into(),
         resource: plural.into(),
         subresource: subresource.into(),
-        // A Namespace is in itself, to the authorizer.
-        namespace: if group.is_empty() && plural == "namespaces" {
-            name.into()
-        } else {
-            namespace.into()
-        },
+        namespace: namespace.into(),
         name: name.into(),
         ..Attributes::default()
     };
-    let target = found.map(|resource| Target {
+    Some(Target {
+        attributes,
         resource,
-        namespace: namespace.into(),
-        name: name.into(),
-        subresource: subresource.into(),
-    });
-    Some((target, attributes))
+    })
 }
 
 /// Answers one request.
 pub async fn handle(server: Arc<Server>, request: Request) -> Response {
     match route(&server, &request).await {
         Ok(response) => response,
-        Err(e) => {
-            let mut status = e.status();
-            if e.code == 401 {
-                status["message"] = "Unauthorized".into();
-            }
-            reply(e.code, &status)
-        }
+        Err(e) => reply(e.code, &e.status()),
     }
 }
 
 async fn route(server: &Arc<Server>, request: &Request) -> Result<Response> {
     let user = server.authenticator.authenticate(request)?;
-    let path = request.path.as_str();
     let method = request.method.as_str();
-    let Some((target, mut attributes)) = target(path) else {
-        attributes_for_path(server, &user, path, method)?;
-        return other(server, request).await;
+    let Some(target) = parse_target(&request.path) else {
+        let wanted = Attributes {
+            verb: method.to_lowercase(),
+            path: request.path.clone(),
+            ..Attributes::default()
+        };
+        server.authorizer.authorize(&user, &wanted)?;
+        return answer_other(server, request).await;
     };
-    let watching = matches!(request.param("watch"), "true" | "1");
-    attributes.verb = match method {
+    let watching = matches!(request.param("watch"), "true" | "1") && method == "GET";
+    let mut wanted = target.attributes.clone();
+    wanted.verb = match method {
         "GET" if watching => "watch",
-        "GET" if attributes.name.is_empty() => "list",
+        "GET" if wanted.name.is_empty() => "list",
         "GET" => "get",
         "POST" => "create",
         "PUT" => "update",
         "PATCH" => "patch",
-        "DELETE" if attributes.name.is_empty() => "deletecollection",
-        "DELETE" => "delete",
-        _ => {
-            return Err(Error::new(
-                405,
-                "the server does not allow this method on the requested resource",
-            ));
-        }
+        _ if wanted.name.is_empty() => "deletecollection",
+        _ => "delete",
     }
     .into();
-    attributes.field_selector = request.param("fieldSelector").to_owned();
+    wanted.field_selector = request.param("fieldSelector").to_owned();
     // A list of one by its name counts as access to that one.
-    if attributes.name.is_empty()
-        && let Some(name) = attributes.field_selector.strip_prefix("metadata.name=")
-        && matches!(attributes.verb.as_str(), "list" | "watch")
+    if matches!(wanted.verb.as_str(), "list" | "watch")
+        && let Some(name) = wanted.field_selector.strip_prefix("metadata.name=")
     {
-        attributes.name = name.trim_start_matches('=').to_owned();
+        wanted.name = name.to_owned();
     }
-    server.authorizer.authorize(&user, &attributes)?;
-    let Some(target) = target else {
-        return Err(Error::new(
+    server.authorizer.authorize(&user, &wanted)?;
+    let Some(resource) = target.resource else {
+        return Err(err!(
             404,
-            "the server could not find the requested resource",
+            "the server could not find the requested resource"
         ));
     };
+    let at = &target.attributes;
     let call = Call {
         server,
         user: &user,
-        resource: target.resource,
-        namespace: &target.namespace,
-        name: &target.name,
-        subresource: &target.subresource,
+        resource,
+        namespace: &at.namespace,
+        name: &at.name,
+        subresource: &at.subresource,
         request,
     };
-    if !request.header("accept").is_empty()
-        && !["json", "*/*", "yaml"]
-            .iter()
-            .any(|a| request.header("accept").contains(a))
-    {
-        return Err(Error::new(
-            406,
-            "only the following media types are accepted: application/json, application/yaml",
-        ));
+    if watching {
+        return Ok(watch::watch(server.clone(), &call).await);
     }
-    if target.resource.is_review() {
-        return if method == "POST" {
-            reviews::review(server, &user, target.resource.kind, request).map(|v| reply(201, &v))
-        } else {
-            Err(Error::new(
-                405,
-                "the server does not allow this method on the requested resource",
-            ))
-        };
-    }
-    if watching && method == "GET" {
-        return Ok(watch::watch(
-            server.clone(),
-            target.resource,
-            &target.namespace,
-            &target.name,
-            request,
-        )
-        .await);
-    }
-    match (method, target.subresource.as_str(), target.name.is_empty()) {
-        ("POST", "token", false) => reviews::token(&call).await.map(|v| reply(201, &v)),
-        ("POST", "binding", false) => reviews::bind(&call).await.map(|v| reply(201, &v)),
-        ("POST", "eviction", false) => reviews::evict(&call).await.map(|v| reply(201, &v)),
-        (_, "token" | "binding" | "eviction", _) => Err(Error::new(
-            405,
-            "the server does not allow this method on the requested resource",
-        )),
-        ("GET", _, true) => call.list().await.map(|v| reply(200, &v)),
-        ("GET", _, false) => call.get().await.map(|v| reply(200, &v)),
-        ("POST", "", true) => {
-            if target.resource.namespaced && target.namespace.is_empty() {
-                return Err(Error::new(
-                    400,
-                    "an empty namespace may not be set during creation",
-                ));
-            }
-            call.create().await.map(|v| reply(201, &v))
-        }
-        ("PUT", _, false) => {
-            approval(server, &user, &call).await?;
-            call.update().await.map(|v| reply(200, &v))
-        }
-        ("PATCH", _, false) => {
-            approval(server, &user, &call).await?;
-            call.patch().await.map(|v| reply(200, &v))
-        }
-        ("DELETE", "", false) => call.delete().await.map(|v| reply(200, &v)),
-        ("DELETE", "", true) => call.delete_collection().await.map(|v| reply(200, &v)),
-        _ => Err(Error::new(
-            405,
-            "the server does not allow this method on the requested resource",
-        )),
-    }
+    let status = if method == "POST" { 201 } else { 200 };
+    answer(&call).await.map(|value| reply(status, &value))
 }
 
-/// CertificateApproval and CertificateSigning: who approves or signs must be
-/// allowed to for the signer that the request names.
-async fn approval(server: &Server, user: &User, call: &Call<'_>) -> Result<()> {
-    let verb = match (call.resource.kind, call.subresource) {
-        ("CertificateSigningRequest", "approval") => "approve",
-        ("CertificateSigningRequest", "status") => "sign",
-        _ => return Ok(()),
-    };
-    let csr = call.get().await?;
-    let signer = csr["spec"]["signerName"].as_str().unwrap_or_default();
-    let domain = signer.split('/').next().unwrap_or_default();
-    let allowed = [signer.to_owned(), format!("{domain}/*")]
-        .into_iter()
-        .any(|name| {
-            let a = Attributes {
-                verb: verb.into(),
-                group: "certificates.k8s.io".into(),
-                resource: "signers".into(),
-                name,
-                ..Attributes::default()
-            };
-            server.authorizer.authorize(user, &a).is_ok()
-        });
-    if allowed {
-        Ok(())
-    } else {
-        Err(Error::new(
-            403,
-            format!(
-                "certificatesigningrequests.certificates.k8s.io {:?} is forbidden: user not permitted to {verb} requests with signerName {signer:?}",
-                call.name
-            ),
-        ))
+async fn answer(call: &Call<'_>) -> Result<Value> {
+    let (kind, subresource) = (call.resource.kind, call.subresource);
+    match (call.request.method.as_str(), subresource, call.name) {
+        ("POST", "", "") if kind == "SubjectAccessReview" => {
+            reviews::review_access(call.server, call.request)
+        }
+        ("POST", "token", _) => reviews::issue_token(call).await,
+        ("POST", "binding", _) => reviews::bind_pod(call).await,
+        ("POST", "eviction", _) => reviews::evict_pod(call).await,
+        ("POST", "", "") => call.create().await,
+        ("GET", _, "") => call.list().await,
+        ("GET", _, _) => call.get().await,
+        ("PUT", _, name) if !name.is_empty() => call.update().await,
+        ("PATCH", _, name) if !name.is_empty() => call.patch().await,
+        // Nobody here would empty it.
+        ("DELETE", "", name) if !name.is_empty() && kind != "Namespace" => {
+            let options = serde_json::from_slice(&call.request.body).unwrap_or_default();
+            call.delete(&options).await
+        }
+        _ => Err(err!(
+            405,
+            "the server does not allow this method on the requested resource"
+        )),
     }
-}
-
-fn attributes_for_path(server: &Server, user: &User, path: &str, method: &str) -> Result<()> {
-    let attributes = Attributes {
-        verb: method.to_lowercase(),
-        path: path.to_owned(),
-        ..Attributes::default()
-    };
-    server.authorizer.authorize(user, &attributes)
 }
 
 /// Health, version and discovery.
-async fn other(server: &Server, request: &Request) -> Result<Response> {
+async fn answer_other(server: &Server, request: &Request) -> Result<Response> {
     let path = request.path.as_str();
-    if let Some(check) = ["/healthz", "/livez", "/readyz"]
+    match path {
+        "/healthz" | "/livez" | "/readyz" => return Ok(answer_health(server, request).await),
+        "/version" => {
+            let release = crate::version::current();
+            return Ok(reply(
+                200,
+                &json!({"major": "1", "minor": release.minor.to_string(), "gitVersion": release.to_string(), "platform": "linux/amd64"}),
+            ));
+        }
+        _ => {}
+    }
+    match resources::discovery(path) {
+        Some(found) => Ok(reply(200, &found)),
+        None => Err(err!(
+            404,
+            "the server could not find the requested resource"
+        )),
+    }
+}
+
+async fn answer_health(server: &Server, request: &Request) -> Response {
+    let word = request.path.trim_start_matches('/');
+    let etcd = server.etcd.get("/registry/health").await.is_ok();
+    let roles = server.has_roles.load(Ordering::Relaxed) || word == "livez";
+    let checks = [
+        ("ping", true),
+        ("etcd", etcd),
+        ("poststarthook/rbac/bootstrap-roles", roles),
+    ];
+    let failed = checks.iter().any(|(_, ok)| !ok);
+    let lines: String = checks
         .iter()
-        .find(|p| path == **p || path.starts_with(&format!("{p}/")))
-    {
-        let etcd = server.etcd.get("/registry/health").await.is_ok();
-        let hooks = server.ready.load(Ordering::Relaxed);
-        let checks = [
-            ("ping", true),
-            ("log", true),
-            ("etcd", etcd),
-            (
-                "informer-sync",
-                *check != "/readyz" || *server.cache.revision.borrow() > 0,
-            ),
-            (
-                "poststarthook/rbac/bootstrap-roles",
-                hooks || *check == "/livez",
-            ),
-        ];
-        let ok = checks.iter().all(|(_, ok)| *ok);
-        let lines: String = checks
-            .iter()
-            .map(|(name, ok)| {
-                if *ok {
-                    format!("[+]{name} ok\n")
-                } else {
-                    format!("[-]{name} failed: reason withheld\n")
-                }
-            })
-            .collect();
-        let word = check.trim_start_matches('/');
-        let verbose = request.query.iter().any(|(k, _)| k == "verbose");
-        return Ok(match (ok, verbose) {
-            (true, false) => text(200, "ok"),
-            (true, true) => text(200, &format!("{lines}{word} check passed\n")),
-            _ => text(500, &format!("{lines}{word} check failed\n")),
-        });
+        .map(|(name, ok)| match ok {
+            true => format!("[+]{name} ok\n"),
+            false => format!("[-]{name} failed: reason withheld\n"),
+        })
+        .collect();
+    match failed {
+        false => plain(200, "ok"),
+        true => plain(500, &format!("{lines}{word} check failed\n")),
     }
-    if path == "/version" || path == "/version/" {
-        let release = crate::version::current();
-        return Ok(reply(
-            200,
-            &json!({"major": "1", "minor": release.minor.to_string(), "gitVersion": release.to_string(), "gitCommit": "standin",
-            "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z", "goVersion": "go1.26", "compiler": "gc", "platform": "linux/amd64"}),
-        ));
-    }
-    if path == "/metrics" {
-        return Ok(respond(
-            200,
-            "text/plain; version=0.0.4",
-            "# TYPE apiserver_storage_objects gauge\n",
-        ));
-    }
-    if let Some(found) =
-        resources::discovery(path, &format!("{}:{}", server.advertise, server.port))
-    {
-        return Ok(reply(200, &found));
-    }
-    Err(Error::new(
-        404,
-        "the server could not find the requested resource",
-    ))
 }

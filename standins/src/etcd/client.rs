@@ -3,22 +3,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::ensure;
 use serde_json::{Value, json};
 
-use super::kv::number;
-use crate::api::{Error, Result, base64, items, unbase64};
+use super::kv::{decode, number};
+use crate::api::{Result, base64, err, items};
 use crate::client::{Client, Kubeconfig, Lines};
 
 /// A value and the revision that wrote it.
 #[derive(Clone, Debug)]
 pub struct Stored {
-    /// Its key.
     pub key: String,
-    /// The object.
     pub value: Value,
-    /// The revision of its last change.
     pub revision: u64,
 }
 
@@ -30,11 +28,9 @@ pub struct Etcd {
 }
 
 fn stored(kv: &Value) -> Stored {
-    let value = unbase64(kv["value"].as_str().unwrap_or_default());
     Stored {
-        key: String::from_utf8_lossy(&unbase64(kv["key"].as_str().unwrap_or_default()))
-            .into_owned(),
-        value: serde_json::from_slice(&value).unwrap_or_default(),
+        key: decode(&kv["key"]),
+        value: serde_json::from_str(&decode(&kv["value"])).unwrap_or_default(),
         revision: number(&kv["mod_revision"]),
     }
 }
@@ -49,56 +45,49 @@ fn end_of(prefix: &str) -> String {
 
 impl Etcd {
     /// A client of those servers.
-    pub fn new(
-        servers: &[String],
-        ca_file: &str,
-        cert_file: &str,
-        key_file: &str,
-    ) -> anyhow::Result<Self> {
+    pub fn new(servers: &[String], ca: &str, cert: &str, key: &str) -> anyhow::Result<Self> {
         ensure!(!servers.is_empty(), "--etcd-servers must be specified");
         let file = |path: &str| -> anyhow::Result<Vec<u8>> {
-            if path.is_empty() {
-                return Ok(vec![]);
+            match path {
+                "" => Ok(vec![]),
+                path => std::fs::read(path).map_err(|e| anyhow::anyhow!("open {path}: {e}")),
             }
-            std::fs::read(path).map_err(|e| anyhow::anyhow!("open {path}: {e}"))
         };
-        if !cert_file.is_empty() {
-            crate::tls::pair(cert_file, key_file)?;
+        if !cert.is_empty() {
+            crate::tls::pair(cert, key)?;
         }
-        let config = Kubeconfig {
-            ca: file(ca_file)?,
-            cert: file(cert_file)?,
-            key: file(key_file)?,
-            ..Kubeconfig::default()
-        };
-        let endpoints = servers
-            .iter()
-            .map(|s| {
-                Client::new(&Kubeconfig {
-                    server: s.trim_end_matches('/').to_owned(),
-                    ..config.clone()
-                })
+        let (ca, cert, key) = (file(ca)?, file(cert)?, file(key)?);
+        let client = |server: &String| {
+            Client::new(&Kubeconfig {
+                server: server.trim_end_matches('/').to_owned(),
+                ca: ca.clone(),
+                cert: cert.clone(),
+                key: key.clone(),
+                ..Kubeconfig::default()
             })
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        };
         Ok(Self {
-            endpoints: Arc::new(endpoints),
+            endpoints: Arc::new(servers.iter().map(client).collect::<anyhow::Result<_>>()?),
             current: Arc::default(),
         })
     }
 
+    fn endpoint(&self) -> &Client {
+        &self.endpoints[self.current.load(Ordering::Relaxed) % self.endpoints.len()]
+    }
+
     async fn call(&self, path: &str, body: &Value) -> Result<Value> {
-        let mut error = Error::new(500, "no etcd endpoint");
+        let mut error = err!(500, "no etcd endpoint");
         for _ in 0..self.endpoints.len().max(2) {
-            let at = self.current.load(Ordering::Relaxed) % self.endpoints.len();
-            match self.endpoints[at].create(path, body).await {
+            match self.endpoint().create(path, body).await {
                 Ok(value) => return Ok(value),
                 Err(e) => {
                     self.current.fetch_add(1, Ordering::Relaxed);
+                    error = err!(500, "{e}");
                     // A write that reached etcd must not be sent twice.
                     if e.code != 0 {
-                        return Err(Error::new(500, e.message));
+                        break;
                     }
-                    error = Error::new(500, e.message);
                 }
             }
         }
@@ -107,75 +96,65 @@ impl Etcd {
 
     /// All keys under a prefix, and the revision of the view.
     pub async fn list(&self, prefix: &str) -> Result<(Vec<Stored>, u64)> {
-        let answer = self
-            .call(
-                "/v3/kv/range",
-                &json!({"key": base64(prefix.as_bytes()), "range_end": end_of(prefix)}),
-            )
-            .await?;
-        Ok((
-            items(&answer, "/kvs").map(stored).collect(),
-            number(&answer["header"]["revision"]),
-        ))
+        let body = json!({"key": base64(prefix.as_bytes()), "range_end": end_of(prefix)});
+        let answer = self.call("/v3/kv/range", &body).await?;
+        let found = items(&answer, "/kvs").map(stored).collect();
+        Ok((found, number(&answer["header"]["revision"])))
     }
 
     /// One key.
     pub async fn get(&self, key: &str) -> Result<Option<Stored>> {
-        let answer = self
-            .call("/v3/kv/range", &json!({"key": base64(key.as_bytes())}))
-            .await?;
+        let body = json!({"key": base64(key.as_bytes())});
+        let answer = self.call("/v3/kv/range", &body).await?;
         Ok(items(&answer, "/kvs").next().map(stored))
     }
 
     /// Writes a key if its revision is still that (0: does not exist); the new
     /// revision, or None if it was not.
     pub async fn put(&self, key: &str, value: &Value, if_revision: u64) -> Result<Option<u64>> {
-        let op = json!({"request_put": {"key": base64(key.as_bytes()), "value": base64(value.to_string().as_bytes())}});
-        self.txn(key, op, if_revision).await
+        let put =
+            json!({"key": base64(key.as_bytes()), "value": base64(value.to_string().as_bytes())});
+        self.txn(key, json!({"request_put": put}), if_revision)
+            .await
     }
 
     /// Deletes a key if its revision is still that.
     pub async fn delete(&self, key: &str, if_revision: u64) -> Result<Option<u64>> {
-        self.txn(
-            key,
-            json!({"request_delete_range": {"key": base64(key.as_bytes())}}),
-            if_revision,
-        )
-        .await
+        let delete = json!({"key": base64(key.as_bytes())});
+        self.txn(key, json!({"request_delete_range": delete}), if_revision)
+            .await
     }
 
     async fn txn(&self, key: &str, op: Value, if_revision: u64) -> Result<Option<u64>> {
-        let compare = json!({"key": base64(key.as_bytes()), "target": "MOD", "mod_revision": if_revision.to_string()});
+        let key = base64(key.as_bytes());
+        let compare = json!({"key": key, "target": "MOD", "mod_revision": if_revision.to_string()});
         // The revision of the write itself, not of the answer, which may be later.
-        let read = json!({"request_range": {"key": base64(key.as_bytes())}});
-        let answer = self
-            .call(
-                "/v3/kv/txn",
-                &json!({"compare": [compare], "success": [op, read]}),
-            )
-            .await?;
+        let read = json!({"request_range": {"key": key}});
+        let body = json!({"compare": [compare], "success": [op, read]});
+        let answer = self.call("/v3/kv/txn", &body).await?;
         if answer["succeeded"] != true {
             return Ok(None);
         }
         let written = number(&answer["responses"][1]["response_range"]["kvs"][0]["mod_revision"]);
-        Ok(Some(if written > 0 {
-            written
-        } else {
-            number(&answer["header"]["revision"])
+        Ok(Some(match written {
+            0 => number(&answer["header"]["revision"]),
+            written => written,
         }))
     }
 
     /// Changes under a prefix after a revision.
     pub async fn watch(&self, prefix: &str, after: u64) -> Result<Watch> {
-        let at = self.current.load(Ordering::Relaxed) % self.endpoints.len();
-        let body = json!({"create_request": {"key": base64(prefix.as_bytes()), "start_revision": (after + 1).to_string()}});
-        let lines = self.endpoints[at]
+        let start = (after + 1).to_string();
+        let body =
+            json!({"create_request": {"key": base64(prefix.as_bytes()), "start_revision": start}});
+        let lines = self
+            .endpoint()
             .lines("POST", "/v3/watch", body.to_string().into())
-            .await
-            .inspect_err(|_| {
-                self.current.fetch_add(1, Ordering::Relaxed);
-            })?;
-        Ok(Watch(lines))
+            .await;
+        if lines.is_err() {
+            self.current.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Watch(lines?))
     }
 }
 
@@ -183,12 +162,11 @@ impl Etcd {
 pub struct Watch(Lines);
 
 impl Watch {
-    /// The next batch: each key with its new value (None: deleted), and the revision
-    /// that everything up to is now known. None at the end.
+    /// The next batch: each key with its new value and whether it was deleted, and the
+    /// revision up to which everything is now known. None at the end.
     pub async fn next(&mut self) -> Option<(Vec<(Stored, bool)>, u64)> {
-        let line = tokio::time::timeout(std::time::Duration::from_secs(15), self.0.next())
-            .await
-            .ok()??;
+        let line = tokio::time::timeout(Duration::from_secs(15), self.0.next());
+        let line = line.await.ok()??;
         let result = &line["result"];
         if result["canceled"] == true {
             return None;

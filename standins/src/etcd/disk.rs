@@ -22,15 +22,10 @@ pub struct Disk {
 
 /// What a data directory held.
 pub struct Loaded {
-    /// The member's id.
     pub id: u64,
-    /// The cluster's id.
     pub cluster: u64,
-    /// The term.
     pub term: u64,
-    /// The vote in it.
     pub vote: u64,
-    /// The snapshot.
     pub snapshot: Snapshot,
     /// The entries after it.
     pub log: Vec<Entry>,

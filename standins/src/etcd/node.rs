@@ -12,8 +12,8 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::disk::Disk;
 use super::kv::{Store, number};
-use super::raft::{Entry, Member, Raft, Role, Snapshot};
-use crate::api::Error;
+use super::raft::{Entry, Raft, Role, Snapshot};
+use crate::api::{Error, err};
 use crate::client::Pool;
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -33,7 +33,6 @@ struct State {
 /// A member and all its tasks.
 pub struct Node {
     state: Mutex<State>,
-    /// The cluster's identity, sent with each message.
     pub cluster: u64,
     snapshot_count: usize,
     pool: Pool,
@@ -45,7 +44,7 @@ pub struct Node {
 
 /// `etcdserver: …` with the status that the gateway gives it.
 pub fn refuse(code: u16, message: &str) -> Error {
-    Error::new(code, format!("etcdserver: {message}"))
+    err!(code, "etcdserver: {message}")
 }
 
 impl Node {
@@ -177,12 +176,9 @@ impl Node {
                 }
                 if raft.leader != 0
                     && raft.leader != raft.id
-                    && let Some(url) = raft
-                        .members
-                        .get(&raft.leader)
-                        .and_then(|m| m.peer_urls.first())
+                    && let Some(url) = raft.url_of(raft.leader)
                 {
-                    return Ok(Some(url.clone()));
+                    return Ok(Some(url));
                 }
             }
             if start.elapsed() > Duration::from_secs(3) {
@@ -200,7 +196,17 @@ impl Node {
         body: &Value,
         timeout: Duration,
     ) -> anyhow::Result<(u16, Value)> {
-        post(&self.pool, url, path, body, self.cluster, timeout).await
+        let request = http::Request::post(format!("{}{path}", url.trim_end_matches('/')))
+            .header("content-type", "application/json")
+            .header("x-etcd-cluster-id", format!("{:x}", self.cluster))
+            .body(Full::new(Bytes::from(body.to_string())))?;
+        let exchange = async {
+            let response = self.pool.request(request).await?;
+            let status = response.status().as_u16();
+            let bytes = response.into_body().collect().await?.to_bytes();
+            anyhow::Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+        };
+        tokio::time::timeout(timeout, exchange).await?
     }
 
     /// Stands for election whenever no leader is heard.
@@ -234,28 +240,19 @@ impl Node {
             let request = state.raft.candidacy(pre);
             self.settle(&mut state, &[]);
             let id = state.raft.id;
-            let others: Vec<Member> = state
-                .raft
-                .members
-                .values()
-                .filter(|m| !m.learner && m.id != id)
-                .cloned()
-                .collect();
+            let mut others = state.raft.voters();
+            others.retain(|other| *other != id);
             (request, others, id)
         };
         let term = number(&request["term"]);
         let mut votes = vec![id];
-        let asks = others.iter().map(|m| {
-            let (node, request, url, peer) = (
-                self.clone(),
-                request.clone(),
-                m.peer_urls.first().cloned().unwrap_or_default(),
-                m.id,
-            );
+        let asks = others.into_iter().map(|peer| {
+            let (node, request) = (self.clone(), request.clone());
             async move {
-                node.post(&url, "/raft/vote", &request, Duration::from_millis(500))
-                    .await
-                    .map(|(_, a)| (peer, a))
+                let url = node.peek(|r| r.url_of(peer)).unwrap_or_default();
+                let limit = Duration::from_millis(500);
+                let (_, answer) = node.post(&url, "/raft/vote", &request, limit).await?;
+                anyhow::Ok((peer, answer))
             }
         });
         for (peer, answer) in futures::future::join_all(asks).await.into_iter().flatten() {
@@ -320,13 +317,7 @@ impl Node {
             if !matches!(state.raft.role, Role::Leader(_)) {
                 return false;
             }
-            let Some(url) = state
-                .raft
-                .members
-                .get(&peer)
-                .and_then(|m| m.peer_urls.first())
-                .cloned()
-            else {
+            let Some(url) = state.raft.url_of(peer) else {
                 return false;
             };
             match state.raft.message(peer) {
@@ -392,26 +383,4 @@ impl Node {
             }
         }
     }
-}
-
-/// Sends JSON to a peer URL.
-pub async fn post(
-    pool: &Pool,
-    url: &str,
-    path: &str,
-    body: &Value,
-    cluster: u64,
-    timeout: Duration,
-) -> anyhow::Result<(u16, Value)> {
-    let request = http::Request::post(format!("{}{path}", url.trim_end_matches('/')))
-        .header("content-type", "application/json")
-        .header("x-etcd-cluster-id", format!("{cluster:x}"))
-        .body(Full::new(Bytes::from(body.to_string())))?;
-    let exchange = async {
-        let response = pool.request(request).await?;
-        let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await?.to_bytes();
-        anyhow::Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
-    };
-    tokio::time::timeout(timeout, exchange).await?
 }

@@ -19,7 +19,6 @@ const BATCH: usize = 500;
 /// A member of the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Member {
-    /// Its identity.
     pub id: u64,
     /// Its name; empty until it has started.
     pub name: String,
@@ -51,7 +50,6 @@ pub struct Entry {
     /// The term of the leader that made it.
     #[serde(rename = "t")]
     pub term: u64,
-    /// What to do.
     #[serde(rename = "c")]
     pub command: Value,
 }
@@ -63,9 +61,7 @@ pub struct Snapshot {
     pub index: u64,
     /// That entry's term.
     pub term: u64,
-    /// The members then.
     pub members: BTreeMap<u64, Member>,
-    /// The keys then.
     pub store: Store,
 }
 
@@ -92,9 +88,7 @@ pub struct Progress {
 /// One member's state.
 #[derive(Debug)]
 pub struct Raft {
-    /// Who we are.
     pub id: u64,
-    /// The current term.
     pub term: u64,
     /// For whom we voted in it.
     pub vote: u64,
@@ -106,11 +100,9 @@ pub struct Raft {
     pub commit: u64,
     /// The last index applied to the store.
     pub applied: u64,
-    /// What we are.
     pub role: Role,
     /// Who leads; 0 if nobody.
     pub leader: u64,
-    /// The members.
     pub members: BTreeMap<u64, Member>,
     /// The leader's view of the others.
     pub progress: HashMap<u64, Progress>,
@@ -118,7 +110,6 @@ pub struct Raft {
     pub deadline: Instant,
     /// When a leader was heard last.
     pub heard: Instant,
-    /// The keys.
     pub store: Store,
 }
 
@@ -163,6 +154,11 @@ impl Raft {
             .filter(|m| !m.learner)
             .map(|m| m.id)
             .collect()
+    }
+
+    /// Where a member's peers find it.
+    pub fn url_of(&self, member: u64) -> Option<String> {
+        self.members.get(&member)?.peer_urls.first().cloned()
     }
 
     /// Index and term of the last entry.
@@ -255,20 +251,7 @@ impl Raft {
         let next = self.last().0 + 1;
         self.role = Role::Leader(next);
         self.leader = self.id;
-        self.progress = self
-            .members
-            .keys()
-            .map(|id| {
-                (
-                    *id,
-                    Progress {
-                        next,
-                        matched: 0,
-                        heard: None,
-                    },
-                )
-            })
-            .collect();
+        self.progress.clear();
         self.append(json!({"op": "noop"}))
     }
 
@@ -285,12 +268,12 @@ impl Raft {
 
     /// The next message to a peer; None if it needs the snapshot.
     pub fn message(&mut self, peer: u64) -> Option<Value> {
-        let next = self.last().0 + 1;
-        let progress = *self.progress.entry(peer).or_insert(Progress {
-            next,
+        let progress = Progress {
+            next: self.last().0 + 1,
             matched: 0,
             heard: None,
-        });
+        };
+        let progress = *self.progress.entry(peer).or_insert(progress);
         let previous = progress.next - 1;
         let term = self.term_at(previous).filter(|_| previous >= self.base.0)?;
         let entries = self.after(previous);

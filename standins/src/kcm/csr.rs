@@ -1,14 +1,21 @@
-//! Reading certificate requests.
+//! Certificate requests of kubelets: read, approved, signed.
+
+use serde_json::{Value, json};
+
+use super::{Context, lenient};
+use crate::api::{Result as ApiResult, is_condition, items, name, set_condition, text, unbase64};
+
+/// The only signer whose requests are approved and signed here.
+const KUBELET_CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
+const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 
 /// What a CSR asks for.
 #[derive(Debug, PartialEq)]
 pub struct Csr {
-    /// Common name.
-    pub name: String,
-    /// Organisations.
-    pub organizations: Vec<String>,
+    name: String,
+    organizations: Vec<String>,
     /// How many SANs, of any kind.
-    pub sans: usize,
+    sans: usize,
 }
 
 /// Parses a PEM certificate request and verifies its own signature.
@@ -19,7 +26,7 @@ pub fn parse(pem: &[u8]) -> Result<Csr, String> {
         return Err("PEM block type must be CERTIFICATE REQUEST".to_owned());
     }
     let body: String = text.lines().filter(|l| !l.starts_with("-----")).collect();
-    let der = crate::api::unbase64(&body);
+    let der = unbase64(&body);
     let (_, csr) = x509_parser::certification_request::X509CertificationRequest::from_der(&der)
         .map_err(|e| format!("asn1: {e}"))?;
     csr.verify_signature().map_err(|e| format!("x509: {e}"))?;
@@ -95,17 +102,8 @@ impl Signing {
     }
 }
 
-/// The only signer whose requests are approved and signed here.
-const KUBELET_CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
-const PATH: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
-
-use serde_json::{Value, json};
-
-use super::{Context, lenient};
-use crate::api::{Result as ApiResult, is_condition, items, name, now};
-
 fn request(csr: &Value) -> Vec<u8> {
-    crate::api::unbase64(csr["spec"]["request"].as_str().unwrap_or_default())
+    unbase64(text(&csr["spec"], "request"))
 }
 
 /// Whether this is what a kubelet may ask for as a client.
@@ -145,42 +143,21 @@ pub(super) async fn approve(context: &Context) -> ApiResult<()> {
             continue;
         };
         let client = context.client("certificate-controller").await?;
+        // A node that renews its own may do so by either right.
         let own = csr["spec"]["username"] == parsed.name.as_str();
-        let kinds: &[(&str, &str)] = if own {
-            &[
-                (
-                    "selfnodeclient",
-                    "Auto approving self kubelet client certificate after SubjectAccessReview.",
-                ),
-                (
-                    "nodeclient",
-                    "Auto approving kubelet client certificate after SubjectAccessReview.",
-                ),
-            ]
-        } else {
-            &[(
-                "nodeclient",
-                "Auto approving kubelet client certificate after SubjectAccessReview.",
-            )]
-        };
-        for (subresource, message) in kinds {
+        let rights = ["selfnodeclient", "nodeclient"];
+        for right in &rights[usize::from(!own)..] {
             let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
-                "user": csr["spec"]["username"], "groups": csr["spec"]["groups"], "uid": "",
-                "resourceAttributes": {"group": "certificates.k8s.io", "resource": "certificatesigningrequests", "verb": "create", "subresource": subresource}}});
-            let answer = client
-                .create(
-                    "/apis/authorization.k8s.io/v1/subjectaccessreviews",
-                    &review,
-                )
-                .await?;
+                "user": csr["spec"]["username"], "groups": csr["spec"]["groups"],
+                "resourceAttributes": {"group": "certificates.k8s.io", "resource": "certificatesigningrequests", "verb": "create", "subresource": right}}});
+            let reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+            let answer = client.create(reviews, &review).await?;
             if answer["status"]["allowed"] == true {
-                let condition = json!({"type": "Approved", "status": "True", "reason": "AutoApproved", "message": message, "lastUpdateTime": now(), "lastTransitionTime": now()});
-                csr["status"]["conditions"] = json!([condition]);
-                lenient(
-                    client
-                        .replace(&format!("{PATH}/{}/approval", name(&csr)), &csr)
-                        .await,
-                )?;
+                let message =
+                    format!("Auto approving {right} certificate after SubjectAccessReview.");
+                set_condition(&mut csr, "Approved", "True", "AutoApproved", &message);
+                let path = format!("{PATH}/{}/approval", name(&csr));
+                lenient(client.replace(&path, &csr).await)?;
                 break;
             }
         }
@@ -209,20 +186,11 @@ pub(super) async fn sign(context: &Context) -> ApiResult<()> {
         match signed {
             Ok(pem) => csr["status"]["certificate"] = crate::api::base64(pem.as_bytes()).into(),
             Err(e) => {
-                crate::api::set_condition(
-                    &mut csr,
-                    "Failed",
-                    "True",
-                    "SignerValidationFailure",
-                    &e,
-                );
+                set_condition(&mut csr, "Failed", "True", "SignerValidationFailure", &e);
             }
         }
-        lenient(
-            client
-                .replace(&format!("{PATH}/{}/status", name(&csr)), &csr)
-                .await,
-        )?;
+        let path = format!("{PATH}/{}/status", name(&csr));
+        lenient(client.replace(&path, &csr).await)?;
     }
     Ok(())
 }

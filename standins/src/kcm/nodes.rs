@@ -3,11 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{Context, lenient};
-use crate::api::{Result, age, items, name, now};
-use crate::client::STRATEGIC;
+use crate::api::{Result, age, items, name, now, set_condition, text};
+use crate::client::MERGE;
 
 /// Gives each node without one a pod range.
 pub(super) async fn allocate(context: &Context) -> Result<()> {
+    if !context.allocate {
+        return Ok(());
+    }
     let nodes = context.all("nodes");
     let mut taken: Vec<String> = nodes
         .iter()
@@ -17,16 +20,12 @@ pub(super) async fn allocate(context: &Context) -> Result<()> {
     for node in nodes.iter().filter(|n| n["spec"]["podCIDR"].is_null()) {
         let mut ranges = vec![];
         for cluster in &context.cluster_cidrs {
-            let mask = if cluster.addr().is_ipv4() {
-                context.node_mask
-            } else {
-                64.max(cluster.prefix_len())
+            let mask = match cluster.addr().is_ipv4() {
+                true => context.node_mask,
+                false => cluster.prefix_len().max(64),
             };
-            let free = cluster
-                .subnets(mask)
-                .ok()
-                .and_then(|mut s| s.find(|n| !taken.contains(&n.to_string())));
-            let Some(free) = free else {
+            let mut all = cluster.subnets(mask).into_iter().flatten();
+            let Some(free) = all.find(|n| !taken.contains(&n.to_string())) else {
                 crate::klog!(
                     error,
                     "CIDR allocation failed; there are no remaining CIDRs left to allocate in the accepted range: node {}",
@@ -36,16 +35,11 @@ pub(super) async fn allocate(context: &Context) -> Result<()> {
             };
             ranges.push(free.to_string());
         }
-        if let Some(first) = ranges.first() {
-            let client = context.client("node-controller").await?;
-            let patch = json!({"spec": {"podCIDR": first, "podCIDRs": ranges}});
-            lenient(
-                client
-                    .patch(&format!("/api/v1/nodes/{}", name(node)), STRATEGIC, &patch)
-                    .await,
-            )?;
-            taken.extend(ranges);
-        }
+        let client = context.client("node-controller").await?;
+        let patch = json!({"spec": {"podCIDR": ranges.first(), "podCIDRs": ranges}});
+        let path = format!("/api/v1/nodes/{}", name(node));
+        lenient(client.patch(&path, MERGE, &patch).await)?;
+        taken.extend(ranges);
     }
     Ok(())
 }
@@ -53,67 +47,57 @@ pub(super) async fn allocate(context: &Context) -> Result<()> {
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 
-/// Follows heartbeats: marks silent nodes Unknown, and taints what is not Ready.
-pub(super) async fn lifecycle(context: &Context) -> Result<()> {
+/// Marks silent nodes Unknown, and taints what is not Ready.
+pub(super) async fn follow_heartbeats(context: &Context) -> Result<()> {
     for node in context.all("nodes") {
         let own = name(&node);
         let lease = context.one("leases", "kube-node-lease", own);
         let heard = lease
             .and_then(|l| age(&l["spec"]["renewTime"]))
             .or_else(|| age(&node["metadata"]["creationTimestamp"]));
-        let ready = items(&node, "/status/conditions")
-            .find(|c| c["type"] == "Ready")
-            .cloned()
-            .unwrap_or_default();
         let silent = heard.is_some_and(|a| a > context.grace.as_secs_f64());
+        let ready = items(&node, "/status/conditions").find(|c| c["type"] == "Ready");
+        let ready = ready.map_or("", |c| text(c, "status"));
         let path = format!("/api/v1/nodes/{own}");
-        if silent && ready["status"] != "Unknown" {
+        let version = &node["metadata"]["resourceVersion"];
+        if silent && ready != "Unknown" {
+            let mut fresh = node.clone();
+            let message = "Kubelet stopped posting node status.";
+            set_condition(&mut fresh, "Ready", "Unknown", "NodeStatusUnknown", message);
+            let conditions = &fresh["status"]["conditions"];
+            let patch = json!({"metadata": {"resourceVersion": version}, "status": {"conditions": conditions}});
             let client = context.client("node-controller").await?;
-            let condition = json!({"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status.", "lastTransitionTime": now()});
-            lenient(
-                client
-                    .patch(
-                        &format!("{path}/status"),
-                        STRATEGIC,
-                        &json!({"status": {"conditions": [condition]}}),
-                    )
-                    .await,
-            )?;
+            lenient(client.patch(&format!("{path}/status"), MERGE, &patch).await)?;
         }
-        let wanted: &[(&str, &str)] = match ready["status"].as_str() {
-            Some("True") if !silent => &[],
-            Some("False") => &[(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")],
+        let wanted: &[(&str, &str)] = match ready {
+            "True" if !silent => &[],
+            "False" => &[(NOT_READY, "NoSchedule"), (NOT_READY, "NoExecute")],
             // Not heard of yet.
-            None if !silent => &[(NOT_READY, "NoSchedule")],
+            "" if !silent => &[(NOT_READY, "NoSchedule")],
             _ => &[(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")],
         };
-        let taints: Vec<Value> = items(&node, "/spec/taints").cloned().collect();
-        let mut fresh: Vec<Value> = taints
-            .iter()
-            .filter(|t| {
-                let ours = matches!(t["key"].as_str(), Some(NOT_READY | UNREACHABLE));
-                !ours
-                    || wanted
-                        .iter()
-                        .any(|(k, e)| t["key"] == *k && t["effect"] == *e)
-            })
-            .cloned()
-            .collect();
-        for (key, effect) in wanted {
-            if !fresh
-                .iter()
-                .any(|t| t["key"] == *key && t["effect"] == *effect)
-            {
-                fresh.push(json!({"key": key, "effect": effect, "timeAdded": now()}));
-            }
-        }
-        if fresh != taints {
-            let client = context.client("node-controller").await?;
-            let version = &node["metadata"]["resourceVersion"];
+        let before: Vec<Value> = items(&node, "/spec/taints").cloned().collect();
+        let taints = with_taints(&before, wanted);
+        if taints != before {
             let patch =
-                json!({"metadata": {"resourceVersion": version}, "spec": {"taints": fresh}});
-            lenient(client.patch(&path, STRATEGIC, &patch).await)?;
+                json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
+            let client = context.client("node-controller").await?;
+            lenient(client.patch(&path, MERGE, &patch).await)?;
         }
     }
     Ok(())
+}
+
+/// A node's taints, with those of its readiness put right.
+fn with_taints(before: &[Value], wanted: &[(&str, &str)]) -> Vec<Value> {
+    let is = |t: &Value, (key, effect): &(&str, &str)| t["key"] == *key && t["effect"] == *effect;
+    let is_ours = |t: &Value| matches!(text(t, "key"), NOT_READY | UNREACHABLE);
+    let mut taints = before.to_vec();
+    taints.retain(|t| !is_ours(t) || wanted.iter().any(|w| is(t, w)));
+    for one in wanted {
+        if !taints.iter().any(|t| is(t, one)) {
+            taints.push(json!({"key": one.0, "effect": one.1, "timeAdded": now()}));
+        }
+    }
+    taints
 }

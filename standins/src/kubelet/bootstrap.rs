@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::json;
-use x509_parser::prelude::FromDer;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Config, Kubelet};
 use crate::api::{base64, is_condition, unbase64};
@@ -36,8 +36,6 @@ fn usable(config: &Kubeconfig) -> bool {
         X509Certificate::from_der(&certs[0]).is_ok_and(|(_, c)| c.validity().is_valid())
     })
 }
-
-use x509_parser::prelude::X509Certificate;
 
 /// Decides what to do, and writes kubelet.conf if there is none.
 pub fn prepare(flags: &Flags, config: &Config, node: &str) -> anyhow::Result<Credentials> {

@@ -5,54 +5,64 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
-use super::field;
-use crate::api::items;
+use crate::api::{items, text};
 use crate::client::Pool;
 
-/// A pool for probes: they verify no certificate.
-pub fn pool() -> Option<Pool> {
-    crate::tls::client(None, None).ok().map(crate::client::pool)
+/// What probes one container. It verifies no certificate.
+pub struct Prober<'a> {
+    pool: Pool,
+    container: &'a Value,
+    ip: &'a str,
 }
 
-/// Whether a probe succeeds; true if there is none.
-pub async fn passes(pool: &Pool, container: &Value, probe: &Value, ip: &str) -> bool {
-    let limit = Duration::from_secs(probe["timeoutSeconds"].as_u64().unwrap_or(1).max(1));
-    let port_of = |port: &Value| {
-        let named = items(container, "/ports")
-            .find(|p| p["name"] == *port)
-            .and_then(|p| p["containerPort"].as_u64());
-        port.as_u64().or(named).unwrap_or(0)
-    };
-    let get = &probe["httpGet"];
-    if get.is_object() {
-        let host = Some(field(get, "host"))
-            .filter(|h| !h.is_empty())
-            .unwrap_or(ip);
-        let host = if host.contains(':') {
-            format!("[{host}]")
-        } else {
-            host.to_owned()
-        };
-        let scheme = field(get, "scheme").to_lowercase();
-        let scheme = if scheme.is_empty() { "http" } else { &scheme };
-        let Ok(request) = http::Request::get(format!(
-            "{scheme}://{host}:{}{}",
-            port_of(&get["port"]),
-            field(get, "path")
-        ))
-        .body(Full::<Bytes>::default()) else {
-            return false;
-        };
-        return matches!(tokio::time::timeout(limit, pool.request(request)).await, Ok(Ok(r)) if (200..400).contains(&r.status().as_u16()));
+impl<'a> Prober<'a> {
+    pub fn new(container: &'a Value, ip: &'a str) -> Option<Self> {
+        Some(Self {
+            pool: crate::client::pool(crate::tls::client(None, None).ok()?),
+            container,
+            ip,
+        })
     }
-    let tcp = &probe["tcpSocket"];
-    if tcp.is_object() {
-        let address = (ip.to_owned(), port_of(&tcp["port"]) as u16);
-        return matches!(
-            tokio::time::timeout(limit, tokio::net::TcpStream::connect(address)).await,
-            Ok(Ok(_))
-        );
+
+    fn port(&self, port: &Value) -> u16 {
+        let mut ports = items(self.container, "/ports");
+        let named = ports.find(|p| p["name"] == *port);
+        let number = port.as_u64().or_else(|| named?["containerPort"].as_u64());
+        number.unwrap_or(0) as u16
     }
-    true
+
+    /// Whether the probe of that name succeeds; true if there is none.
+    pub async fn passes(&self, name: &str) -> bool {
+        let probe = &self.container[name];
+        let limit = Duration::from_secs(probe["timeoutSeconds"].as_u64().unwrap_or(1));
+        let (get, tcp) = (&probe["httpGet"], &probe["tcpSocket"]);
+        if get.is_object() {
+            let host = match text(get, "host") {
+                "" => self.ip,
+                host => host,
+            };
+            let host = match host.contains(':') {
+                true => format!("[{host}]"),
+                false => host.to_owned(),
+            };
+            let scheme = match text(get, "scheme") {
+                "HTTPS" => "https",
+                _ => "http",
+            };
+            let port = self.port(&get["port"]);
+            let url = format!("{scheme}://{host}:{port}{}", text(get, "path"));
+            let Ok(request) = http::Request::get(url).body(Full::<Bytes>::default()) else {
+                return false;
+            };
+            let answer = tokio::time::timeout(limit, self.pool.request(request)).await;
+            return matches!(answer, Ok(Ok(r)) if (200..400).contains(&r.status().as_u16()));
+        }
+        if tcp.is_object() {
+            let connect = TcpStream::connect((self.ip, self.port(&tcp["port"])));
+            return matches!(tokio::time::timeout(limit, connect).await, Ok(Ok(_)));
+        }
+        true
+    }
 }

@@ -2,7 +2,7 @@
 //! network is set up.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -34,21 +34,15 @@ impl Runtime {
             .map_err(anyhow::Error::from)
             .and_then(|r| Ok(r?))
             .with_context(|| format!("failed to run Kubelet: validate service connection: validate CRI v1 runtime API for endpoint {endpoint:?}: rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial unix {path}\""))?;
-        let output = tokio::process::Command::new("ctr")
+        let said = tokio::process::Command::new("ctr")
             .arg("--version")
             .output()
-            .await
-            .ok();
-        let version = output
-            .and_then(|o| String::from_utf8(o.stdout).ok())
-            .and_then(|t| {
-                t.split_whitespace()
-                    .last()
-                    .map(|v| v.trim_start_matches('v').to_owned())
-            });
+            .await?;
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let version = said.split_whitespace().last().unwrap_or("2.0.0");
         Ok(Self {
             images: Arc::default(),
-            version: version.unwrap_or_else(|| "2.0.0".to_owned()),
+            version: version.trim_start_matches('v').to_owned(),
         })
     }
 
@@ -57,41 +51,44 @@ impl Runtime {
         format!("containerd://{}", self.version)
     }
 
-    /// Whether the runtime holds an image. Asks at most once a second.
-    pub async fn has_image(&self, image: &str) -> bool {
-        let stale = {
-            let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-            images
-                .0
-                .is_none_or(|at| at.elapsed() > Duration::from_secs(1))
-        };
-        if stale {
+    /// An error unless the runtime holds an image. Asks at most once a second.
+    pub async fn check_image(&self, image: &str) -> Result<(), String> {
+        let is_stale = |at: Instant| at.elapsed() > Duration::from_secs(1);
+        if self.images().0.is_none_or(is_stale) {
             let listed = tokio::process::Command::new("ctr")
                 .args(["-n", "k8s.io", "images", "ls", "-q"])
                 .output()
                 .await;
             let names = match listed {
-                Ok(output) => String::from_utf8_lossy(&output.stdout)
-                    .lines()
-                    .map(str::to_owned)
-                    .collect(),
+                Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
                 Err(e) => {
                     crate::klog!(error, "cannot list images: ctr: {e}");
-                    HashSet::new()
+                    String::new()
                 }
             };
-            *self.images.lock().unwrap_or_else(PoisonError::into_inner) =
-                (Some(Instant::now()), names);
+            let names = names.lines().map(str::to_owned).collect();
+            *self.images() = (Some(Instant::now()), names);
         }
-        let images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-        images.1.contains(image)
-            || images.1.contains(&format!("docker.io/library/{image}"))
-            || images.1.contains(&format!("docker.io/{image}"))
+        let images = &self.images().1;
+        let prefixes = ["", "docker.io/library/", "docker.io/"];
+        match prefixes
+            .iter()
+            .any(|p| images.contains(&format!("{p}{image}")))
+        {
+            true => Ok(()),
+            false => Err(format!(
+                "ErrImagePull: failed to pull image {image:?}: not in the runtime, and no registry can be reached"
+            )),
+        }
+    }
+
+    fn images(&self) -> MutexGuard<'_, (Option<Instant>, HashSet<String>)> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Why the node's network is not ready; None if it is.
-pub fn network() -> Option<String> {
+pub fn network_problem() -> Option<String> {
     let dir = host("/etc/cni/net.d");
     let mut files: Vec<_> = std::fs::read_dir(&dir)
         .into_iter()

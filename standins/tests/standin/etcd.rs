@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use clusterctl_standins::api::{base64, items, unbase64};
-use clusterctl_standins::client::{Client, Kubeconfig};
+use clusterctl_standins::{Client, Kubeconfig, base64, items, unbase64};
 use rcgen::ExtendedKeyUsagePurpose as Eku;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use rcgen::ExtendedKeyUsagePurpose as Eku;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Cluster, ca, host, kubelet_command, kubelet_config, standin, write};
 
@@ -25,76 +25,101 @@ fn with(component: &str, mut args: Vec<String>, flag: &str, value: &str) -> Comm
 #[test]
 fn components_refuse_wrong_flags_and_files() {
     let cluster = Cluster::new();
-    let api = |flag: &str, value: &str| {
-        fails(&mut with("kube-apiserver", cluster.api_args(), flag, value))
-    };
-    let says = |text: String, what: &str| assert!(text.contains(what), "{text:?} lacks {what:?}");
-
-    says(
-        api("--no-such-flag", "1"),
-        "Error: unknown flag: --no-such-flag",
-    );
-    says(
-        api("--client-ca-file", "/nowhere"),
-        "no such file or directory",
-    );
-    says(api("--authorization-mode", "Nod,RBAC"), "not a valid mode");
-    says(
-        api("--enable-admission-plugins", "NodeRestrictions"),
-        "is unknown",
-    );
-    says(api("--service-cluster-ip-range", "10.0.0.0/8"), "too large");
-    let other = cluster.cp.path("pki/front-proxy-client.key");
-    says(
-        api("--tls-private-key-file", &other),
-        "private key does not match public key",
-    );
-    says(
-        api(
-            "--service-account-signing-key-file",
-            &cluster.cp.path("pki/ca.crt"),
+    let path = |file: &str| cluster.cp.path(file);
+    let (api, kcm) = ("kube-apiserver", "kube-controller-manager");
+    for (component, flag, value, what) in [
+        (
+            api,
+            "--no-such-flag",
+            "1".into(),
+            "Error: unknown flag: --no-such-flag",
         ),
-        "service-account-issuer-key-file",
-    );
-
-    let mut args = cluster.etcd_args();
-    args.push("--experimental-nonsense".into());
-    let mut etcd = standin(&["etcd"]);
-    etcd.args(&args);
-    says(
-        fails(&mut etcd),
-        "flag provided but not defined: -experimental-nonsense",
-    );
-    let wrong = with("etcd", cluster.etcd_args(), "--name", "cp2");
-    says(fails(&mut { wrong }), "couldn't find local name");
-    says(
-        fails(&mut with(
+        (
+            api,
+            "--client-ca-file",
+            "/nowhere".into(),
+            "no such file or directory",
+        ),
+        (
+            api,
+            "--authorization-mode",
+            "Nod,RBAC".into(),
+            "not a valid mode",
+        ),
+        (
+            api,
+            "--enable-admission-plugins",
+            "NodeRestrictions".into(),
+            "is unknown",
+        ),
+        (
+            api,
+            "--service-cluster-ip-range",
+            "10.0.0.0/8".into(),
+            "too large",
+        ),
+        (
+            api,
+            "--tls-private-key-file",
+            path("pki/front-proxy-client.key"),
+            "private key does not match public key",
+        ),
+        (
+            api,
+            "--service-account-signing-key-file",
+            path("pki/ca.crt"),
+            "service-account-issuer-key-file",
+        ),
+        (
             "etcd",
-            cluster.etcd_args(),
+            "--experimental-nonsense",
+            "1".into(),
+            "flag provided but not defined: -experimental-nonsense",
+        ),
+        ("etcd", "--name", "cp2".into(), "couldn't find local name"),
+        (
+            "etcd",
             "--feature-gates",
-            "Nonsense=true",
-        )),
-        "unrecognized feature gate",
-    );
-
-    let kcm = |flag: &str, value: &str| {
-        fails(&mut with(
-            "kube-controller-manager",
-            cluster.kcm_args(),
-            flag,
-            value,
-        ))
-    };
-    says(
-        kcm("--cluster-signing-key-file", &cluster.cp.path("pki/sa.key")),
-        "private key does not match",
-    );
-    says(
-        kcm("--controllers", "*,bootstrapsinger"),
-        "is not in the list of known controllers",
-    );
-    says(kcm("--kubeconfig", "/nowhere"), "no such file or directory");
-    says(kcm("--cluster-cidr", "10.244.0.0"), "invalid CIDR address");
+            "Nonsense=true".into(),
+            "unrecognized feature gate",
+        ),
+        (
+            kcm,
+            "--cluster-signing-key-file",
+            path("pki/sa.key"),
+            "private key does not match",
+        ),
+        (
+            kcm,
+            "--controllers",
+            "*,bootstrapsinger".into(),
+            "is not in the list of known controllers",
+        ),
+        (
+            kcm,
+            "--kubeconfig",
+            "/nowhere".into(),
+            "no such file or directory",
+        ),
+        (
+            kcm,
+            "--cluster-cidr",
+            "10.244.0.0".into(),
+            "invalid CIDR address",
+        ),
+    ] {
+        let value: String = value;
+        let args = match component {
+            "etcd" => cluster.etcd_args(),
+            "kube-apiserver" => cluster.api_args(),
+            _ => cluster.kcm_args(),
+        };
+        let text = fails(&mut with(component, args, flag, &value));
+        assert!(
+            text.contains(what),
+            "{component} {flag}: {text:?} lacks {what:?}"
+        );
+    }
 }
 
 #[test]
@@ -103,62 +128,57 @@ fn the_kubelet_refuses_what_it_cannot_live_with() {
     write(cluster.cp.path("pki/ca.crt"), &cluster.ca.pem);
     let conf = format!("--kubeconfig={}", cluster.cp.path("kubelet.conf"));
     let good = kubelet_config(&cluster.cp);
-    let refused = |change: &dyn Fn(&mut serde_json::Value), extra: &[&str], what: &str| {
+    let refused = |pointer: &str, value: Value, args: &[&str], what: &str| {
         let mut config = good.clone();
-        change(&mut config);
-        let text = fails(&mut kubelet_command(&cluster.cp, &config, extra));
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        config.pointer_mut(parent).unwrap()[field] = value;
+        let text = fails(&mut kubelet_command(&cluster.cp, &config, args));
         assert!(text.contains(what), "{text:?} lacks {what:?}");
     };
-    refused(
-        &|_| {},
-        &[&conf, "--pod-infra-container-image=pause"],
-        "failed to parse kubelet flag: unknown flag: --pod-infra-container-image",
-    );
-    refused(
-        &|_| {},
-        &[&conf, "--node-labels=node-role.kubernetes.io/worker="],
-        "unknown 'kubernetes.io' or 'k8s.io' labels",
-    );
-    refused(&|_| {}, &["--kubeconfig=/nowhere"], "invalid kubeconfig");
-    refused(
-        &|c| c["maxpods"] = 1.into(),
-        &[&conf],
-        "unknown field \"maxpods\"",
-    );
-    refused(
-        &|c| c["maxPods"] = "1".into(),
-        &[&conf],
-        "cannot unmarshal string",
-    );
-    refused(
-        &|c| c["cgroupDriver"] = "system".into(),
-        &[&conf],
-        "cgroupDriver",
-    );
-    refused(
-        &|c| c["containerRuntimeEndpoint"] = "".into(),
-        &[&conf],
-        "container runtime endpoint",
-    );
-    refused(
-        &|c| c["containerRuntimeEndpoint"] = "unix:///nowhere.sock".into(),
-        &[&conf],
-        "code = Unavailable",
-    );
-    refused(
-        &|c| c["authentication"]["x509"]["clientCAFile"] = "/nowhere".into(),
-        &[&conf],
-        "unable to load client CA file",
-    );
+    for (args, what) in [
+        (
+            [conf.as_str(), "--pod-infra-container-image=pause"],
+            "failed to parse kubelet flag: unknown flag: --pod-infra-container-image",
+        ),
+        (
+            [&conf, "--node-labels=node-role.kubernetes.io/worker="],
+            "unknown 'kubernetes.io' or 'k8s.io' labels",
+        ),
+        (["-v2", "--kubeconfig=/nowhere"], "invalid kubeconfig"),
+    ] {
+        refused("/kind", good["kind"].clone(), &args, what);
+    }
     write(
         cluster.cp.path("proc/swaps"),
         "Filename Type\n/dev/sda2 partition\n",
     );
-    refused(
-        &|c| c["failSwapOn"] = true.into(),
-        &[&conf],
-        "running with swap on is not supported",
-    );
+    for (pointer, value, what) in [
+        ("/maxpods", json!(1), "unknown field \"maxpods\""),
+        ("/maxPods", json!("1"), "cannot unmarshal string"),
+        ("/cgroupDriver", json!("system"), "cgroupDriver"),
+        (
+            "/containerRuntimeEndpoint",
+            json!(""),
+            "container runtime endpoint",
+        ),
+        (
+            "/containerRuntimeEndpoint",
+            json!("unix:///nowhere.sock"),
+            "code = Unavailable",
+        ),
+        (
+            "/authentication/x509/clientCAFile",
+            json!("/nowhere"),
+            "unable to load client CA file",
+        ),
+        (
+            "/failSwapOn",
+            json!(true),
+            "running with swap on is not supported",
+        ),
+    ] {
+        refused(pointer, value, &[&conf], what);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

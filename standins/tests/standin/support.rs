@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clusterctl_standins::api::base64;
-use clusterctl_standins::client::{Client, Kubeconfig};
+use clusterctl_standins::{Client, Kubeconfig, base64};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose as Eku, IsCa, Issuer,
     KeyPair, KeyUsagePurpose,

@@ -93,7 +93,7 @@ fn every_kind_of_name_and_key_makes_a_chain() {
         );
         // What we keep the next time is what fits by our own reading, too.
         assert!(
-            !Store::new(state).plan(&request).unwrap().changed(),
+            !Store::new(state).plan(&request).unwrap().has_changes(),
             "{subject}"
         );
     }
@@ -133,7 +133,7 @@ fn an_intermediate_ca_signs_too() {
 }
 
 #[test]
-fn a_ca_that_is_none_is_refused() {
+fn a_certificate_that_is_no_ca_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path();
     bring(state, P256, "/CN=kubernetes", "default");
@@ -149,7 +149,7 @@ fn a_ca_that_is_none_is_refused() {
     assert!(
         ensure()
             .to_string()
-            .ends_with("pki/ca.crt is not the certificate of a CA")
+            .ends_with("pki/ca.crt is not a CA certificate")
     );
 
     fs::write(state.join("pki/ca.crt"), "nonsense").unwrap();
@@ -190,7 +190,7 @@ fn a_ca_without_key_is_external() {
 
     // All that it signed is there, so all is well.
     let pki = Store::new(state).ensure(&request()).unwrap();
-    assert!(pki.external_ca && !pki.changed());
+    assert!(pki.external_ca && !pki.has_changes());
     assert!(pki.authority(Ca::Kubernetes).unwrap().key.is_none());
     assert!(pki.files_for("cp1").all(|file| file.path != "ca.key"));
     assert_eq!(pki.uploads(&[0; 32], None).unwrap()["ca.key"], b"");
@@ -206,7 +206,7 @@ fn a_ca_without_key_is_external() {
         .to_string()
         .replace(&state.display().to_string(), "STATE");
     insta::assert_snapshot!(text, @r"
-    no key is beside STATE/pki/ca.crt, so what it signs must be there already:
+    STATE/pki/ca.crt has no key beside it, so the certificates that it signs must exist already:
       STATE/hosts/cp1/pki/apiserver.crt: it lacks DNS:api.example.com
       STATE/hosts/cp1/pki/kubeconfig/admin.crt: missing
       STATE/hosts/cp1/pki/kubeconfig/scheduler.crt: its key is missing
@@ -221,5 +221,5 @@ fn an_external_ca_may_say_more_than_we_would() {
     Store::new(dir.path()).ensure(&more).unwrap();
     fs::remove_file(dir.path().join("pki/ca.key")).unwrap();
     let pki = Store::new(dir.path()).ensure(&request()).unwrap();
-    assert!(!pki.changed());
+    assert!(!pki.has_changes());
 }

@@ -60,7 +60,7 @@ fn a_plan_decides_the_same_and_writes_nothing() {
     assert!(tree(dir.path()).is_empty());
     let done = Store::new(dir.path()).ensure(&request()).unwrap();
     assert_eq!(plan.decisions, done.decisions);
-    assert!(plan.changed());
+    assert!(plan.has_changes());
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn leaves_are_kept_until_they_expire() {
     at("2026-01-01T00:00:00Z").ensure(&request()).unwrap();
 
     let pki = at("2026-12-20T00:00:00Z").ensure(&request()).unwrap();
-    assert!(!pki.changed());
+    assert!(!pki.has_changes());
     assert_eq!(
         pki.warnings[0],
         "hosts/cp1/pki/apiserver.crt expires in 12 days, at 2027-01-01T00:00:00Z"
@@ -135,7 +135,7 @@ fn leaves_are_kept_until_they_expire() {
 }
 
 #[test]
-fn a_killed_run_is_put_right() {
+fn the_next_run_repairs_what_a_killed_one_left() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path();
     Store::new(state).ensure(&request()).unwrap();
@@ -153,7 +153,7 @@ fn a_killed_run_is_put_right() {
     insta::assert_debug_snapshot!(changes(&pki), @r#"
     [
         "Created hosts/cp1/pki/apiserver.crt: missing",
-        "Reissued hosts/cp1/pki/etcd/peer.crt: its key belongs to another certificate",
+        "Reissued hosts/cp1/pki/etcd/peer.crt: its key is another certificate's",
     ]
     "#);
 
@@ -163,7 +163,7 @@ fn a_killed_run_is_put_right() {
     let pki = Store::new(state).ensure(&request()).unwrap();
     assert_eq!(
         changes(&pki)[0],
-        "Created pki/ca.crt: made for the key that is there"
+        "Created pki/ca.crt: made for the existing key"
     );
     assert_eq!(fs::read(state.join("pki/ca.key")).unwrap(), ca_key);
 }
@@ -288,7 +288,7 @@ fn no_key_is_ever_open_whatever_the_umask() {
                     // A certificate gets its mode before its name.
                     let is_new = path
                         .file_name()
-                        .is_some_and(|n| n.to_string_lossy().starts_with(".new-"));
+                        .is_some_and(|n| n.to_string_lossy().starts_with(".clusterctl-"));
                     if !is_new || mode & 0o777 != 0o644 {
                         check(&path, mode);
                     }

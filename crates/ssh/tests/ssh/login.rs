@@ -288,7 +288,9 @@ async fn a_host_that_takes_no_keys() {
     let target = sshd.resolve(&sshd.settings());
     let error = Session::connect(&target, &connector).await.unwrap_err();
     assert!(
-        error.to_string().contains("takes no keys, only: password"),
+        error
+            .to_string()
+            .contains("does not accept keys, only: password"),
         "{error}"
     );
 }

@@ -10,16 +10,16 @@ use crate::inventory::cluster::Endpoint;
 pub(crate) fn parse_endpoint(text: &str, default_port: u16) -> Result<Endpoint, Problem> {
     if let Some((_, rest)) = text.split_once("://") {
         let host = rest.split('/').next().unwrap_or(rest);
-        return Err(format!("has a scheme: write `{host}`"));
+        return Err(format!("must not have a scheme: write `{host}`"));
     }
     if let Some((host, _)) = text.split_once('/') {
-        return Err(format!("has a path: write `{host}`"));
+        return Err(format!("must not have a path: write `{host}`"));
     }
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         match rest.split_once(']') {
             Some((host, "")) => (host, None),
             Some((host, port)) if port.starts_with(':') => (host, Some(&port[1..])),
-            _ => return Err("has a `[` without its `]`".to_owned()),
+            _ => return Err("has an unclosed `[`".to_owned()),
         }
     } else if text.parse::<IpAddr>().is_ok() {
         (text, None)
@@ -34,14 +34,12 @@ pub(crate) fn parse_endpoint(text: &str, default_port: u16) -> Result<Endpoint, 
         Some(port) => match port.parse() {
             Ok(port) if port != 0 => port,
             _ => {
-                return Err(format!(
-                    "has a port `{port}`, which is none from 1 to 65535"
-                ));
+                return Err(format!("has an invalid port `{port}` (1–65535)"));
             }
         },
     };
     if text.starts_with('[') && host.parse::<std::net::Ipv6Addr>().is_err() {
-        return Err("has something in brackets that is no IPv6 address".to_owned());
+        return Err("must have an IPv6 address between `[` and `]`".to_owned());
     }
     check_host_name_or_ip(host)?;
     Ok(Endpoint {
@@ -57,7 +55,7 @@ pub(crate) fn check_host_name_or_ip(host: &str) -> Result<(), Problem> {
     }
     let numeric = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if host.contains('.') && host.split('.').all(numeric) || host.contains(':') {
-        return Err("is not an IP address".to_owned());
+        return Err("is not a valid IP address".to_owned());
     }
     check_dns_subdomain(&host.to_ascii_lowercase())
 }
@@ -70,11 +68,11 @@ pub(crate) fn check_url(text: &str, schemes: &[&str]) -> Result<(), Problem> {
     };
     let rest = match text.split_once("://") {
         Some((scheme, rest)) if schemes.contains(&scheme) => rest,
-        _ => return Err(format!("has to start with {}", list())),
+        _ => return Err(format!("must start with {}", list())),
     };
     let authority = rest.split('/').next().unwrap_or(rest);
     if authority.contains('@') {
-        return Err("may not carry a user or a password".to_owned());
+        return Err("must not contain a user name or password".to_owned());
     }
     parse_endpoint(authority, 443).map(drop)
 }
@@ -89,7 +87,7 @@ pub(crate) fn check_proxy_jump(text: &str) -> Result<(), Problem> {
         if user.is_some_and(str::is_empty)
             || hop.contains(|c: char| c.is_whitespace() || c.is_control())
         {
-            return Err("is not of the form `[user@]host[:port]`".to_owned());
+            return Err("must have the form `[user@]host[:port]`".to_owned());
         }
         // A hop may be an alias of ~/.ssh/config, which is hardly limited.
         let alias = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');

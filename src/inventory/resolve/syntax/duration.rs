@@ -6,7 +6,7 @@ use super::problem::Problem;
 
 /// A duration as Go writes it: `1h30m`, `4m0s`, `0`.
 pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
-    let problem = || "is not a duration such as `90s`, `4m` or `1h30m`".to_owned();
+    let problem = || "is not a valid duration, such as `90s`, `4m` or `1h30m`".to_owned();
     if text == "0" {
         return Ok(Duration::ZERO);
     }
@@ -18,7 +18,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
     while !rest.is_empty() {
         let end = rest
             .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(|| format!("lacks a unit: write `{text}s` for seconds"))?;
+            .ok_or_else(|| format!("has no unit: write `{text}s` for seconds"))?;
         let number: f64 = rest[..end].parse().map_err(|_| problem())?;
         rest = &rest[end..];
         let end = rest
@@ -31,7 +31,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
             "s" => 1e9,
             "m" => 60e9,
             "h" => 3600e9,
-            "d" => return Err("uses days: a duration has hours at most, `24h`".to_owned()),
+            "d" => return Err("has an unknown unit `d`: use hours, such as `24h`".to_owned()),
             _ => return Err(problem()),
         };
         nanoseconds += number * unit;
@@ -40,7 +40,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, Problem> {
     // Go keeps a duration in 63 bits of nanoseconds.
     match nanoseconds < i64::MAX as f64 {
         true => Ok(Duration::from_secs_f64(nanoseconds / 1e9)),
-        false => Err("is longer than 292 years".to_owned()),
+        false => Err("is too long (more than 292 years)".to_owned()),
     }
 }
 

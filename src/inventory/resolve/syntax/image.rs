@@ -5,17 +5,17 @@ use super::problem::Problem;
 /// A registry with a path, and no tag: `registry.example.com:5000/k8s`.
 pub(crate) fn check_image_repository(text: &str) -> Result<(), Problem> {
     if let Some((_, rest)) = text.split_once("://") {
-        return Err(format!("has a scheme: write `{rest}`"));
+        return Err(format!("must not have a scheme: write `{rest}`"));
     }
     if text.ends_with('/') {
         return Err(format!(
-            "ends with a slash: write `{}`",
+            "must not end with `/`: write `{}`",
             text.trim_end_matches('/')
         ));
     }
     let last = text.rsplit('/').next().unwrap_or(text);
     if text.contains('/') && last.contains(':') || text.contains('@') {
-        return Err("has a tag or a digest, which belong to single images".to_owned());
+        return Err("must not have a tag or digest".to_owned());
     }
     let allowed = |b: u8| {
         b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b':')
@@ -23,7 +23,9 @@ pub(crate) fn check_image_repository(text: &str) -> Result<(), Problem> {
     let part = |part: &str| !part.is_empty() && part.bytes().all(allowed);
     match text.split('/').all(part) {
         true => Ok(()),
-        false => Err("is not a registry such as `registry.example.com:5000/k8s`".to_owned()),
+        false => Err(
+            "is not a valid image repository, such as `registry.example.com:5000/k8s`".to_owned(),
+        ),
     }
 }
 
@@ -35,7 +37,7 @@ pub(crate) fn check_image_tag(text: &str) -> Result<(), Problem> {
         text.len() <= 128 && text.bytes().next().is_some_and(start) && text.bytes().all(other);
     match valid {
         true => Ok(()),
-        false => Err("is not an image's tag, such as `v1.14.2`".to_owned()),
+        false => Err("is not a valid image tag, such as `v1.14.2`".to_owned()),
     }
 }
 
@@ -47,7 +49,9 @@ pub(crate) fn check_image_reference(text: &str) -> Result<(), Problem> {
             .strip_prefix("sha256:")
             .is_some_and(|digits| digits.len() == 64 && digits.bytes().all(hex));
         if !valid {
-            return Err("has a digest that is not of the form `sha256:…`".to_owned());
+            return Err(
+                "has an invalid digest: expected `sha256:` and 64 hexadecimal digits".to_owned(),
+            );
         }
         // A tag before a digest is for humans.
         return match split_tag(repository) {
@@ -58,11 +62,11 @@ pub(crate) fn check_image_reference(text: &str) -> Result<(), Problem> {
     match split_tag(text) {
         Some((repository, tag)) => {
             check_image_repository(repository)?;
-            check_image_tag(tag).map_err(|_| format!("has `:{tag}`, which is no tag"))
+            check_image_tag(tag).map_err(|_| format!("has an invalid tag `{tag}`"))
         }
         None => {
             check_image_repository(text)?;
-            Err(format!("lacks a tag, as in `{text}:3.2`"))
+            Err(format!("has no tag: write for example `{text}:3.2`"))
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn parse_owner(text: &str) -> Result<String, Problem> {
     };
     match valid(user) && valid(group) {
         true => Ok(format!("{user}:{group}")),
-        false => Err("is not of the form `user` or `user:group`".to_owned()),
+        false => Err("must have the form `user` or `user:group`".to_owned()),
     }
 }
 
@@ -21,24 +21,24 @@ pub(crate) fn parse_mode(text: &str) -> Result<u32, Problem> {
     let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
     match u32::from_str_radix(text, 8) {
         Ok(mode) if octal => Ok(mode),
-        _ => Err("is not three or four octal digits, such as `\"0644\"`".to_owned()),
+        _ => Err("must be three or four octal digits, such as `\"0644\"`".to_owned()),
     }
 }
 
 /// A path that is absolute and stays where it seems to point.
 pub(crate) fn check_absolute_path(path: &str) -> Result<(), Problem> {
     if !path.starts_with('/') {
-        return Err("is not an absolute path".to_owned());
+        return Err("must be an absolute path".to_owned());
     }
     if path.contains(|c: char| c.is_control()) {
-        return Err("has a control character".to_owned());
+        return Err("contains a control character".to_owned());
     }
     let parts = path[1..].trim_end_matches('/').split('/');
     for part in parts {
         match part {
             "" if path.trim_end_matches('/').is_empty() => {}
-            "" => return Err("has two slashes in a row".to_owned()),
-            "." | ".." => return Err(format!("may not contain `{part}`")),
+            "" => return Err("must not contain `//`".to_owned()),
+            "." | ".." => return Err(format!("must not contain `{part}`")),
             _ => {}
         }
     }
@@ -51,7 +51,7 @@ pub(crate) fn check_sysctl_name(name: &str) -> Result<(), Problem> {
     if name.starts_with('/') || name.starts_with("net/") || name.starts_with("vm/") {
         let dotted = name.trim_start_matches("/proc/sys/").replace('/', ".");
         return Err(format!(
-            "is a path: write `{}`",
+            "must use dots, not slashes: write `{}`",
             dotted.trim_start_matches('.')
         ));
     }
@@ -61,7 +61,7 @@ pub(crate) fn check_sysctl_name(name: &str) -> Result<(), Problem> {
     };
     match name.contains('.') && name.split('.').all(part) && !name.contains("//") {
         true => Ok(()),
-        false => Err("is not a sysctl's name, such as `net.core.somaxconn`".to_owned()),
+        false => Err("is not a valid sysctl name, such as `net.core.somaxconn`".to_owned()),
     }
 }
 
@@ -70,9 +70,14 @@ pub(crate) fn check_interface_name(name: &str) -> Result<(), Problem> {
     const MAX: usize = 15;
     let problem = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
     match name {
-        "" | "." | ".." => Err("is not an interface's name, such as `eth0`".to_owned()),
-        _ if name.len() > MAX => Err(format!("has more than {MAX} characters")),
-        _ if name.contains(problem) => Err("is not an interface's name, such as `eth0`".to_owned()),
+        "" | "." | ".." => Err("is not a valid interface name, such as `eth0`".to_owned()),
+        _ if name.len() > MAX => Err(format!(
+            "is too long: {} characters (at most {MAX})",
+            name.len()
+        )),
+        _ if name.contains(problem) => {
+            Err("is not a valid interface name, such as `eth0`".to_owned())
+        }
         _ => Ok(()),
     }
 }

@@ -11,17 +11,17 @@ pub(crate) fn check_dns_label(name: &str) -> Result<(), Problem> {
     }
     if name.len() > MAX {
         return Err(format!(
-            "has {} characters, {MAX} at most are allowed",
+            "is too long: {} characters (at most {MAX})",
             name.len()
         ));
     }
     if !name.bytes().all(|b| alphanumeric(b) || b == b'-') {
-        return Err("may only have lower-case letters, digits and `-`".to_owned());
+        return Err("may contain only lowercase letters, digits and `-`".to_owned());
     }
     let ends = [name.bytes().next(), name.bytes().next_back()];
     match ends.into_iter().flatten().all(alphanumeric) {
         true => Ok(()),
-        false => Err("has to start and end with a letter or a digit".to_owned()),
+        false => Err("must start and end with a letter or digit".to_owned()),
     }
 }
 
@@ -30,16 +30,16 @@ pub(crate) fn check_dns_subdomain(name: &str) -> Result<(), Problem> {
     const MAX: usize = 253;
     if name.len() > MAX {
         return Err(format!(
-            "has {} characters, {MAX} at most are allowed",
+            "is too long: {} characters (at most {MAX})",
             name.len()
         ));
     }
     match name.split('.').try_for_each(check_dns_label) {
         Err(problem) if problem == "is empty" && !name.is_empty() => {
-            Err("has a dot too many".to_owned())
+            Err("has a leading, trailing or doubled dot".to_owned())
         }
-        Err(problem) if problem.starts_with("may only") => {
-            Err("may only have lower-case letters, digits, `-` and `.`".to_owned())
+        Err(problem) if problem.starts_with("may contain only") => {
+            Err("may contain only lowercase letters, digits, `-` and `.`".to_owned())
         }
         other => other,
     }
@@ -62,16 +62,16 @@ pub(crate) fn check_qualified_name(key: &str) -> Result<(), Problem> {
     let name = match key.split_once('/') {
         Some((prefix, name)) => {
             check_dns_subdomain(prefix)
-                .map_err(|problem| format!("has a prefix that {problem}"))?;
+                .map_err(|problem| format!("has an invalid prefix: it {problem}"))?;
             name
         }
         None => key,
     };
     if name.is_empty() {
-        return Err("has no name".to_owned());
+        return Err("has an empty name".to_owned());
     }
     if name.contains('/') {
-        return Err("may have one `/` only, behind the prefix".to_owned());
+        return Err("may contain only one `/`, after the prefix".to_owned());
     }
     check_label_text(name)
 }
@@ -81,13 +81,13 @@ fn check_label_text(text: &str) -> Result<(), Problem> {
     const MAX: usize = 63;
     if text.len() > MAX {
         return Err(format!(
-            "has {} characters, {MAX} at most are allowed",
+            "is too long: {} characters (at most {MAX})",
             text.len()
         ));
     }
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if !text.bytes().all(allowed) {
-        return Err("may only have letters, digits, `-`, `_` and `.`".to_owned());
+        return Err("may contain only letters, digits, `-`, `_` and `.`".to_owned());
     }
     let ends = [text.bytes().next(), text.bytes().next_back()];
     match ends
@@ -96,7 +96,7 @@ fn check_label_text(text: &str) -> Result<(), Problem> {
         .all(|b| b.is_ascii_alphanumeric())
     {
         true => Ok(()),
-        false => Err("has to start and end with a letter or a digit".to_owned()),
+        false => Err("must start and end with a letter or digit".to_owned()),
     }
 }
 

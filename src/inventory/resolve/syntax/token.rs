@@ -12,7 +12,7 @@ pub(crate) fn check_bootstrap_token(token: &str) -> Result<(), Problem> {
     };
     match token.split_once('.') {
         Some((id, secret)) if part(id, 6) && part(secret, 16) => Ok(()),
-        _ => Err("is not six and sixteen of a-z and 0-9 with a dot between".to_owned()),
+        _ => Err("must look like `abcdef.0123456789abcdef`".to_owned()),
     }
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn check_bootstrap_group(group: &str) -> Result<(), String> {
         {
             Ok(())
         }
-        _ => Err("is not of the form `system:bootstrappers:name`".to_owned()),
+        _ => Err("must have the form `system:bootstrappers:NAME`".to_owned()),
     }
 }
 

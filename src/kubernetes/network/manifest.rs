@@ -1,28 +1,38 @@
-//! The operator's own manifest: objects that are applied as they are.
+//! A pod network of the operator's own, from a file of API objects.
 
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::kubernetes;
-use crate::kubernetes::api::{ApiError, ObjectId};
-use crate::run::error::Error;
+use super::super::error::KubernetesError;
+use super::super::yaml;
+use super::pod_network::PodNetwork;
+use crate::inventory::Cluster;
 
-/// The objects of the operator's own pod network, as `kubectl apply -f` would take
-/// them: documents, or lists of objects.
-pub(crate) fn read_manifest(path: &Path) -> Result<Vec<Value>, Error> {
-    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-        what: "read",
+/// The network that `networking.cni.path` installs.
+pub(super) struct Manifest;
+
+impl PodNetwork for Manifest {
+    fn objects(&self, cluster: &Cluster) -> Result<Vec<Value>, KubernetesError> {
+        match &cluster.networking.cni_manifest {
+            Some(path) => read_objects(path),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Reads a file as `kubectl apply -f` does: documents, or lists of objects.
+fn read_objects(path: &Path) -> Result<Vec<Value>, KubernetesError> {
+    let text = std::fs::read_to_string(path).map_err(|source| KubernetesError::Read {
         path: path.to_owned(),
         source,
     })?;
-    let origin = path.display().to_string();
-    let documents = kubernetes::parse_documents(&text).map_err(|why| ApiError::Object {
-        origin: origin.clone(),
-        why,
-    })?;
+    let invalid = |reason| KubernetesError::Manifest {
+        path: path.to_owned(),
+        reason,
+    };
     let mut objects = Vec::new();
-    for mut document in documents {
+    for mut document in yaml::parse_all(&text).map_err(invalid)? {
         match document.get_mut("items").map(Value::take) {
             Some(Value::Array(items)) if document["kind"] == "List" => objects.extend(items),
             Some(items) => {
@@ -33,7 +43,12 @@ pub(crate) fn read_manifest(path: &Path) -> Result<Vec<Value>, Error> {
         }
     }
     for object in &objects {
-        ObjectId::of(object, &origin)?;
+        for field in ["/apiVersion", "/kind", "/metadata/name"] {
+            if object.pointer(field).and_then(Value::as_str).is_none() {
+                let field = field[1..].replace('/', ".");
+                return Err(invalid(format!("an object has no {field}")));
+            }
+        }
     }
     Ok(objects)
 }
@@ -49,7 +64,7 @@ mod tests {
         let path = dir.path().join("cni.yaml");
         let read = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            read_manifest(&path)
+            read_objects(&path)
         };
         let objects = read(
             "---\n# nothing\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: cni}\n---\n\
@@ -64,7 +79,7 @@ mod tests {
         assert_eq!(names, ["Namespace", "ConfigMap"]);
         let error = read("kind: Namespace\n").unwrap_err().to_string();
         assert!(
-            error.ends_with("cni.yaml is no API object: it has no apiVersion"),
+            error.ends_with("cni.yaml`: an object has no apiVersion"),
             "{error}"
         );
         assert!(read("a: [").unwrap_err().to_string().contains("cni.yaml"));

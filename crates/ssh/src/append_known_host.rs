@@ -1,13 +1,13 @@
 //! Adds a host key that the operator trusts to a known_hosts file.
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use russh::keys::PublicKey;
 
-use super::error::SshError;
-use super::known_hosts::{KnownHosts, Name, Verdict};
+use crate::error::SshError;
+use crate::known_hosts::{KnownHosts, Name, Verdict};
 
 /// Appends a host's key to a known_hosts file, unless it is there already.
 /// Creates the file (0600) and its directory where needed. The host's name is
@@ -24,13 +24,13 @@ pub fn append_known_host(
     port: u16,
     key: &PublicKey,
 ) -> Result<(), SshError> {
-    append(file, host, port, key).map_err(|source| SshError::File {
+    append_line(file, host, port, key).map_err(|source| SshError::File {
         path: file.to_path_buf(),
         source,
     })
 }
 
-fn append(file: &Path, host: &str, port: u16, key: &PublicKey) -> std::io::Result<()> {
+fn append_line(file: &Path, host: &str, port: u16, key: &PublicKey) -> std::io::Result<()> {
     let refuse = |why: String| Err(std::io::Error::other(why));
     let name = Name {
         host,
@@ -41,10 +41,7 @@ fn append(file: &Path, host: &str, port: u16, key: &PublicKey) -> std::io::Resul
         return refuse(format!("{host:?} is not a host name"));
     }
     if let Some(dir) = file.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)?;
+        files::create_private_dir(dir)?;
     }
     let mut handle = std::fs::OpenOptions::new()
         .read(true)
@@ -57,12 +54,12 @@ fn append(file: &Path, host: &str, port: u16, key: &PublicKey) -> std::io::Resul
     handle.read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes);
     let mut known = KnownHosts::default();
-    known.add(file, &text);
-    match known.check(name, key) {
+    known.add_lines(file, &text);
+    match known.check_key(name, key) {
         Verdict::Known => return Ok(()),
         Verdict::Unknown => {}
         // A host may have keys of several algorithms.
-        Verdict::Changed(..) if !known.algorithms(name).contains(&key.algorithm()) => {}
+        Verdict::Changed(..) if !known.known_algorithms(name).contains(&key.algorithm()) => {}
         _ => {
             return refuse(format!(
                 "it has another key for {name}, or this key is revoked"
@@ -121,7 +118,7 @@ mod tests {
             0o600
         );
         let known = KnownHosts::load(&[file]).unwrap();
-        assert_eq!(known.check(at("fd00::1", 2222), &key), Verdict::Known);
+        assert_eq!(known.check_key(at("fd00::1", 2222), &key), Verdict::Known);
     }
 
     #[test]
@@ -132,8 +129,8 @@ mod tests {
         std::fs::write(&file, format!("a {}", a.to_openssh().unwrap())).unwrap();
         append_known_host(&file, "b", 22, &b).unwrap();
         let known = KnownHosts::load(std::slice::from_ref(&file)).unwrap();
-        assert_eq!(known.check(at("a", 22), &a), Verdict::Known);
-        assert_eq!(known.check(at("b", 22), &b), Verdict::Known);
+        assert_eq!(known.check_key(at("a", 22), &a), Verdict::Known);
+        assert_eq!(known.check_key(at("b", 22), &b), Verdict::Known);
         assert!(append_known_host(&file, "b c", 22, &b).is_err());
         assert!(append_known_host(&file, "*", 22, &b).is_err());
     }

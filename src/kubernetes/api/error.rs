@@ -1,0 +1,138 @@
+//! What can go wrong with the API, and what to make of it.
+
+/// What can go wrong with the API.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The client can't be made.
+    #[error("cannot create an API client: {0}")]
+    Client(String),
+    /// A request failed.
+    #[error("cannot {what}: {}", root_cause(.source))]
+    Request {
+        /// What was tried.
+        what: String,
+        /// Why not.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// An object of ours or of the operator's is not an API object.
+    #[error("{origin} is not an API object: {why}")]
+    Object {
+        /// Where it came from.
+        origin: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A wait ended without what it waited for.
+    #[error("timed out after {} s waiting for {what}: {last}", .after.as_secs())]
+    Timeout {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        after: std::time::Duration,
+        /// The last thing seen.
+        last: String,
+    },
+}
+
+impl ApiError {
+    pub(super) fn client(error: impl std::fmt::Display) -> Self {
+        ApiError::Client(error.to_string())
+    }
+
+    pub(crate) fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let what = what.into();
+        move |source| ApiError::Request {
+            what,
+            source: Box::new(source),
+        }
+    }
+
+    /// Whether the API said "Forbidden".
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, ApiError::Request { source, .. }
+            if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 403))
+    }
+
+    /// Whether the object is no longer what the request took it for: a conflict,
+    /// or a JSON patch whose test failed.
+    pub fn is_outdated(&self) -> bool {
+        matches!(self, ApiError::Request { source, .. }
+            if matches!(source.as_ref(), kube::Error::Api(status) if matches!(status.code, 409 | 422)))
+    }
+
+    /// Whether the API doesn't know such a kind of object, or not yet.
+    pub fn is_unknown_kind(&self) -> bool {
+        matches!(self, ApiError::Request { source, .. } if match source.as_ref() {
+            kube::Error::Api(status) => status.code == 404,
+            other => matches!(other, kube::Error::Discovery(_)),
+        })
+    }
+
+    /// Whether trying again may help: the API wasn't there, or not yet whole.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            ApiError::Request { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => {
+                    matches!(status.code, 404 | 409 | 429 | 500 | 502 | 503 | 504)
+                }
+                kube::Error::HyperError(_)
+                | kube::Error::Service(_)
+                | kube::Error::Discovery(_) => true,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// What went wrong, without the layers of the client that only pass it on, such as
+/// "ServiceError: client error (Connect)".
+fn root_cause(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |one| one.source());
+    let texts: Vec<String> = chain.map(ToString::to_string).collect();
+    let passes_on = |text: &String| text.contains("client error (");
+    let begin = texts.iter().take_while(|text| passes_on(text)).count();
+    // If there is nothing below them, they have to do.
+    let begin = begin.min(texts.len() - 1);
+    let mut said = texts[begin].clone();
+    for text in &texts[begin + 1..] {
+        if !said.contains(text.as_str()) {
+            said = format!("{said}: {text}");
+        }
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// A layer of the client, and what lies below it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Layer(&'static str, #[source] Option<io::Error>);
+
+    #[test]
+    fn layers_that_only_pass_an_error_on_are_left_out() {
+        let service = |layer| root_cause(&kube::Error::Service(Box::new(layer)));
+        let refused = || Some(io::Error::other("connection refused by 127.0.0.1"));
+        assert_eq!(
+            service(Layer("client error (Connect)", refused())),
+            "connection refused by 127.0.0.1"
+        );
+        assert_eq!(
+            service(Layer("TLS", refused())),
+            "ServiceError: TLS: connection refused by 127.0.0.1"
+        );
+        assert_eq!(
+            service(Layer("client error (Connect)", None)),
+            "client error (Connect)"
+        );
+    }
+}

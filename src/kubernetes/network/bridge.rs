@@ -1,0 +1,106 @@
+//! The built-in pod network: a bridge per node, and routes between nodes of one
+//! L2 network.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::super::context::NodeContext;
+use super::super::error::KubernetesError;
+use super::super::resources::directory;
+use super::super::{endpoint, tree};
+use super::pod_network::PodNetwork;
+use crate::host::{FileResource, Resource, Unit};
+use crate::layout::paths::CNI_CONFIG_DIR;
+
+/// The unit that connects this node's pods with those of others.
+const UNIT: &str = "clusterctl-pod-network.service";
+/// Where its file is.
+const UNIT_FILE: &str = "/etc/systemd/system/clusterctl-pod-network.service";
+/// The file of its CNI configuration. containerd takes the first in alphabetical
+/// order, and distributions bring some of their own (podman's is `87-…`).
+const CONFLIST: &str = "10-clusterctl.conflist";
+
+/// The network's name in that configuration, and so in what CNI plugins keep.
+pub(super) const CNI_NAME: &str = "clusterctl";
+
+const CONFLIST_TEMPLATE: &str = "cni/bridge.conflist.j2";
+const UNIT_TEMPLATE: &str = "cni/clusterctl-pod-network.service.j2";
+
+/// The built-in network.
+pub(super) struct Bridge;
+
+impl PodNetwork for Bridge {
+    fn resources(&self, ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
+        let mut resources = vec![
+            Resource::File(FileResource::text(UNIT_FILE, unit(ctx)?).notify(UNIT)),
+            Resource::Unit(Unit {
+                name: UNIT.into(),
+                enabled: true,
+                active: true,
+            }),
+        ];
+        if let Some(text) = conflist(ctx)? {
+            let path = format!("{CNI_CONFIG_DIR}/{CONFLIST}");
+            resources.push(directory(CNI_CONFIG_DIR, 0o755));
+            resources.push(Resource::File(FileResource::text(path, text)));
+        }
+        Ok(resources)
+    }
+
+    fn needs_pod_cidr(&self) -> bool {
+        true
+    }
+}
+
+/// The text of the bridge's CNI configuration; `None` as long as the node has
+/// no pod CIDR.
+fn conflist(ctx: &NodeContext<'_>) -> Result<Option<String>, KubernetesError> {
+    if ctx.pod_cidrs.is_empty() {
+        return Ok(None);
+    }
+    let mut view = ctx.view()?;
+    tree::set_field(&mut view, "cniName", CNI_NAME);
+    tree::set_field(&mut view, "podCIDRs", json!(ctx.pod_cidrs));
+    let routes: Vec<&str> = ctx
+        .pod_cidrs
+        .iter()
+        .map(|cidr| {
+            if cidr.addr().is_ipv4() {
+                "0.0.0.0/0"
+            } else {
+                "::/0"
+            }
+        })
+        .collect();
+    tree::set_field(&mut view, "defaultRoutes", json!(routes));
+    tree::set_field(&mut view, "mtu", ctx.facts.mtu);
+    let text = ctx.templates.render(CONFLIST_TEMPLATE, &view)?;
+    serde_json::from_str::<Value>(&text).map_err(|error| {
+        ctx.templates
+            .unexpected(CONFLIST_TEMPLATE, "valid JSON", error.to_string())
+    })?;
+    Ok(Some(text))
+}
+
+/// The text of the unit.
+fn unit(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
+    let subnet = ctx
+        .cluster
+        .networking
+        .pod_subnets
+        .iter()
+        .find(|subnet| matches!(subnet, IpNet::V4(_)))
+        .ok_or(KubernetesError::BridgeNeedsIpv4)?;
+    let address = ctx.advertise_address()?;
+    let IpAddr::V4(_) = address else {
+        return Err(KubernetesError::BridgeNeedsIpv4);
+    };
+    let mut view = ctx.view()?;
+    tree::set_field(&mut view, "podSubnet", subnet.trunc().to_string());
+    tree::set_field(&mut view, "address", address.to_string());
+    let interface = endpoint::interface_of(ctx.host, ctx.facts, address)?;
+    tree::set_field(&mut view, "interface", interface);
+    ctx.templates.render(UNIT_TEMPLATE, &view)
+}

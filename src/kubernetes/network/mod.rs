@@ -1,0 +1,13 @@
+//! What gives pods their network: one file for each kind that the inventory
+//! knows.
+//!
+//! To add one: a variant of [`crate::inventory::CniType`], a file here that
+//! implements [`PodNetwork`], a line in `choose.rs`, and its templates.
+
+mod bridge;
+mod choose;
+mod manifest;
+mod pod_network;
+
+pub use choose::{CNI_NAMES, pod_network};
+pub use pod_network::PodNetwork;

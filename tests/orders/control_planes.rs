@@ -1,0 +1,186 @@
+//! Control planes: how many are down at once, and what etcd is told when.
+
+use super::recorded::Cluster;
+use super::recorded::host::LEASE;
+
+/// A setting of the API server: each control plane's manifest changes.
+const CHANGE: &str = "  apiServer: {extraArgs: [{name: profiling, value: 'false'}]}\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_new_clusters_control_planes_come_up_side_by_side() {
+    let cluster = Cluster::bare(3, 0);
+    cluster.apply().await.unwrap();
+    let lines = cluster.lines();
+    assert_eq!(
+        lines[..3],
+        ["cp1: converge", "cp2: converge", "cp3: converge"]
+    );
+    assert!(!cluster.has("etcd: add learner"), "they form etcd at once");
+    assert_eq!(cluster.shared.lock().etcd.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_takes_control_planes_one_at_a_time_each_healthy_before_the_next() {
+    let mut cluster = Cluster::running(3, 0).await;
+    cluster.spec += CHANGE;
+    cluster.apply().await.unwrap();
+    let of_hosts: Vec<String> = cluster.lines();
+    let of_hosts = of_hosts.iter().filter(|line| line.starts_with("cp"));
+    let expected: Vec<String> = ["cp1", "cp2", "cp3"]
+        .iter()
+        .flat_map(|cp| ["converge", "converged", "healthy"].map(|what| format!("{cp}: {what}")))
+        .collect();
+    assert_eq!(
+        of_hosts.collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_control_plane_is_taken_down_while_another_is_unhealthy() {
+    let mut cluster = Cluster::running(3, 0).await;
+    cluster.spec += CHANGE;
+    cluster.shared.lock().host("cp3").sick = true;
+    let error = cluster.apply().await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cp1: ") && error.contains("cp3"),
+        "{error}"
+    );
+    assert_eq!(
+        cluster.lines(),
+        [""; 0],
+        "nothing is changed on any of them"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_control_plane_is_taken_down_while_another_is_out_of_reach() {
+    let mut cluster = Cluster::running(3, 0).await;
+    cluster.spec += CHANGE;
+    cluster.shared.lock().host("cp2").unreachable = true;
+    let error = cluster.apply().await.unwrap_err().to_string();
+    assert!(error.contains("1 can't be reached"), "{error}");
+    assert!(!cluster.has("cp"), "{:?}", cluster.lines());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_is_down_is_repaired_before_another_is_taken_down() {
+    let mut cluster = Cluster::running(3, 0).await;
+    cluster.spec += CHANGE;
+    cluster
+        .shared
+        .lock()
+        .host("cp3")
+        .machine
+        .stop_unit("kubelet.service");
+    cluster.apply().await.unwrap();
+    cluster.assert_order(&[
+        "cp3: healthy",
+        "cp1: converge",
+        "cp1: healthy",
+        "cp2: converge",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_fails_keeps_the_next_as_it_is() {
+    let mut cluster = Cluster::running(3, 1).await;
+    cluster.spec += CHANGE;
+    cluster.shared.lock().host("cp2").fails.insert("converge");
+    let error = cluster.apply().await.unwrap_err().to_string();
+    assert!(error.starts_with("cp2: "), "{error}");
+    cluster.assert_order(&["cp1: healthy", "cp2: converge", "cp2: converge failed"]);
+    assert!(!cluster.has("cp3"), "{:?}", cluster.lines());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_control_plane_that_never_gets_healthy_keeps_the_next_as_it_is() {
+    let mut cluster = Cluster::running(3, 0).await;
+    cluster.spec += CHANGE;
+    cluster.shared.lock().host("cp1").kubelet_dies = true;
+    // The kubelet starts with another configuration, and ends.
+    cluster.spec += "  kubelet: {config: {maxPods: 99}}\n";
+    let error = cluster.apply().await.unwrap_err().to_string();
+    assert!(error.contains("crash-looping"), "{error}");
+    assert!(
+        !cluster.has("cp2") && !cluster.has("cp3"),
+        "{:?}",
+        cluster.lines()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_joining_control_plane_is_a_learner_first_and_has_its_vote_before_the_next_begins() {
+    let mut cluster = Cluster::running(1, 0).await;
+    cluster.add(2, 0);
+    cluster.apply().await.unwrap();
+    let steps = |name: &str| {
+        [
+            format!("etcd: add learner {name}"),
+            format!("{name}: converge"),
+            format!("{name}: converged"),
+            format!("etcd: promote {name}"),
+            format!("{name}: healthy"),
+        ]
+    };
+    let expected = [steps("cp2"), steps("cp3")].concat();
+    let lines = cluster.lines();
+    let of_new: Vec<&String> = lines
+        .iter()
+        .filter(|line| expected.contains(line))
+        .collect();
+    // What comes after that is their pod network, side by side.
+    assert_eq!(of_new[..10], expected.iter().collect::<Vec<_>>());
+    assert!(
+        !cluster.has("cp1: converge"),
+        "the one that runs keeps its list of members"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_learner_that_never_starts_keeps_the_next_from_joining() {
+    let mut cluster = Cluster::running(1, 0).await;
+    cluster.add(2, 0);
+    cluster.shared.lock().host("cp2").sick = true;
+    let error = cluster.apply().await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cp2: ") && error.contains("not started"),
+        "{error}"
+    );
+    assert!(
+        !cluster.has("etcd: promote") && !cluster.has("cp3"),
+        "{:?}",
+        cluster.lines()
+    );
+    // Once it starts, the next run goes on where this one ended.
+    cluster.shared.lock().host("cp2").sick = false;
+    cluster.apply().await.unwrap();
+    cluster.assert_order(&[
+        "etcd: promote cp2",
+        "etcd: add learner cp3",
+        "etcd: promote cp3",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn kube_vips_address_moves_before_its_holder_restarts() {
+    let mut cluster = Cluster::bare(3, 0);
+    cluster.spec += "  controlPlaneEndpoint: 192.0.2.10\n  loadBalancer: {type: kube-vip}\n";
+    cluster.hold_address("cp1");
+    cluster.start().await;
+    cluster.spec += CHANGE;
+    cluster.apply().await.unwrap();
+    let given = format!("api: replace {LEASE}");
+    cluster.assert_order(&[
+        &given,
+        "cp1: address gone",
+        "cp1: converge",
+        "cp1: healthy",
+        "cp2: converge",
+        "cp2: healthy",
+        // It had gone to the last one, whose turn it is now.
+        &given,
+        "cp3: address gone",
+        "cp3: converge",
+    ]);
+}

@@ -1,0 +1,253 @@
+//! A recorded cluster, and the runs over it.
+
+use std::sync::Arc;
+
+use clusterctl::Error;
+use clusterctl::apply::certs::make_certificates;
+use clusterctl::inventory;
+use clusterctl::plan::document::PlanDocument;
+use clusterctl::plan::draft::Draft;
+use clusterctl::remove::node::{Removal, RemoveOptions, remove};
+use clusterctl::remove::reset::{ResetHost, ResetOptions, reset};
+use clusterctl::run::events::{Event, Events, Sink};
+use clusterctl::run::selection::Selection;
+use clusterctl::run::state::State;
+use clusterctl::run::tracker::Tracker;
+use clusterctl::run::{Options, Run};
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::host::{LEASE, RecordedHosts};
+use super::{Host, Shared};
+
+/// Hosts `cp1`, `cp2`, … and `w1`, `w2`, …, and an inventory that names them.
+pub struct Cluster {
+    pub shared: Shared,
+    /// Lines below `spec` of the inventory.
+    pub spec: String,
+    control_planes: usize,
+    workers: usize,
+    directory: TempDir,
+    warnings: Arc<Warnings>,
+}
+
+/// Keeps the warnings of all runs.
+#[derive(Default)]
+struct Warnings(std::sync::Mutex<Vec<String>>);
+
+impl Sink for Warnings {
+    fn take(&self, event: &Event) {
+        if let Event::Warning { text } = event {
+            self.0.lock().expect("a lock").push(text.clone());
+        }
+    }
+}
+
+impl Cluster {
+    /// Bare machines.
+    pub fn bare(control_planes: usize, workers: usize) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let artifacts = directory.path().join("artifacts/linux-amd64");
+        std::fs::create_dir_all(&artifacts).expect("a directory");
+        std::fs::write(artifacts.join("kubelet"), "kubelet").expect("a file");
+        // Of "kubelet".
+        let sum = "1ca4bc7eb9b3d6f1e205da9cfab437c89d3760d0765a29a6bcbccf4ad51a2cb1";
+        let list = format!("{sum}  linux-amd64/kubelet\n");
+        std::fs::write(directory.path().join("artifacts/SHA256SUMS"), list).expect("a file");
+        let mut cluster = Cluster {
+            shared: Shared::default(),
+            spec: String::new(),
+            control_planes: 0,
+            workers: 0,
+            directory,
+            warnings: Arc::default(),
+        };
+        cluster.add(control_planes, workers);
+        cluster
+    }
+
+    /// A cluster that runs: what an `apply` on bare machines left.
+    pub async fn running(control_planes: usize, workers: usize) -> Self {
+        let cluster = Cluster::bare(control_planes, workers);
+        cluster.start().await;
+        cluster
+    }
+
+    /// Applies, and forgets how.
+    pub async fn start(&self) {
+        let aside = self.apply().await.expect("an apply");
+        assert!(aside.is_empty(), "{aside:?}");
+        // What follows is not about the seconds after a start.
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        self.shared.lock().settle();
+        self.shared.clear();
+    }
+
+    /// Adds machines, which are bare, to the inventory.
+    pub fn add(&mut self, control_planes: usize, workers: usize) {
+        let mut world = self.shared.lock();
+        for (prefix, first, known, more) in [
+            ("cp", 11, self.control_planes, control_planes),
+            ("w", 21, self.workers, workers),
+        ] {
+            for number in known + 1..=known + more {
+                let name = format!("{prefix}{number}");
+                let address = format!("192.0.2.{}", first + number - 1);
+                let host = Host::new(&name, address.parse().expect("an address"));
+                world.hosts.insert(name, host);
+            }
+        }
+        drop(world);
+        self.control_planes += control_planes;
+        self.workers += workers;
+    }
+
+    fn inventory(&self) -> inventory::Cluster {
+        let mut text = format!(
+            "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\nmetadata: {{name: demo}}\nspec:\n  \
+             kubernetesVersion: v1.36.2\n  artifacts: {{source: directory, path: ./artifacts}}\n{}  \
+             hosts:\n",
+            self.spec
+        );
+        let control_planes =
+            (1..=self.control_planes).map(|number| ("cp", number, 10, "control-plane"));
+        let workers = (1..=self.workers).map(|number| ("w", number, 20, "worker"));
+        for (prefix, number, base, role) in control_planes.chain(workers) {
+            text += &format!(
+                "    - {{name: {prefix}{number}, address: 192.0.2.{}, roles: [{role}]}}\n",
+                base + number
+            );
+        }
+        // A plan names it, and its hash.
+        let path = self.directory.path().join("inventory.yaml");
+        std::fs::write(path, &text).expect("a file");
+        let parsed = inventory::parse(&text, "inventory.yaml", self.directory.path());
+        parsed.expect("an inventory").0
+    }
+
+    /// A run over the hosts that match `hosts`; over all, if there are none.
+    pub fn run(&self, hosts: &[&str]) -> Run {
+        let state = State::open(self.directory.path().join("state")).expect("a state");
+        Run {
+            cluster: Arc::new(self.inventory()),
+            inventory: self.directory.path().join("inventory.yaml"),
+            state,
+            connector: Arc::new(RecordedHosts(self.shared.clone())),
+            tracker: Tracker::new(Events::new(vec![
+                Arc::clone(&self.warnings) as Arc<dyn Sink>
+            ])),
+            journal: None,
+            options: Options {
+                // What preflight finds on machines has tests of its own.
+                selection: Selection::new(&[], &["preflight".into()]).expect("a selection"),
+                hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+                cache: Some(self.directory.path().join("cache")),
+                ..Options::default()
+            },
+            kept: None,
+        }
+    }
+
+    /// What `apply` does once its question was answered. Comes back with the hosts that were
+    /// set aside, and why.
+    pub async fn apply(&self) -> Result<Vec<(String, String)>, Error> {
+        self.apply_plan(&[], None).await
+    }
+
+    /// The same on some hosts, or for a plan that was kept.
+    pub async fn apply_plan(
+        &self,
+        hosts: &[&str],
+        kept: Option<&PlanDocument>,
+    ) -> Result<Vec<(String, String)>, Error> {
+        let run = self.run(hosts);
+        let mut draft = Box::pin(Draft::new(&run)).await?;
+        if let Some(kept) = kept {
+            draft.refuse_stale(&run, kept).await?;
+        }
+        let mut aside = std::mem::take(&mut draft.aside);
+        let mut plan = draft.plan(&run).await?;
+        if !plan.is_empty() {
+            if plan.changes_certs() {
+                make_certificates(&run, &mut draft)?;
+                plan = draft.plan(&run).await?;
+            }
+            let applied = Box::pin(clusterctl::apply::apply(&run, &plan));
+            aside.extend(applied.await?);
+        }
+        let aside = aside.into_iter();
+        Ok(aside.map(|one| (one.host, one.error.to_string())).collect())
+    }
+
+    /// The plan as it would be kept in a file.
+    pub async fn plan(&self) -> PlanDocument {
+        let run = self.run(&[]);
+        let draft = Box::pin(Draft::new(&run)).await.expect("a draft");
+        draft.document(&run).await.expect("a plan")
+    }
+
+    pub async fn remove(&self, hosts: &[&str], options: RemoveOptions) -> Result<Removal, Error> {
+        Box::pin(remove(&self.run(hosts), options)).await
+    }
+
+    pub async fn reset(&self, hosts: &[&str], options: ResetOptions) -> Vec<ResetHost> {
+        Box::pin(reset(&self.run(hosts), options))
+            .await
+            .expect("a reset")
+    }
+
+    /// A pod on a node, with a controller or without.
+    pub fn run_pod(&self, node: &str, name: &str, controlled: bool) {
+        let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web",
+            "uid": "1", "controller": true});
+        let owners = if controlled { vec![owner] } else { Vec::new() };
+        let pod = json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"namespace": "default", "name": name, "ownerReferences": owners},
+            "spec": {"nodeName": node, "containers": []}, "status": {"phase": "Running"}});
+        let path = format!("/api/v1/namespaces/default/pods/{name}");
+        self.shared.lock().objects.put(&path, pod);
+    }
+
+    /// kube-vip holds its address on that node.
+    pub fn hold_address(&self, node: &str) {
+        let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"namespace": "kube-system", "name": "plndr-cp-lock"},
+            "spec": {"holderIdentity": node}});
+        self.shared.lock().objects.put(LEASE, lease);
+    }
+
+    /// Warnings so far.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.0.lock().expect("a lock").clone()
+    }
+
+    pub fn lines(&self) -> Vec<String> {
+        self.shared.lines()
+    }
+
+    /// Where a line of the log is.
+    #[track_caller]
+    pub fn position(&self, line: &str) -> usize {
+        let lines = self.lines();
+        let found = lines.iter().position(|one| one == line);
+        found.unwrap_or_else(|| panic!("no {line:?} in {lines:#?}"))
+    }
+
+    /// Whether the log has a line that begins so.
+    pub fn has(&self, start: &str) -> bool {
+        self.lines().iter().any(|line| line.starts_with(start))
+    }
+
+    /// These lines are in the log, in this order.
+    #[track_caller]
+    pub fn assert_order(&self, wanted: &[&str]) {
+        let lines = self.lines();
+        let mut rest = lines.iter();
+        for line in wanted {
+            assert!(
+                rest.any(|one| one == line),
+                "no {line:?} in its place in {lines:#?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! What a recorded host holds: files, units, images, its receipt. It answers `observe` out of
+//! that, and takes over what `converge` changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clusterctl::host::{Action, Change, Content, HostPlan, Kind, Observed, Receipt, Resource};
+use sha2::{Digest, Sha256};
+
+/// A file, or a link.
+#[derive(Debug, Clone)]
+struct Entry {
+    is_link: bool,
+    mode: u32,
+    owner: String,
+    sha256: String,
+    /// Text, where it is ours and not streamed.
+    content: Option<Vec<u8>>,
+    secret: bool,
+}
+
+/// A unit.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unit {
+    enabled: bool,
+    active: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Machine {
+    files: BTreeMap<String, Entry>,
+    directories: BTreeMap<String, (u32, String)>,
+    /// Paths that exist because a kernel module is loaded.
+    effects: BTreeSet<String>,
+    units: BTreeMap<String, Unit>,
+    images: BTreeSet<String>,
+    sysctls: BTreeMap<String, String>,
+    pub receipt: Option<Receipt>,
+    /// What it was asked about last, by what it is: changes name no more than that.
+    asked: Vec<Resource>,
+}
+
+impl Machine {
+    /// A machine with a container runtime and nothing of Kubernetes.
+    pub fn bare() -> Self {
+        let mut machine = Machine::default();
+        let running = Unit {
+            enabled: true,
+            active: true,
+        };
+        machine.units.insert("containerd.service".into(), running);
+        machine
+    }
+
+    pub fn has_file(&self, path: &str) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// A file's text; empty if there is none.
+    pub fn text(&self, path: &str) -> String {
+        let content = self.files.get(path).and_then(|file| file.content.as_ref());
+        String::from_utf8_lossy(content.map_or(&[][..], Vec::as_slice)).into_owned()
+    }
+
+    /// Writes a file behind clusterctl-rs' back.
+    pub fn write(&mut self, path: &str, text: &str) {
+        let entry = Entry {
+            is_link: false,
+            mode: 0o600,
+            owner: "root:root".into(),
+            sha256: sha256(text.as_bytes()),
+            content: Some(text.as_bytes().to_vec()),
+            secret: true,
+        };
+        self.files.insert(path.to_owned(), entry);
+    }
+
+    /// Changes what a file that clusterctl-rs wrote says.
+    pub fn tamper(&mut self, path: &str) {
+        let file = self.files.get_mut(path).expect("a file");
+        file.sha256 = sha256(b"tampered");
+        file.content = Some(b"tampered".to_vec());
+    }
+
+    pub fn is_active(&self, unit: &str) -> bool {
+        self.units.get(unit).is_some_and(|unit| unit.active)
+    }
+
+    pub fn stop_unit(&mut self, unit: &str) {
+        self.units.entry(unit.to_owned()).or_default().active = false;
+    }
+
+    /// Nothing of Kubernetes is left.
+    pub fn reset(&mut self) {
+        *self = Machine::bare();
+    }
+
+    /// How it looks, as far as it is asked.
+    pub fn observe(&mut self, resources: &[Resource]) -> Observed {
+        self.asked = resources.to_vec();
+        let text = self.answer(resources);
+        Observed::parse(text.as_bytes()).expect("an answer")
+    }
+
+    fn answer(&self, resources: &[Resource]) -> String {
+        let mut text = "@@clusterctl observe 1\n@@section paths\n".to_owned();
+        let mut stat = |kind: u32, mode: u32, owner: &str, path: &str| {
+            let raw = kind | mode;
+            let _ = writeln!(text, "{raw:x} 0:0 {owner} 1 1 1 1 .{path}");
+        };
+        for (path, (mode, owner)) in &self.directories {
+            stat(0o040_000, *mode, owner, &format!("{path}/."));
+        }
+        for (path, file) in &self.files {
+            let kind = if file.is_link { 0o120_000 } else { 0o100_000 };
+            stat(kind, file.mode, &file.owner, path);
+        }
+        for path in &self.effects {
+            stat(0o040_000, 0o755, "root:root", path);
+        }
+        text += "@@section hashes\n";
+        for (path, file) in &self.files {
+            let _ = writeln!(text, "{}  .{path}", file.sha256);
+        }
+        for (path, file) in &self.files {
+            if let (Some(content), false) = (&file.content, file.secret) {
+                let _ = writeln!(
+                    text,
+                    "@@section content .{path}\n{}",
+                    STANDARD.encode(content)
+                );
+            }
+        }
+        text += "@@section units\n";
+        for (name, unit) in &self.units {
+            let active = if unit.active { "active" } else { "inactive" };
+            let file = if unit.enabled { "enabled" } else { "disabled" };
+            let _ = writeln!(
+                text,
+                "Id={name}\nLoadState=loaded\nActiveState={active}\nSubState=\nUnitFileState={file}\n"
+            );
+        }
+        text += "@@section commands\n";
+        // Every package that could be asked for is installed.
+        for resource in resources {
+            if let Resource::Package(package) = resource {
+                let _ = writeln!(text, "{}", package.provides);
+            }
+        }
+        text += "@@section images\n";
+        for image in &self.images {
+            let _ = writeln!(text, "{image}");
+        }
+        text += "@@section sysctls\n";
+        for (path, value) in &self.sysctls {
+            let _ = writeln!(text, ".{path}:{value}");
+        }
+        if let Some(receipt) = &self.receipt {
+            let encoded = STANDARD.encode(receipt.to_json());
+            let _ = writeln!(text, "@@section receipt\n{encoded}");
+        }
+        text + "@@end\n"
+    }
+
+    /// Takes over everything that a plan changes.
+    pub fn converge(&mut self, plan: &HostPlan) {
+        for (at, change) in plan.changes.iter().enumerate() {
+            self.change(change, plan.content(at));
+        }
+        self.receipt = Some(plan.receipt.clone());
+    }
+
+    fn change(&mut self, change: &Change, content: Option<&[u8]>) {
+        let name = change.name.as_str();
+        match (change.kind, change.action) {
+            (Kind::File, Action::Remove) => {
+                self.files.remove(name);
+            }
+            (Kind::File, _) => self.write_file(name, content),
+            (Kind::Directory, _) => {
+                let wanted = self.asked.iter().find_map(|resource| match resource {
+                    Resource::Directory(one) if one.path == name => {
+                        Some((one.mode, one.owner.clone()))
+                    }
+                    _ => None,
+                });
+                let wanted = wanted.unwrap_or((0o755, "root:root".into()));
+                self.directories.insert(name.to_owned(), wanted);
+            }
+            (Kind::Link, _) => {
+                let entry = Entry {
+                    is_link: true,
+                    mode: 0o777,
+                    owner: "root:root".into(),
+                    sha256: String::new(),
+                    content: None,
+                    secret: false,
+                };
+                self.files.insert(name.to_owned(), entry);
+            }
+            (Kind::Module, _) => {
+                for resource in &self.asked {
+                    if let Resource::KernelModule(module) = resource
+                        && module.name == name
+                    {
+                        self.effects.insert(module.effect.clone());
+                    }
+                }
+            }
+            (Kind::Sysctl, _) => {
+                for resource in &self.asked {
+                    if let Resource::Sysctl(sysctl) = resource
+                        && sysctl.key == name
+                    {
+                        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+                        self.sysctls.insert(path, sysctl.value.clone());
+                    }
+                }
+            }
+            (Kind::Unit, action) => {
+                let unit = self.units.entry(name.to_owned()).or_default();
+                match action {
+                    Action::Enable => unit.enabled = true,
+                    Action::Disable => unit.enabled = false,
+                    Action::Stop => unit.active = false,
+                    _ => unit.active = true,
+                }
+            }
+            (Kind::Image, _) => {
+                self.images.insert(name.to_owned());
+            }
+            // Packages are there, there is no swap, and what restarts is seen by the cluster.
+            (Kind::Package | Kind::Swap | Kind::Systemd | Kind::StaticPod, _) => {}
+        }
+    }
+
+    fn write_file(&mut self, path: &str, content: Option<&[u8]>) {
+        let wanted = self.asked.iter().rev().find_map(|resource| match resource {
+            Resource::File(file) if file.path == path => Some(file),
+            _ => None,
+        });
+        let Some(wanted) = wanted else {
+            panic!("{path} was not asked for");
+        };
+        let (sha256, content) = match (content, &wanted.content) {
+            (Some(bytes), _) => (sha256(bytes), Some(bytes.to_vec())),
+            (None, Content::Local { sha256, .. }) => (sha256.clone(), None),
+            // Mode and owner only.
+            (None, Content::Bytes(bytes)) => (self::sha256(bytes), Some(bytes.to_vec())),
+        };
+        let entry = Entry {
+            is_link: false,
+            mode: wanted.mode,
+            owner: wanted.owner.clone(),
+            sha256,
+            content,
+            secret: wanted.secret,
+        };
+        self.files.insert(path.to_owned(), entry);
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
