@@ -259,8 +259,5 @@ fn watch(node: Arc<Node>, body: &Value) -> Response {
             }
         },
     );
-    stream(
-        "application/json",
-        futures::stream::once(async { created }).chain(events),
-    )
+    stream(futures::stream::once(async { created }).chain(events))
 }

@@ -15,9 +15,10 @@ use clusterctl::host::{
 };
 use clusterctl::inventory::{self, Cluster};
 use clusterctl::kubernetes::api::{ApiError, EtcdClient, Health, Identity};
+use clusterctl::kubernetes::health::HealthEndpoint;
 use clusterctl::run::events::Events;
 use clusterctl::run::remote::{
-    Answer, ConnectHosts, Converging, HealthProbe, Ownership, Remote, RemoteHost, Server,
+    Answer, ConnectHosts, Converging, Ownership, Remote, RemoteHost, Server,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -343,11 +344,23 @@ impl RemoteHost for RecordedHost {
         .boxed()
     }
 
-    fn probe_health<'a>(&'a self, probe: HealthProbe<'a>) -> BoxFuture<'a, io::Result<Health>> {
+    fn kubelet_unit_runs(&self) -> Answer<'_, Health> {
+        async move {
+            let mut world = self.shared.lock();
+            let runs = world.host(&self.name).kubelet_runs();
+            Ok(match runs {
+                true => Health::Ok,
+                false => Health::No("kubelet.service is inactive".into()),
+            })
+        }
+        .boxed()
+    }
+
+    fn probe_health<'a>(&'a self, at: &'a HealthEndpoint) -> BoxFuture<'a, io::Result<Health>> {
         async move {
             let mut world = self.shared.lock();
             let host = world.host(&self.name);
-            let runs = match probe.port {
+            let runs = match at.port {
                 KUBELET_HEALTHZ => host.kubelet_runs(),
                 _ => host.static_pod_runs("kube-scheduler"),
             };
