@@ -1,5 +1,5 @@
-//! Whether an endpoint that no host has as its own leads to the control planes: the
-//! operator's load balancer, or the address that kube-vip holds.
+//! Checks that the endpoint reaches the control planes, if it is a load balancer's or
+//! kube-vip's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,18 +15,18 @@ use crate::run::events::Event;
 use crate::run::phase::Phase;
 use crate::run::remote::{Remote, Server};
 
-/// Time for all of them: a balancer looks for its servers every few seconds,
-/// and some take three good looks before they use one.
+/// Time limit: a load balancer checks its servers every few seconds, and some need three
+/// successful checks before they use one.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Tries per control plane before the pauses begin. A balancer that chooses at
-/// random has left one of three out then once in a thousand times.
+/// Attempts per control plane without pauses. With random balancing, the chance to miss one
+/// of three is then one in a thousand.
 const BURST: usize = 8;
 
-/// How long nothing is said of it.
+/// How long to wait before reporting progress.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The pause between later tries.
+/// The pause between later attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Checks that the endpoint leads to the control planes, if control planes were changed and it is
@@ -77,8 +77,8 @@ async fn search_control_planes(
             search.expect(&host.name, &leaf.cert);
         }
     }
-    // Streams stay open until the end, so that a balancer that counts
-    // connections goes on to the next server.
+    // Streams stay open until the end, so that a load balancer that counts connections
+    // moves on to the next server.
     let mut open = Vec::new();
     let mut notice = Notice::new(execution, endpoint);
     let mut tries = 0;
@@ -145,7 +145,7 @@ impl Drop for Notice<'_> {
     }
 }
 
-/// The control plane whose certificate was renewed on the host, if this is such a one.
+/// The control plane that this certificate belongs to, if it was renewed on its host.
 fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     use base64::Engine as _;
     let base64 = base64::engine::general_purpose::STANDARD.encode(certificate);
@@ -160,7 +160,7 @@ fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     Some(host.name.clone())
 }
 
-/// The endpoint, if it is no control plane's own.
+/// The endpoint, unless it is a control plane's own address.
 fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoint> {
     let endpoint = cluster.control_plane_endpoint.as_ref()?;
     let itself = match endpoints.control_planes.as_slice() {
@@ -187,7 +187,7 @@ async fn connect(remote: &Remote, endpoint: &Endpoint) -> Result<Server, String>
     }
 }
 
-/// Who has answered, and who not yet.
+/// Which control planes have been reached.
 #[derive(Debug, Default)]
 struct Search {
     /// Control planes by their certificate, DER.
@@ -200,14 +200,14 @@ struct Search {
 impl Search {
     fn expect(&mut self, host: &str, pem: &str) {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
-        // The store has read it before; one that is none is never seen.
+        // The store has parsed it before; an invalid one would never match.
         if let Ok(der) = CertificateDer::from_pem_slice(pem.as_bytes()) {
             self.expected.insert(der.to_vec(), host.to_owned());
         }
     }
 
-    /// Remembers who showed `certificate`; `renewed` says whose it is if it is none
-    /// that the store holds.
+    /// Records the owner of `certificate`; `renewed` identifies it if it is not one of the
+    /// store's.
     fn saw(&mut self, certificate: &[u8], renewed: impl FnOnce() -> Option<String>) {
         match self.expected.get(certificate).cloned().or_else(renewed) {
             Some(host) => {
@@ -233,7 +233,7 @@ impl Search {
         !self.seen.is_empty() || self.expected.is_empty()
     }
 
-    /// Why nobody was reached.
+    /// Why no control plane was reached.
     fn reason(&self) -> String {
         match (self.strangers, &self.last) {
             (0, Some(last)) => last.clone(),

@@ -25,7 +25,7 @@ use crate::inventory::spec::{Mirrors, defaults};
 /// Downloads at the same time.
 const PARALLEL: usize = 4;
 
-/// What one archive may unpack to.
+/// Maximum size of an unpacked archive.
 const UNPACKED_LIMIT: u64 = 1 << 30;
 
 /// What to download, and where to keep it.
@@ -35,7 +35,7 @@ pub struct OnlineRequest {
     pub version: Version,
     /// Go's names of the architectures that hosts have.
     pub architectures: BTreeSet<String>,
-    /// What replaces the upstream sites.
+    /// Mirrors of the upstream sites.
     pub mirrors: Mirrors,
     /// The cache of all versions, as [`default_cache_dir`] gives it.
     pub cache: PathBuf,
@@ -52,7 +52,7 @@ pub struct Progress {
     pub file: String,
     /// Bytes so far.
     pub done: u64,
-    /// Bytes in all, if the server says.
+    /// Bytes in total, if known.
     pub total: Option<u64>,
 }
 
@@ -306,8 +306,8 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Unpacks aside, then moves into place; gives the checksums of what came out.
-/// Names in the archive are names only: none of them leads anywhere.
+/// Unpacks to a temporary directory, then moves into place; returns the checksums of the
+/// files. Only plain names in the archive are used, so none can escape the directory.
 fn unpack_into(archive: &Path, unpack: &Unpack, dir: &Path, partial: &Path) -> io::Result<Sums> {
     let aside = tempfile::tempdir_in(partial)?;
     let mut found = Vec::new();
@@ -325,7 +325,7 @@ fn unpack_into(archive: &Path, unpack: &Unpack, dir: &Path, partial: &Path) -> i
         };
         let wanted = match unpack {
             Unpack::One { name: own, .. } => name == *own,
-            // A licence and a README come along.
+            // Archives also contain a licence and a README.
             Unpack::All { .. } => entry.header().mode()? & 0o111 != 0,
         };
         if !wanted || !entry.header().entry_type().is_file() {

@@ -315,8 +315,7 @@ pub(crate) async fn find_live_api(
     };
     let (one, mut api) = answer?;
     let nodes = match api.nodes().await {
-        // Whoever started it was cut short before the admin had any
-        // rights, or did nothing more.
+        // The run that started it was interrupted before the admin had any rights.
         Err(error) if error.is_forbidden() => {
             api = api.elevated().ok_or(error)?;
             api.nodes().await?

@@ -137,7 +137,7 @@ impl Draft {
         }
     }
 
-    /// Whether the API answers.
+    /// Whether the API server is reachable.
     pub fn has_api(&self) -> bool {
         self.live.is_some()
     }

@@ -15,7 +15,7 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Checks every host, and refuses if there are errors.
+/// Checks all hosts; fails if there are errors.
 ///
 /// # Errors
 /// [`Error::Preflight`], after the findings have been reported.

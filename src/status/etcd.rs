@@ -56,9 +56,9 @@ pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
         .collect()
 }
 
-/// Asks every member. The list comes from the first control plane that
-/// answers, in quorum or not; then each is asked over its own host's
-/// connection, or from another control plane if there is none.
+/// Asks all members. The list comes from the first control plane that responds, with or
+/// without quorum; then each is asked over its own host's connection, or from another
+/// control plane if there is none.
 pub(super) async fn ask_members(
     run: &Run,
     through: &[(&Host, Remote)],
