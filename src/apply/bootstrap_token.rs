@@ -1,5 +1,5 @@
-//! Phase `bootstrap-token`: RBAC for joining nodes, cluster-info and the operator's own tokens
-//! (rendered by `kubernetes/objects.rs`); and the token that workers of one run join with.
+//! Phase `bootstrap-token`: RBAC for joining nodes, cluster-info and the user's own tokens
+//! (rendered by `kubernetes/objects.rs`); and the token for the workers of one run.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -15,31 +15,30 @@ use crate::run::phase::Phase;
 /// Applies the objects.
 ///
 /// # Errors
-/// The API's refusal.
+/// An error of the API.
 pub(super) async fn apply(execution: &Execution<'_>, changes: &Changes) -> Result<(), Error> {
     changes.apply_phase(execution, Phase::BootstrapToken).await
 }
 
-/// How long the token of a run lives once nothing renews it any more. Long
-/// enough for a kubelet's bootstrap and for kubeadm's tools, which expect a
-/// cluster to have a token and `cluster-info` to be signed with it.
+/// How long the token of a run is valid after its last renewal. Long enough for a kubelet's
+/// bootstrap, and for kubeadm's tools, which expect a token and `cluster-info` to be signed
+/// with it.
 pub(super) const TOKEN_TTL: SignedDuration = SignedDuration::from_mins(10);
 
-/// How often a run at work renews its token: two renewals may fail.
+/// How often a run renews its token: two renewals may fail.
 const RENEWAL: Duration = Duration::from_mins(3);
 
-/// The token of this run, once it is in the cluster. Nobody deletes it: like a
-/// lease it is renewed while the run lasts, and the cluster removes it within
-/// minutes after, whether the run ended or was killed.
+/// The token of this run. It is never deleted: it is renewed while the run lasts, like a
+/// lease, and the cluster removes it minutes later, whether the run ended or was killed.
 #[derive(Debug)]
 pub(super) struct RunToken {
     token: Option<Token>,
 }
 
-/// Creates the token, if workers are to join.
+/// Creates the token, if workers will join.
 ///
 /// # Errors
-/// The API's refusal.
+/// An error of the API.
 pub(super) async fn create_for_run(execution: &Execution<'_>) -> Result<RunToken, Error> {
     let joins = execution.needs_api() && execution.plan.needs_join_token();
     let created = RunToken {
@@ -50,8 +49,8 @@ pub(super) async fn create_for_run(execution: &Execution<'_>) -> Result<RunToken
 }
 
 impl RunToken {
-    /// Renews the token for as long as it is polled: a slow host may take
-    /// longer to prepare than a token lives.
+    /// Renews the token for as long as it is polled: preparing a slow host may take longer
+    /// than the token is valid.
     pub(super) async fn keep_alive(&self, execution: &Execution<'_>) -> Infallible {
         loop {
             tokio::time::sleep(RENEWAL).await;
@@ -64,7 +63,7 @@ impl RunToken {
         }
     }
 
-    /// Puts the token into the cluster, from now on for [`TOKEN_TTL`].
+    /// Creates the token or extends it, to expire after [`TOKEN_TTL`].
     async fn renew(&self, execution: &Execution<'_>) -> Result<(), Error> {
         let Some(token) = &self.token else {
             return Ok(());

@@ -1,4 +1,5 @@
-//! Phase `certs`: certificates and keys, made on this machine and kept in the operator state.
+//! Phase `certs`: certificates and keys, created on this machine and kept in the state
+//! directory.
 
 use std::sync::Arc;
 
@@ -9,11 +10,11 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Makes the certificates that are missing and reports each file that was written. The
-/// plan has to be made again then, for it is about their content.
+/// Creates missing certificates and reports each file written. The plan has to be built
+/// again afterwards, because it depends on their content.
 ///
 /// # Errors
-/// What the file system says.
+/// An error of the file system.
 pub fn make_certificates(run: &Run, draft: &mut Draft) -> Result<(), Error> {
     let part = run.tracker.part(Phase::Certs);
     let pki = Store::new(run.state.dir()).ensure(draft.certificate_request())?;

@@ -1,4 +1,4 @@
-//! Phase `control-plane`: control planes are started or changed, each until it is healthy.
+//! Phase `control-plane`: starts or changes control planes and waits until each is healthy.
 
 use futures::future::try_join_all;
 
@@ -10,9 +10,9 @@ use crate::plan::model::{EtcdStep, Work};
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Control planes side by side as long as there is no cluster. Those of a
-/// cluster that lives come one at a time, each healthy before the next, and
-/// new ones after them, for each is a change of etcd's membership.
+/// Starts control planes in parallel if there is no cluster yet. In a running cluster,
+/// changes one at a time, each healthy before the next, then adds new ones, each of which
+/// changes etcd's membership.
 ///
 /// # Errors
 /// The first control plane that fails.
@@ -25,7 +25,7 @@ pub(super) async fn bring_up(execution: &Execution<'_>) -> Result<(), Error> {
     }
     let (new, mut old): (Vec<_>, Vec<_>) =
         control_planes.partition(|work| plan.is_new_control_plane(work.host()));
-    // One that is down is repaired before another is taken down.
+    // Repair one that is down before taking another one down.
     old.sort_by_key(|work| !work.mends());
     for work in old.into_iter().chain(new) {
         bring_up_one(execution, work).await?;
@@ -33,7 +33,7 @@ pub(super) async fn bring_up(execution: &Execution<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What nodes of control planes get once they have registered.
+/// Applies what control planes get once their nodes have registered.
 ///
 /// # Errors
 /// The first control plane that fails.
@@ -73,7 +73,7 @@ async fn take_steps(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     if !waited_for {
         return Ok(());
     }
-    // An API server can't answer through a member that has no vote.
+    // An API server cannot respond while its etcd member has no vote.
     if work.etcd.is_some() {
         etcd::promote(run, plan, work, &part).await?;
     }

@@ -1,5 +1,5 @@
-//! Whether an endpoint that no host has as its own leads to the control planes: the
-//! operator's load balancer, or the address that kube-vip holds.
+//! Checks that the endpoint reaches the control planes, if it is a load balancer's or
+//! kube-vip's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,30 +15,28 @@ use crate::run::events::Event;
 use crate::run::phase::Phase;
 use crate::run::remote::{Remote, Server};
 
-/// Time for all of them: a balancer looks for its servers every few seconds,
-/// and some take three good looks before they use one.
+/// Time limit: a load balancer checks its servers every few seconds, and some need three
+/// successful checks before they use one.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Tries per control plane before the pauses begin. A balancer that chooses at
-/// random has left one of three out then once in a thousand times.
+/// Attempts per control plane without pauses. With random balancing, the chance to miss one
+/// of three is then one in a thousand.
 const BURST: usize = 8;
 
-/// How long nothing is said of it.
+/// How long to wait before reporting progress.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The pause between later tries.
+/// The pause between later attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects to the endpoint again and again from the first control plane, and
-/// looks whose certificate answers: each API server has one of its own.
-/// Control planes that never answer are warned of, for a balancer may have its
-/// reasons, such as keeping one client with one server. kube-vip's address leads to
-/// one of them at a time, so any will do.
+/// Checks that the endpoint leads to the control planes, if control planes were changed and it is
+/// no control plane's own. Those that never answer are warned of, for a balancer may have its
+/// reasons, such as keeping one client with one server.
 ///
 /// # Errors
 /// [`Error::Endpoint`], if no control plane answers.
-pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
-    let (run, plan) = (execution.run, execution.plan);
+pub(super) async fn check_endpoint(execution: &Execution<'_>) -> Result<(), Error> {
+    let plan = execution.plan;
     // Workers go through the endpoint, so it has to lead somewhere by now.
     let mut control_planes = plan.work.iter().filter(|work| work.is_control_plane());
     if control_planes.all(|work| work.prepare.is_empty()) {
@@ -49,35 +47,49 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let kube_vip = context.cluster.virtual_address().is_some();
+    let search = search_control_planes(execution, endpoint, kube_vip).await;
+    if !search.reached_any() {
+        return Err(Error::Endpoint {
+            endpoint: endpoint.to_string(),
+            from: plan.first().host.name.clone(),
+            reason: search.reason(),
+            kube_vip,
+        });
+    }
+    if let Some(warning) = search.warning(endpoint).filter(|_| !kube_vip) {
+        execution.run.events().warn(warning);
+    }
+    Ok(())
+}
+
+/// Connects to the endpoint again and again from the first control plane, and looks whose
+/// certificate answers: each API server has one of its own. kube-vip's address leads to one of
+/// them at a time, so any will do.
+async fn search_control_planes(
+    execution: &Execution<'_>,
+    endpoint: &Endpoint,
+    kube_vip: bool,
+) -> Search {
+    let (first, context) = (execution.plan.first(), &execution.plan.context);
     let mut search = Search::default();
     for host in context.cluster.control_planes() {
         if let Some(leaf) = context.pki.leaf(&host.name, "apiserver") {
             search.expect(&host.name, &leaf.cert);
         }
     }
-    // Streams stay open until the end, so that a balancer that counts
-    // connections goes on to the next server.
+    // Streams stay open until the end, so that a load balancer that counts connections
+    // moves on to the next server.
     let mut open = Vec::new();
-    let began = tokio::time::Instant::now();
-    let from = plan.first().host.name.as_str();
-    let mut told = false;
+    let mut notice = Notice::new(execution, endpoint);
     let mut tries = 0;
     let is_done = |search: &Search| search.is_done() || kube_vip && search.reached_any();
-    while !is_done(&search) && began.elapsed() < PATIENCE {
+    while !is_done(&search) && notice.began.elapsed() < PATIENCE {
         if tries >= BURST * search.wanted() || kube_vip && tries > 0 {
             tokio::time::sleep(PAUSE).await;
         }
-        if !told && began.elapsed() > SILENCE {
-            told = true;
-            run.events().emit(Event::HostProgress {
-                host: from.to_owned(),
-                phase: Phase::ControlPlane.name(),
-                doing: format!("waiting for the API server at {endpoint} (controlPlaneEndpoint)"),
-                bytes: None,
-            });
-        }
+        notice.tell_if_late();
         tries += 1;
-        match connect(&plan.first().session, endpoint).await {
+        match connect(&first.session, endpoint).await {
             Ok((stream, certificate)) => {
                 search.saw(&certificate, || renewed(context, &certificate));
                 open.push(stream);
@@ -88,26 +100,52 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
             open.clear();
         }
     }
-    if told {
-        run.events().emit(Event::HostIdle {
-            host: from.to_owned(),
-        });
-    }
-    if !search.reached_any() {
-        return Err(Error::Endpoint {
-            endpoint: endpoint.to_string(),
-            from: from.to_owned(),
-            reason: search.reason(),
-            kube_vip,
-        });
-    }
-    if let Some(warning) = search.warning(endpoint).filter(|_| !kube_vip) {
-        run.events().warn(warning);
-    }
-    Ok(())
+    search
 }
 
-/// The control plane whose certificate was renewed on the host, if this is such a one.
+/// Says what is being waited for, once that has taken a while.
+struct Notice<'a> {
+    execution: &'a Execution<'a>,
+    endpoint: &'a Endpoint,
+    began: tokio::time::Instant,
+    told: bool,
+}
+
+impl<'a> Notice<'a> {
+    fn new(execution: &'a Execution<'a>, endpoint: &'a Endpoint) -> Self {
+        Notice {
+            execution,
+            endpoint,
+            began: tokio::time::Instant::now(),
+            told: false,
+        }
+    }
+
+    fn tell_if_late(&mut self) {
+        if self.told || self.began.elapsed() <= SILENCE {
+            return;
+        }
+        self.told = true;
+        let endpoint = self.endpoint;
+        self.execution.run.events().emit(Event::HostProgress {
+            host: self.execution.plan.first().host.name.clone(),
+            phase: Phase::ControlPlane.name(),
+            doing: format!("waiting for the API server at {endpoint} (controlPlaneEndpoint)"),
+            bytes: None,
+        });
+    }
+}
+
+impl Drop for Notice<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            let host = self.execution.plan.first().host.name.clone();
+            self.execution.run.events().emit(Event::HostIdle { host });
+        }
+    }
+}
+
+/// The control plane that this certificate belongs to, if it was renewed on its host.
 fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     use base64::Engine as _;
     let base64 = base64::engine::general_purpose::STANDARD.encode(certificate);
@@ -122,7 +160,7 @@ fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     Some(host.name.clone())
 }
 
-/// The endpoint, if it is no control plane's own.
+/// The endpoint, unless it is a control plane's own address.
 fn checked<'a>(cluster: &'a Cluster, endpoints: &Endpoints) -> Option<&'a Endpoint> {
     let endpoint = cluster.control_plane_endpoint.as_ref()?;
     let itself = match endpoints.control_planes.as_slice() {
@@ -149,7 +187,7 @@ async fn connect(remote: &Remote, endpoint: &Endpoint) -> Result<Server, String>
     }
 }
 
-/// Who has answered, and who not yet.
+/// Which control planes have been reached.
 #[derive(Debug, Default)]
 struct Search {
     /// Control planes by their certificate, DER.
@@ -162,14 +200,14 @@ struct Search {
 impl Search {
     fn expect(&mut self, host: &str, pem: &str) {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
-        // The store has read it before; one that is none is never seen.
+        // The store has parsed it before; an invalid one would never match.
         if let Ok(der) = CertificateDer::from_pem_slice(pem.as_bytes()) {
             self.expected.insert(der.to_vec(), host.to_owned());
         }
     }
 
-    /// Remembers who showed `certificate`; `renewed` says whose it is if it is none
-    /// that the store holds.
+    /// Records the owner of `certificate`; `renewed` identifies it if it is not one of the
+    /// store's.
     fn saw(&mut self, certificate: &[u8], renewed: impl FnOnce() -> Option<String>) {
         match self.expected.get(certificate).cloned().or_else(renewed) {
             Some(host) => {
@@ -195,7 +233,7 @@ impl Search {
         !self.seen.is_empty() || self.expected.is_empty()
     }
 
-    /// Why nobody was reached.
+    /// Why no control plane was reached.
     fn reason(&self) -> String {
         match (self.strangers, &self.last) {
             (0, Some(last)) => last.clone(),

@@ -1,4 +1,4 @@
-//! etcd while control planes change: who may be taken down, who joins, who gets a vote.
+//! etcd while control planes change: which may be taken down, which join, which get a vote.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,8 +10,7 @@ use crate::cluster::health;
 use crate::cluster::survey::Surveyed;
 use crate::inventory::Etcd;
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, wait_healthy};
-use crate::kubernetes::endpoint;
-use crate::kubernetes::etcd as members;
+use crate::kubernetes::{endpoint, etcd as members};
 use crate::layout::health::API_SERVER_READY;
 use crate::plan::model::{Plan, Work};
 use crate::run::Run;
@@ -19,15 +18,15 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// Time for the other control planes to be healthy before one is taken down: a
+/// Time limit for the other control planes to become healthy before one is taken down: a
 /// member that has just restarted is back within seconds.
 const OTHERS: Duration = Duration::from_secs(60);
 
-/// Waits until `work`'s control plane can be taken down: enough of the others
-/// have to work for etcd to stay in quorum and the API to answer.
+/// Waits until `work`'s control plane can be taken down: enough of the others must be
+/// healthy for etcd to keep quorum and the API to respond.
 ///
 /// # Errors
-/// [`Error::AtRisk`] if they don't in time.
+/// [`Error::AtRisk`] if they are not in time.
 pub(super) async fn wait_for_others(
     run: &Run,
     plan: &Plan,
@@ -72,9 +71,9 @@ pub(super) async fn wait_for_others(
         })
 }
 
-/// Whether one of `all` control planes can be spared, where `others` are the
-/// rest of them that could be reached, each with what is wrong with it. Two can
-/// never spare one; then the other has to work at least.
+/// Whether one of `all` control planes can be taken down, where `others` are the reachable
+/// others, each with what is wrong with it. Of two, none can be; then the other must at
+/// least be healthy.
 fn enough<'a>(all: usize, others: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Health {
     let (mut healthy, mut wrong) = (0, Vec::new());
     for (name, why) in others {
@@ -97,7 +96,7 @@ fn enough<'a>(all: usize, others: impl Iterator<Item = (&'a str, Option<&'a str>
     ))
 }
 
-/// Whether a control plane's API server and etcd work.
+/// Whether a control plane's API server and etcd are healthy.
 async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
     let api = match ClusterApi::new(run, &plan.context.pki, one) {
         Ok(api) => api,
@@ -113,12 +112,11 @@ async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
     }
 }
 
-/// Makes room in etcd for the member that `work`'s control plane is about to
-/// start: as a learner, which can't cost the quorum. A member that was there before, and has
-/// lost its data, goes first.
+/// Adds the member that `work`'s control plane is about to start to etcd, as a learner,
+/// which cannot affect quorum. A former member that has lost its data is removed first.
 ///
 /// # Errors
-/// What etcd objects to for longer than `timeouts.etcdAPICall`.
+/// What etcd still rejects after `timeouts.etcdAPICall`.
 pub(super) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> Result<(), Error> {
     let name = work.name();
     let url = peer_url(&work.surveyed)?;
@@ -141,8 +139,7 @@ pub(super) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> R
     .await
 }
 
-/// Waits until the member of `work`'s control plane has caught up, and gives it
-/// its vote.
+/// Waits until the member of `work`'s control plane has caught up, and promotes it.
 ///
 /// # Errors
 /// A member that doesn't start or catch up in time.
@@ -179,7 +176,7 @@ fn peer_url(one: &Surveyed) -> Result<String, Error> {
     Ok(members::peer_url(address))
 }
 
-/// A member that has a vote, other than that of `work`.
+/// A client of a voting member other than that of `work`.
 async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Error> {
     let others = plan.control_planes.iter().filter(|one| {
         let joins = plan.is_new_control_plane(&one.host);
@@ -197,8 +194,8 @@ async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Err
     answer.map_err(|silent| not_yet(&silent.last_or("no other member is reachable")))
 }
 
-/// Tries again until it works: etcd refuses changes while a member is away, while
-/// another learner waits, or while a learner lags behind.
+/// Retries until it succeeds: etcd rejects changes while a member is down, while there is
+/// another learner, or while a learner lags behind.
 async fn retried<F>(run: &Run, what: &str, attempt: impl Fn() -> F) -> Result<(), Error>
 where
     F: Future<Output = Result<(), Error>>,

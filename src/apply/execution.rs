@@ -9,23 +9,23 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// A plan that is being carried out.
+/// A plan that is being applied.
 pub(super) struct Execution<'a> {
     pub(super) run: &'a Run,
     pub(super) plan: &'a Plan,
-    /// The API that the run speaks to.
+    /// The API that the run uses.
     pub(super) api: ClusterApi,
-    /// How many hosts are converged at once.
+    /// Limits how many hosts are changed in parallel.
     pub(super) slots: Semaphore,
-    /// Which nodes of a running cluster are disturbed at once.
+    /// Limits how many nodes of a running cluster are disrupted at once.
     pub(super) rollout: Rollout,
 }
 
 impl<'a> Execution<'a> {
-    /// Nothing has been done yet.
+    /// Begins.
     ///
     /// # Errors
-    /// An operator state without the admin's certificate.
+    /// A state directory without the admin's certificate.
     pub(super) fn new(run: &'a Run, plan: &'a Plan) -> Result<Self, Error> {
         Ok(Execution {
             run,
@@ -36,7 +36,7 @@ impl<'a> Execution<'a> {
         })
     }
 
-    /// Says how many parts each phase will have, so that each one's end is known.
+    /// Announces how many parts each phase has, so that its end is known.
     pub(super) fn announce_parts(&self) {
         for phase in [
             Phase::Hosts,
@@ -50,7 +50,7 @@ impl<'a> Execution<'a> {
         }
     }
 
-    /// Whether something is to be done through the API.
+    /// Whether the plan needs the API.
     pub(super) fn needs_api(&self) -> bool {
         self.run.first_phase_through_api().is_some() && !self.plan.is_empty()
     }

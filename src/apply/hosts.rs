@@ -1,4 +1,4 @@
-//! Phase `hosts`: whatever can be done on a host without the API.
+//! Phase `hosts`: everything that can be done on a host without the API.
 
 use super::execution::Execution;
 use crate::cluster::converge;
@@ -8,10 +8,10 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// Makes the changes of the plan on one host: one command.
+/// Makes the planned changes on one host, with one command.
 ///
 /// # Errors
-/// What SSH says, or the step that failed.
+/// An SSH error, or the step that failed.
 pub(super) async fn prepare(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
     if !execution.plan.affects(Phase::Hosts, work) {
         return Ok(());
@@ -30,8 +30,8 @@ pub(super) async fn prepare(execution: &Execution<'_>, work: &Work) -> Result<()
     Ok(())
 }
 
-/// A host without a container runtime: which version its distribution has
-/// is known once it is installed, and decides the form of its configuration.
+/// Handles a host without a container runtime: its version is known only after it is
+/// installed, and determines the format of its configuration.
 async fn install_runtime_first(
     execution: &Execution<'_>,
     work: &Work,

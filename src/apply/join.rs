@@ -9,11 +9,11 @@ use crate::plan::model::{Work, pod_cidrs};
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Joins a worker, if it has yet to. Needs the API and the run's token.
+/// Joins a worker, if it has not joined yet. Needs the API and the run's token.
 ///
 /// # Errors
-/// The step that failed; a kubelet that gets no certificate in time, with what its host
-/// says about it.
+/// The step that failed; a kubelet that gets no certificate in time, with evidence from its
+/// host.
 pub(super) async fn join(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
     let run = execution.run;
     if !execution.plan.affects(Phase::Join, work) {
@@ -21,7 +21,7 @@ pub(super) async fn join(execution: &Execution<'_>, work: &Work) -> Result<(), E
     }
     let part = run.tracker.part(Phase::Join);
     part.doing(work.name(), "joining");
-    // Another look is taken right before: minutes may have gone since the plan.
+    // Observed again right before: minutes may have passed since the plan.
     let plan = converge::compare(run, &work.surveyed, &work.join_resources).await?;
     converge::converge(run, &work.surveyed, &plan, &part).await?;
     wait::wait_for_kubelet(run, &work.surveyed).await?;

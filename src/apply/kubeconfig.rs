@@ -1,4 +1,4 @@
-//! Phase `kubeconfig`: the admin kubeconfig in the operator state.
+//! Phase `kubeconfig`: the admin kubeconfig in the state directory.
 
 use super::execution::Execution;
 use crate::run::error::Error;
@@ -7,7 +7,7 @@ use crate::run::phase::Phase;
 /// Writes it, if the plan says so.
 ///
 /// # Errors
-/// What the file system says.
+/// An error of the file system.
 pub(super) fn write(execution: &Execution<'_>) -> Result<(), Error> {
     if !execution.plan.kubeconfig {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Carries out a plan: the phases of `apply`, a file each.
+//! Applies a plan: the phases of `apply`, one file each.
 //!
 //! | phase | file |
 //! |---|---|
@@ -15,7 +15,7 @@
 //! | network | [`network`] |
 //! | nodes | [`nodes`] |
 //!
-//! [`carry_out`] is the order in which they run.
+//! [`carry_out`] has the order in which they run.
 
 mod addons;
 mod bootstrap_token;
@@ -46,17 +46,17 @@ use crate::plan::model::Plan;
 use crate::run::Run;
 use crate::run::error::Error;
 
-/// Carries out `plan`. Workers that fail are set aside and come back.
+/// Applies `plan`. Returns the workers that failed and were set aside.
 ///
 /// # Errors
-/// The first control plane that fails, or the API's first refusal: nothing can
-/// go on then.
+/// The first failing control plane, or the first error of the API: the run cannot continue
+/// then.
 pub async fn apply(run: &Run, plan: &Plan) -> Result<Vec<Aside>, Error> {
     carry_out(&Execution::new(run, plan)?).await
 }
 
-/// Every host goes its own way, and waits for others only where the cluster needs it to:
-/// workers are prepared while the control planes come up, and join once the API answers.
+/// Hosts proceed in parallel and wait for others only where the cluster requires it:
+/// workers are prepared while the control planes start, and join once the API server is up.
 async fn carry_out(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
     execution.announce_parts();
     let (api_is_ready, wait_for_api) = watch::channel(false);
@@ -70,18 +70,17 @@ async fn carry_out(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
             bootstrap_token::apply(execution, &changes).await?;
             addons::apply(execution, &changes).await?;
             network::apply_manifest(execution, &changes).await?;
-            endpoint::check(execution).await?;
+            endpoint::check_endpoint(execution).await?;
         }
         let token = bootstrap_token::create_for_run(execution).await?;
-        // Nobody waiting is fine: a cluster may have no workers.
+        // An error means that there is no receiver: a cluster may have no workers.
         let _ = api_is_ready.send(true);
         Ok::<_, Error>(token)
     };
     let workers = workers::bring_up(execution, wait_for_api);
     tokio::pin!(cluster);
     tokio::pin!(workers);
-    // The cluster's failure ends the run at once: workers could only wait for an API
-    // that won't come.
+    // A failing control plane ends the run at once: workers would wait for the API in vain.
     let (token, finished) = tokio::select! {
         token = &mut cluster => (token?, None),
         finished = &mut workers => (cluster.await?, Some(finished)),
@@ -92,7 +91,7 @@ async fn carry_out(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
             None => futures::join!(workers, control_plane::finish_nodes(execution)),
         }
     };
-    // A slow host may take longer than the token lives.
+    // A slow host may take longer than the token is valid.
     let (aside, control_planes) = tokio::select! {
         done = rest => done,
         never = token.keep_alive(execution) => match never {},

@@ -1,4 +1,4 @@
-//! Phase `network`: the pod network, host by host or as the operator's manifest.
+//! Phase `network`: the pod network, host by host or from the user's manifest.
 
 use super::execution::Execution;
 use super::join::wait_registered;
@@ -8,7 +8,7 @@ use crate::plan::model::{Work, pod_cidrs};
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Applies the objects of the operator's manifest, if there is one.
+/// Applies the objects of the user's manifest, if there is one.
 ///
 /// # Errors
 /// The API's refusal.
@@ -19,8 +19,8 @@ pub(super) async fn apply_manifest(
     changes.apply_phase(execution, Phase::Network).await
 }
 
-/// What waits for registration: the pod network's files, which hold the
-/// node's own CIDR, and the end of the bootstrap kubeconfig.
+/// Makes the changes that wait for registration: the pod network's files, which contain the
+/// node's pod CIDR, and removing the bootstrap kubeconfig.
 ///
 /// # Errors
 /// A Node that doesn't register, or gets no CIDR, in time; the step that failed.

@@ -1,4 +1,4 @@
-//! Phase `nodes`: labels and taints of nodes that have registered, and the wait until each is Ready.
+//! Phase `nodes`: labels and taints registered nodes, and waits until each is Ready.
 
 use k8s_openapi::api::core::v1::{Node, Taint as NodeTaint};
 use kube::api::{Api, Patch, PatchParams};
@@ -17,14 +17,12 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// What a node gets once it has registered: its pod network, its labels and
-/// taints; then waits until it is Ready.
+/// Sets up a registered node: pod network, labels and taints; then waits until it is Ready.
 ///
 /// # Errors
-/// A Node that doesn't register or isn't Ready in time, with what its host says about it.
+/// A Node that does not register or become Ready in time, with evidence from its host.
 pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
-    // A node that joined long ago is as unknown as a new one while the API
-    // is down.
+    // While the API is down, a node that joined long ago looks like a new one.
     if work.is_new() && !work.waits_for_node {
         return Ok(());
     }
@@ -39,7 +37,7 @@ pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(),
     }
     let part = execution.run.tracker.part(Phase::Nodes);
     let changed = label_and_taint(execution.run, &execution.api, work.host()).await?;
-    // Without a network no node ever gets Ready.
+    // Without a network, nodes never become Ready.
     if pod_network(&execution.plan.context.cluster).makes_nodes_ready() {
         part.doing(work.name(), "waiting until it is Ready");
         wait_ready(execution, work).await?;
@@ -52,8 +50,7 @@ async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     let name = &work.host().node_name;
     let what = format!("readiness of node {name}");
     let timeout = execution.run.cluster.timeouts.node_ready;
-    // A kubelet that was restarted has yet to speak for itself: until its first report, the
-    // Node shows the word of the one before.
+    // Until the restarted kubelet's first report, the Node shows the status from before.
     let since = match !work.is_new() && work.restarts_kubelet() {
         true => Some(work.surveyed.session.kubelet_started().await?),
         false => None,
@@ -69,14 +66,13 @@ async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     }
 }
 
-/// Labels and taints the Node as the inventory says. Returns how many things
-/// were written.
+/// Labels and taints the Node as in the inventory. Returns the number of changes.
 async fn label_and_taint(run: &Run, api: &ClusterApi, host: &Host) -> Result<usize, Error> {
     let nodes: Api<Node> = Api::all(api.admin.clone());
     let read = nodes.get(&host.node_name).await;
     let node = read.map_err(ApiError::request(format!("read node {}", host.node_name)))?;
     let mut written = 0;
-    // Before the labels: with them goes the note of the taints that were ours.
+    // Before the labels, because they are written together with the record of our taints.
     if !missing_taints(host, &node).is_empty() || !unwanted_taints(host, &node).is_empty() {
         run.journalled(Some(&host.name), Phase::Nodes, "taints", async {
             Ok(put_taints(&api.admin, host, node).await?)
@@ -100,11 +96,12 @@ async fn label_and_taint(run: &Run, api: &ClusterApi, host: &Host) -> Result<usi
     Ok(written)
 }
 
-/// How often the taints are tried: the controllers that write to the same list
-/// do so a few times while a node comes up.
+/// How often to retry taints: controllers change the same list a few times while a node
+/// starts.
 const TAINT_ATTEMPTS: usize = 10;
 
-/// Adds taints to whatever the Node has by then, and takes away what is no longer wanted.
+/// Adds taints to the Node's current list and removes those that are no longer in the
+/// inventory.
 async fn put_taints(client: &kube::Client, host: &Host, mut node: Node) -> Result<(), ApiError> {
     let nodes: Api<Node> = Api::all(client.clone());
     for _ in 1..TAINT_ATTEMPTS {
@@ -119,8 +116,8 @@ async fn put_taints(client: &kube::Client, host: &Host, mut node: Node) -> Resul
     write_taints(client, host, &node).await
 }
 
-/// Puts the inventory's taints among those that the Node has: the node lifecycle
-/// controller keeps its own in the same list.
+/// Merges the inventory's taints into the Node's list, in which the node lifecycle
+/// controller keeps its own.
 async fn write_taints(client: &kube::Client, host: &Host, node: &Node) -> Result<(), ApiError> {
     let mut taints: Vec<NodeTaint> = node
         .spec
@@ -137,9 +134,8 @@ async fn write_taints(client: &kube::Client, host: &Host, node: &Node) -> Result
             time_added: None,
         });
     }
-    // Refused if somebody changed the list since we read it: a JSON patch can
-    // test it, where the whole object's resourceVersion moves with every
-    // heartbeat.
+    // Rejected if the list has changed since we read it: a JSON patch can test this,
+    // whereas the object's resourceVersion changes with every heartbeat.
     let before = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
     let patch: json_patch::Patch = serde_json::from_value(match before {
         Some(before) => json!([

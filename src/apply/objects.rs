@@ -10,15 +10,15 @@ use crate::run::events::Event;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// Which objects change, by phase.
+/// The objects to change, by phase.
 pub(super) struct Changes(Vec<(Phase, ObjectChange)>);
 
 impl Changes {
-    /// What the plan says; what it could not know, because there was no API yet, is
-    /// compared now. Sees to it first that the admin may do all this.
+    /// Takes the changes from the plan, or compares now if there was no API when it was
+    /// built. First makes sure that the admin has its permissions.
     ///
     /// # Errors
-    /// The API's refusal.
+    /// An error of the API.
     pub(super) async fn determine(execution: &Execution<'_>) -> Result<Self, Error> {
         let (run, plan, api) = (execution.run, execution.plan, &execution.api);
         if api.ensure_admin(&plan.context.cluster_admins()?).await? {
@@ -34,10 +34,10 @@ impl Changes {
         }))
     }
 
-    /// Applies what changes in a phase, if anything does.
+    /// Applies the changes of a phase, if any.
     ///
     /// # Errors
-    /// The API's refusal.
+    /// An error of the API.
     pub(super) async fn apply_phase(
         &self,
         execution: &Execution<'_>,
@@ -50,10 +50,10 @@ impl Changes {
         self.apply_in(execution, &part).await
     }
 
-    /// The same within a part of a phase that has more to do.
+    /// Like `apply`, within a part of a phase that does more.
     ///
     /// # Errors
-    /// The API's refusal.
+    /// An error of the API.
     pub(super) async fn apply_in(
         &self,
         execution: &Execution<'_>,

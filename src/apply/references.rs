@@ -1,4 +1,4 @@
-//! After control planes have come or gone: what names them elsewhere.
+//! Updates references to control planes after some were added or removed.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::run::selection::Selection;
 use crate::run::tracker::Tracker;
 use crate::run::{Options, Run};
 
-/// Puts in step with `hosts`, which are those of the cluster now, whatever names its
-/// control planes: the load balancers on workers, objects of the API, the admin
-/// kubeconfig on this machine. Nothing else on any host is looked at.
+/// Updates everything that refers to control planes to `hosts`, the cluster's current
+/// hosts: load balancers on workers, API objects, the admin kubeconfig on this machine.
+/// Nothing else on any host is observed.
 ///
-/// Says whether all of it is; workers that aren't are warned of.
+/// Returns whether everything was updated; warns about workers that were not.
 ///
 /// # Errors
-/// As those of `apply`.
+/// Those of `apply`.
 pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<bool, Error> {
     let mut phases = vec![
         Phase::UploadConfig,
@@ -25,7 +25,7 @@ pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<bool, Error> {
         Phase::Addons,
         Phase::Kubeconfig,
     ];
-    // Only their own balancers make workers know control planes one by one.
+    // Workers refer to individual control planes only if they run load balancers.
     let balancers = run.cluster.load_balancer.is_local();
     phases.extend(balancers.then_some(Phase::LoadBalancer));
     let names: Vec<String> = phases.iter().map(|phase| phase.name().to_owned()).collect();
@@ -59,7 +59,7 @@ pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<bool, Error> {
         aside.extend(super::apply(&run, &plan).await?);
     }
     for one in &aside {
-        // The whole of it was told when it happened.
+        // The full error was reported when it occurred.
         let why = one.error.to_string();
         run.events().warn(format!(
             "{} still has the old list of control planes ({}): run `clusterctl-rs apply` once it is fixed",

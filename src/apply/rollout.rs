@@ -1,6 +1,6 @@
-//! How many nodes of a running cluster are disturbed at once, and that a change
-//! which one of them doesn't survive reaches no other: neither in this run nor, as long as
-//! that one is down, in the next.
+//! Limits how many nodes of a running cluster are disrupted at once. A change that breaks
+//! one of them is not made on any other: neither in this run nor in the next ones, as long
+//! as that node is down.
 
 use std::sync::Mutex;
 
@@ -13,15 +13,15 @@ use crate::run::error::Error;
 /// Turns that workers take.
 pub(super) struct Rollout {
     turns: Semaphore,
-    /// How many are down and not yet put right. They need no turn, and nobody gets one
-    /// before them.
+    /// How many nodes are down and not repaired yet. They need no turn, and no other node
+    /// gets one before they are.
     down: watch::Sender<usize>,
-    /// The first node that was disturbed and failed.
+    /// The first disrupted node that failed.
     failed: Mutex<Option<String>>,
 }
 
 impl Rollout {
-    /// As many turns at once as `rollout.maxUnavailable` says, of all workers.
+    /// Allows `rollout.maxUnavailable` concurrent turns, of all workers.
     pub(super) fn over(run: &Run, plan: &Plan) -> Self {
         let workers = run.cluster.hosts.iter();
         let workers = workers.filter(|host| !host.is_control_plane()).count();
@@ -36,7 +36,8 @@ impl Rollout {
         }
     }
 
-    /// Waits for a turn, if `work` needs one; it ends when the answer is dropped.
+    /// Waits for a turn, if `work` needs one. The turn ends when the returned value is
+    /// dropped.
     ///
     /// # Errors
     /// [`Error::RolloutStopped`] once a node that had its turn has failed.
@@ -44,7 +45,7 @@ impl Rollout {
         if work.mends() || !work.disturbs() {
             return Ok(None);
         }
-        // It ends with a failure at the latest, which takes all turns away.
+        // A failure ends it, too, by closing all turns.
         let mut down = self.down.subscribe();
         let _ = down
             .wait_for(|down| *down == 0 || self.turns.is_closed())
@@ -57,7 +58,7 @@ impl Rollout {
         }
     }
 
-    /// Says that a worker has failed. If it was disturbed, nobody else is.
+    /// Reports that a worker has failed. If it was disrupted, no other will be.
     pub(super) fn failed(&self, work: &Work) {
         if !work.disturbs() && !work.mends() {
             return;
@@ -69,7 +70,7 @@ impl Rollout {
         self.down.send_modify(|_| ());
     }
 
-    /// Says that a worker is as it should be.
+    /// Reports that a worker is done.
     pub(super) fn done(&self, work: &Work) {
         if work.mends() {
             self.down.send_modify(|down| *down = down.saturating_sub(1));

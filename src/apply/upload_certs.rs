@@ -20,11 +20,10 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// Applies the RBAC objects, and uploads if the plan says so. What an earlier run uploaded
-/// is replaced.
+/// Applies the RBAC objects, and uploads if planned. Replaces earlier uploads.
 ///
 /// # Errors
-/// The API's refusal; files of an external etcd that can't be read.
+/// An error of the API; files of an external etcd that cannot be read.
 pub(super) async fn apply(execution: &Execution<'_>, changes: &Changes) -> Result<(), Error> {
     let Some(key) = &execution.plan.certificate_key else {
         return changes.apply_phase(execution, Phase::UploadCerts).await;
@@ -59,8 +58,8 @@ async fn upload(execution: &Execution<'_>, key: &CertificateKey, part: &Part) ->
     Ok(())
 }
 
-/// Creates or replaces a Secret. Not applied: kubeadm may have written it, too,
-/// and an object can't keep the owners of both.
+/// Creates or replaces a Secret. Server-side apply would not do: kubeadm may have written
+/// it as well, and the owner references of both would be merged.
 async fn put(secrets: &Api<Secret>, object: Value) -> Result<Secret, Error> {
     let secret: Secret =
         serde_json::from_value(object).map_err(|error| ApiError::Client(error.to_string()))?;

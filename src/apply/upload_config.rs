@@ -9,7 +9,7 @@ use crate::run::phase::Phase;
 /// Applies them.
 ///
 /// # Errors
-/// The API's refusal.
+/// An error of the API.
 pub(super) async fn apply(execution: &Execution<'_>, changes: &Changes) -> Result<(), Error> {
     changes.apply_phase(execution, Phase::UploadConfig).await
 }

@@ -1,4 +1,4 @@
-//! kube-vip's address moves to another control plane before its holder is changed.
+//! Moves kube-vip's address to another control plane before its holder is changed.
 
 use crate::cluster::api::ClusterApi;
 use crate::cluster::virtual_address::{address_stays, hand_over_address};
@@ -6,7 +6,7 @@ use crate::plan::model::{Plan, Work};
 use crate::run::Run;
 use crate::run::tracker::Part;
 
-/// Gives the address to another control plane, if `work`'s has it.
+/// Moves the address to another control plane, if `work`'s holds it.
 pub(super) async fn before_restart(run: &Run, plan: &Plan, work: &Work, part: &Part) {
     if run.cluster.virtual_address().is_none() {
         return;
@@ -16,8 +16,8 @@ pub(super) async fn before_restart(run: &Run, plan: &Plan, work: &Work, part: &P
         .iter()
         .filter(|one| !plan.is_new_control_plane(&one.host))
         .collect();
-    // The one before it has had its turn, so that the address need not move again; for
-    // the first, that is the last.
+    // The previous one has been changed already, so the address need not move again; for
+    // the first one, it is the last.
     let place = standing.iter().position(|one| one.host.name == work.name());
     let Some(place) = place.filter(|_| standing.len() > 1) else {
         return;

@@ -1,4 +1,4 @@
-//! Workers, each from bare to Ready: prepared at once, joined once the API answers.
+//! Workers, each from bare to Ready: prepared first, joined once the API server is up.
 
 use futures::future::join_all;
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use crate::plan::model::Work;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Brings up every worker, side by side. Those that fail come back.
+/// Sets up all workers in parallel. Returns those that failed.
 pub(super) async fn bring_up(
     execution: &Execution<'_>,
     api_is_ready: watch::Receiver<bool>,
@@ -25,7 +25,7 @@ pub(super) async fn bring_up(
     join_all(all).await.into_iter().flatten().collect()
 }
 
-/// One worker. `Some` if it had to be set aside.
+/// Sets up one worker. `Some` if it was set aside.
 async fn bring_up_one(
     execution: &Execution<'_>,
     work: &Work,

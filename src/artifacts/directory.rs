@@ -1,11 +1,9 @@
-//! A directory of artifacts, in the layout that the design gives:
-//! `linux-<arch>/<binary>`, `linux-<arch>/cni-plugins/<plugin>`,
+//! A directory of artifacts: `linux-<arch>/<binary>`, `linux-<arch>/cni-plugins/<plugin>`,
 //! `linux-<arch>/images/<archive>.tar`, and `SHA256SUMS` over all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -17,11 +15,11 @@ use super::hashes::{Hashes, Known, hash};
 use super::set::{Arch, File, ImageArchive, Set};
 use super::{archive, sums};
 
-/// No release has this many files; a home directory given by mistake has more.
+/// No release has this many files, but a home directory given by mistake does.
 const FILES: usize = 10_000;
 
-/// Reads a directory and checks every file in it. `hashes` is a file that
-/// remembers checksums from run to run. All faults are reported at once.
+/// Reads a directory and checks all files in it. `hashes` is a file that caches checksums
+/// between runs. All problems are reported at once.
 pub async fn open_directory(
     dir: &Path,
     architectures: &BTreeSet<String>,
@@ -91,15 +89,15 @@ fn refuse(dir: &Path, mut problems: Vec<(String, String)>) -> Result<(), Artifac
     })
 }
 
-/// What stands under a name.
+/// The type of a directory entry.
 enum Kind {
     Plain,
-    /// What must not be there, with its article.
+    /// Something that must not be there, worded to follow "is".
     Other(&'static str),
 }
 
-/// Every file below `dir` but the list of checksums, by path relative to it.
-/// Symbolic links are not followed.
+/// All files below `dir` except the list of checksums, by relative path. Symbolic links are
+/// not followed.
 fn walk(dir: &Path) -> Result<BTreeMap<String, Kind>, ArtifactsError> {
     let mut found = BTreeMap::new();
     let mut todo = vec![PathBuf::new()];
@@ -142,7 +140,7 @@ fn walk(dir: &Path) -> Result<BTreeMap<String, Kind>, ArtifactsError> {
     Ok(found)
 }
 
-/// What each file holds, or why that can't be said.
+/// What each file contains, or why that is unknown.
 async fn examine(
     dir: &Path,
     files: Vec<String>,
@@ -239,11 +237,6 @@ fn arrange(
         set.architectures.insert(arch.clone(), found);
     }
     Ok(set)
-}
-
-/// A directory of the user's own, with its parents.
-pub(super) fn create_private(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// Runs what blocks on a thread that may.

@@ -1,4 +1,4 @@
-//! Downloads one file: resumed where it broke off, checked before it is used.
+//! Downloads one file, resuming interrupted downloads and checking the result.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -35,8 +35,7 @@ pub(super) struct Client {
 impl Client {
     /// `retry_delay` is the time before the second attempt; it doubles.
     pub(super) fn new(retry_delay: Duration) -> Result<Self, ArtifactsError> {
-        // reqwest takes the process' provider and has none of its own; if
-        // somebody else was faster, there is one.
+        // reqwest uses the process' provider; an error means that it is already installed.
         if CryptoProvider::get_default().is_none() {
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
@@ -84,8 +83,8 @@ impl Client {
             .await
     }
 
-    /// Leaves at `part` the file with this SHA-256, and tells `progress` the
-    /// bytes so far and in all. What `part` holds already is not fetched again.
+    /// Downloads the file with this SHA-256 to `part`, reporting the bytes so far and in
+    /// total to `progress`. What is already in `part` is not downloaded again.
     pub(super) async fn file(
         &self,
         url: &str,
@@ -144,7 +143,7 @@ impl Client {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(e) => {
-                    // What came is where the next attempt begins.
+                    // The next attempt continues from what has arrived.
                     file.flush().await.map_err(failed)?;
                     return Err(broken(url, &e));
                 }
@@ -231,7 +230,7 @@ fn refused(url: &str, response: &Response) -> Result<(), ArtifactsError> {
     })
 }
 
-/// reqwest keeps the interesting part in the sources.
+/// reqwest has the interesting part in the sources.
 fn broken(url: &str, error: &reqwest::Error) -> ArtifactsError {
     let mut why = String::new();
     let mut source: Option<&dyn std::error::Error> = Some(error);

@@ -1,9 +1,9 @@
-//! Why there are no artifacts.
+//! Errors of artifacts.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why there are no artifacts.
+/// Errors of artifacts.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactsError {
     /// A file or directory can't be read.
@@ -25,7 +25,7 @@ pub enum ArtifactsError {
     /// There is no SHA256SUMS.
     #[error("{} has no SHA256SUMS", .0.display())]
     NoSums(PathBuf),
-    /// A line of SHA256SUMS makes no sense.
+    /// A line of SHA256SUMS is invalid.
     #[error("{}, line {line}: {why}", path.display())]
     BadSums {
         /// The file.
@@ -43,7 +43,7 @@ pub enum ArtifactsError {
         /// Files, relative to it, and what is wrong with each.
         problems: Vec<(String, String)>,
     },
-    /// There is nothing for an architecture that a host has.
+    /// There is nothing for a host's architecture.
     #[error("{} has no kubelet for {arch} (linux-{arch}/kubelet)", dir.display())]
     NoArchitecture {
         /// The directory.
@@ -51,7 +51,7 @@ pub enum ArtifactsError {
         /// The architecture.
         arch: String,
     },
-    /// A server said no.
+    /// A server responded with an error.
     #[error("cannot download {url}: the server responded {status}")]
     Status {
         /// What was asked for.
@@ -59,7 +59,7 @@ pub enum ArtifactsError {
         /// Its answer, such as `404 Not Found`.
         status: String,
     },
-    /// A server can't be reached, or the connection broke.
+    /// A server is unreachable, or the connection broke.
     #[error("cannot download {url}: {why}")]
     Http {
         /// What was asked for.
@@ -67,17 +67,17 @@ pub enum ArtifactsError {
         /// Why, with its causes.
         why: String,
     },
-    /// What came is not what was published.
+    /// A download does not match its published checksum.
     #[error("{url} has the SHA-256 {found}, but {wanted} was published")]
     Checksum {
         /// What was asked for.
         url: String,
-        /// Of what came.
+        /// The checksum of the download.
         found: String,
-        /// What was published.
+        /// The published checksum.
         wanted: String,
     },
-    /// A published checksum is none.
+    /// A published checksum is invalid.
     #[error("{url} contains no SHA-256")]
     NoChecksum {
         /// What was asked for.
@@ -97,7 +97,7 @@ pub enum ArtifactsError {
 }
 
 fn listed(problems: &[(String, String)]) -> String {
-    /// More would only push the first ones off the screen.
+    /// More would push the first ones off the screen.
     const SHOWN: usize = 20;
     let mut text = String::new();
     for (file, why) in problems.iter().take(SHOWN) {

@@ -1,5 +1,5 @@
-//! Remembers checksums, so that an unchanged file is hashed once and not on
-//! every run: hashing a cluster's images takes seconds.
+//! Caches checksums, so that an unchanged file is not hashed on every run: hashing a
+//! cluster's images takes seconds.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 /// of its time stamps: it isn't remembered.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What tells an unchanged file.
+/// What identifies an unchanged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     size: u64,
@@ -35,7 +35,7 @@ impl Stamp {
     }
 }
 
-/// What is known of a file's content.
+/// What is known about a file's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Known {
     /// Lower hex.
@@ -54,7 +54,7 @@ pub(super) struct Hashes {
 }
 
 impl Hashes {
-    /// A file that is missing or makes no sense is an empty one.
+    /// A missing or invalid file counts as empty.
     pub(super) fn load(file: &Path) -> Self {
         let known = fs::read(file)
             .ok()
@@ -66,7 +66,7 @@ impl Hashes {
         }
     }
 
-    /// What is known of this very content.
+    /// What is known about the file's current content.
     pub(super) fn get(&self, path: &Path) -> Option<&Known> {
         let meta = fs::symlink_metadata(path).ok()?;
         let (stamp, known) = self.known.get(path)?;
@@ -94,7 +94,7 @@ impl Hashes {
             return Ok(());
         }
         let parent = self.file.parent().unwrap_or(Path::new("."));
-        super::directory::create_private(parent)?;
+        files::create_private_dir(parent)?;
         let mut temp = tempfile::NamedTempFile::new_in(parent)?;
         serde_json::to_writer(&mut temp, &self.known)?;
         temp.flush()?;

@@ -1,9 +1,8 @@
-//! Where Kubernetes itself comes from: which versions belong together, and the
-//! files that hosts need, checked against their checksums.
+//! Where Kubernetes itself comes from: which versions belong together, and the files that
+//! hosts need, verified by checksum.
 //!
-//! [`open_directory`] reads a directory that the operator filled; [`fetch`]
-//! fills such a directory in the user's cache from the upstream sites. Both
-//! give a [`Set`].
+//! [`open_directory`] reads a directory of the user's; [`fetch`] fills such a directory in
+//! the cache from the upstream sites. Both return a [`Set`].
 
 mod archive;
 pub mod catalogue;

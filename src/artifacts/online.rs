@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
 use super::catalogue::Release;
-use super::directory::{blocking, create_private, open_directory};
+use super::directory::{blocking, open_directory};
 use super::download::Client;
 use super::error::ArtifactsError;
 use super::hashes::{Hashes, hash};
@@ -25,7 +25,7 @@ use crate::inventory::spec::{Mirrors, defaults};
 /// Downloads at the same time.
 const PARALLEL: usize = 4;
 
-/// What one archive may unpack to.
+/// Maximum size of an unpacked archive.
 const UNPACKED_LIMIT: u64 = 1 << 30;
 
 /// What to download, and where to keep it.
@@ -35,7 +35,7 @@ pub struct OnlineRequest {
     pub version: Version,
     /// Go's names of the architectures that hosts have.
     pub architectures: BTreeSet<String>,
-    /// What replaces the upstream sites.
+    /// Mirrors of the upstream sites.
     pub mirrors: Mirrors,
     /// The cache of all versions, as [`default_cache_dir`] gives it.
     pub cache: PathBuf,
@@ -52,7 +52,7 @@ pub struct Progress {
     pub file: String,
     /// Bytes so far.
     pub done: u64,
-    /// Bytes in all, if the server says.
+    /// Bytes in total, if known.
     pub total: Option<u64>,
 }
 
@@ -182,7 +182,7 @@ impl Cache {
             let dir = request.cache.join(request.version.to_string());
             let partial = request.cache.join("partial");
             for dir in [&dir, &partial] {
-                create_private(dir).map_err(writing(dir))?;
+                files::create_private_dir(dir).map_err(writing(dir))?;
             }
             let path = request.cache.join(format!("{}.lock", request.version));
             let lock = fs::File::create(&path).map_err(writing(&path))?;
@@ -289,7 +289,7 @@ fn writing(path: &Path) -> impl FnOnce(io::Error) -> ArtifactsError {
 fn move_into_place(part: &Path, target: &Path) -> Result<(), ArtifactsError> {
     let place = || {
         if let Some(dir) = target.parent() {
-            create_private(dir)?;
+            files::create_private_dir(dir)?;
         }
         fs::set_permissions(part, Permissions::from_mode(0o755))?;
         fs::rename(part, target)
@@ -306,8 +306,8 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Unpacks aside, then moves into place; gives the checksums of what came out.
-/// Names in the archive are names only: none of them leads anywhere.
+/// Unpacks to a temporary directory, then moves into place; returns the checksums of the
+/// files. Only plain names in the archive are used, so none can escape the directory.
 fn unpack_into(archive: &Path, unpack: &Unpack, dir: &Path, partial: &Path) -> io::Result<Sums> {
     let aside = tempfile::tempdir_in(partial)?;
     let mut found = Vec::new();
@@ -325,7 +325,7 @@ fn unpack_into(archive: &Path, unpack: &Unpack, dir: &Path, partial: &Path) -> i
         };
         let wanted = match unpack {
             Unpack::One { name: own, .. } => name == *own,
-            // A licence and a README come along.
+            // Archives also contain a licence and a README.
             Unpack::All { .. } => entry.header().mode()? & 0o111 != 0,
         };
         if !wanted || !entry.header().entry_type().is_file() {

@@ -17,7 +17,7 @@ use crate::run::error::Error;
 pub(crate) struct ClusterApi {
     /// As `kubernetes-admin`.
     pub(crate) admin: kube::Client,
-    /// As `kubernetes-super-admin`, whose rights need no RBAC object.
+    /// As `kubernetes-super-admin`, which needs no RBAC objects.
     super_admin: Option<kube::Client>,
     budget: std::time::Duration,
 }
@@ -52,7 +52,7 @@ impl ClusterApi {
         })
     }
 
-    /// The same, with the super-admin in the admin's place, if there is one.
+    /// Replaces the admin by the super-admin, if there is one.
     pub(crate) fn elevated(self) -> Option<Self> {
         Some(ClusterApi {
             admin: self.super_admin.clone()?,
@@ -70,16 +70,16 @@ impl ClusterApi {
         ask_api_server(&self.admin, path).await
     }
 
-    /// Every Node.
+    /// Lists all Nodes.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, ApiError> {
         let nodes: Api<Node> = Api::all(self.admin.clone());
         let list = nodes.list(&ListParams::default()).await;
         Ok(list.map_err(ApiError::request("list nodes"))?.items)
     }
 
-    /// Sees to it that the admin may do what it has to: applies `binding`,
-    /// `kubeadm:cluster-admins`, as the super-admin if the admin is refused, as
-    /// kubeadm does. Returns whether it had to.
+    /// Makes sure that the admin has its permissions: applies `binding`,
+    /// `kubeadm:cluster-admins`, as the super-admin if the admin is forbidden to, as
+    /// kubeadm does. Returns whether it was necessary.
     pub(crate) async fn ensure_admin(&self, binding: &Value) -> Result<bool, Error> {
         let applier = self.applier();
         let refused = match applier.compare(std::slice::from_ref(binding)).await {
@@ -97,8 +97,8 @@ impl ClusterApi {
         Applier::new(super_admin.clone(), self.budget)
             .apply(binding)
             .await?;
-        // The API server learns of the binding by a watch of its own: an
-        // instant later the admin is no longer refused.
+        // The API server learns of the binding through a watch, so it takes effect a moment
+        // later.
         api::wait_healthy("the admin's RBAC permissions", self.budget, || async {
             match applier.compare(std::slice::from_ref(binding)).await {
                 Ok(_) => Health::Ok,

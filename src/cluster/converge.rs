@@ -18,8 +18,8 @@ pub(crate) async fn compare(
     Ok(host::diff(resources, &observed, &run.cluster.name)?)
 }
 
-/// Makes the changes of a plan. One command, fed by one stream; none if there
-/// is nothing to change.
+/// Makes the changes of a plan. One command, fed by one stream; none if there are no
+/// changes.
 pub(crate) async fn converge(
     run: &Run,
     one: &Surveyed,

@@ -1,12 +1,12 @@
-//! What a host tells about a component that doesn't get healthy, and what that
-//! most likely means.
+//! Collects evidence from a host about a component that does not become healthy, and
+//! guesses the cause.
 
 use crate::kubernetes::api::ApiError;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Words in the evidence, and what they most likely mean. The first one that
-/// is found wins, so causes stand before their consequences.
+/// Phrases in the evidence and their likely meaning. The first match wins, so causes
+/// precede their consequences.
 const CAUSES: &[(&str, &str)] = &[
     (
         "unknown flag",
@@ -58,7 +58,7 @@ const CAUSES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Turns a wait that ended in vain into an error that says why.
+/// Adds evidence and a likely cause to the error of a wait that timed out.
 pub(crate) async fn explain_unhealthy(host: &Remote, source: ApiError) -> Error {
     let evidence = match host.collect_evidence().await {
         Ok(text) => text::terminal::sanitize(&text).into_owned(),
@@ -74,8 +74,7 @@ pub(crate) async fn explain_unhealthy(host: &Remote, source: ApiError) -> Error 
     }
 }
 
-/// A component that fails the same way again and again says so once: of lines
-/// that differ in digits alone, the last one stays.
+/// Removes repetitions: of lines that differ only in digits, keeps the last one.
 fn without_repeats(text: &str) -> String {
     let shape = |line: &str| {
         line.chars()

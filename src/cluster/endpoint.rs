@@ -1,4 +1,4 @@
-//! Whether the endpoint of a cluster that runs leads to its API: one try.
+//! Whether the endpoint of a running cluster reaches its API: one attempt.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::inventory::{Cluster, Endpoint, LoadBalancer};
 use crate::kubernetes::api::failed_checks;
 use crate::run::remote::Remote;
 
-/// Time for one connection, handshake included.
+/// Time limit for one connection, including the handshake.
 pub(crate) const TRY: Duration = Duration::from_secs(5);
 
 /// Whether an endpoint that isn't one of our own leads to an API server of the cluster
@@ -32,8 +32,8 @@ pub(crate) async fn probe_endpoint(
     Some((endpoint.clone(), answer))
 }
 
-/// Warns if the endpoint of a cluster that exists leads nowhere: workers don't reach
-/// the API then, whatever this run does.
+/// Warns if the endpoint of an existing cluster does not work: workers cannot reach the API
+/// then, whatever this run does.
 pub(crate) async fn check_endpoint(
     cluster: &Cluster,
     ca: &str,
@@ -53,7 +53,7 @@ pub(crate) async fn check_endpoint(
     })
 }
 
-/// Whether it isn't our certificates that API servers show.
+/// Whether the API servers use certificates that are not ours.
 pub(crate) fn brings_own_certificate(cluster: &Cluster) -> bool {
     let args = &cluster.api_server.extra_args;
     args.iter().any(|arg| arg.name == "tls-cert-file")

@@ -1,4 +1,4 @@
-//! etcd's members, through the SSH session and with the operator's own certificate.
+//! etcd's members, through the SSH session and with our own client certificate.
 
 use std::future::Future;
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Time for one request. etcd gives up on its own after about seven seconds
-/// (twice the election timeout, and five).
+/// Time limit for one request. etcd itself gives up after about seven seconds (twice the
+/// election timeout plus five).
 const REQUEST: Duration = Duration::from_secs(10);
 
 /// A client of the member on `host`.
@@ -48,10 +48,10 @@ pub(crate) async fn limit_request<T, E: Into<Error>>(
     answer_within(REQUEST, request).await
 }
 
-/// etcd's members, as the first control plane tells that can.
+/// Lists etcd's members through the first control plane that responds.
 ///
 /// # Errors
-/// What the last one said, if none can.
+/// The error of the last one, if none responds.
 pub(crate) async fn list_members(run: &Run, standing: &[&Surveyed]) -> Result<Vec<Member>, String> {
     let hosts = standing.iter().map(|one| (&one.host, &one.session));
     let asked = ask_first(hosts, async |host, remote| {

@@ -1,6 +1,5 @@
-//! Whether control planes reach an etcd that somebody else runs, as the API server will:
-//! from the same machine, with the same certificate. Costs no command, for it goes
-//! through the SSH session.
+//! Whether control planes can reach an external etcd as the API server will: from the same
+//! machine, with the same certificate. Costs no command, because it uses the SSH session.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,16 +16,16 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Who the API server trusts and is, PEM.
+/// The CA and the client certificate of the API server, PEM.
 struct Credentials {
     ca: Option<String>,
     identity: Option<Identity>,
 }
 
-/// What the check finds on every control plane that takes part.
+/// Runs the check on all selected control planes.
 ///
 /// # Errors
-/// The operator's files, if they can't be read.
+/// Files that cannot be read.
 pub(crate) async fn check_external_etcds(
     run: &Run,
     control_planes: Vec<(&Subject<'_>, &Remote)>,

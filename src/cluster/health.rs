@@ -1,4 +1,4 @@
-//! Whether a component answers on its health endpoint.
+//! Health endpoints of components.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::survey::Surveyed;
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, failed_checks};
 use crate::kubernetes::health::HealthEndpoint;
 
-/// Time for one look. A component that starts accepts before it answers.
+/// Time limit for one check. A starting component accepts connections before it responds.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Asks a component for its health from its own host, once.

@@ -1,4 +1,4 @@
-//! Reaching what runs: hosts, the API and etcd of a cluster, through SSH.
+//! Access to a running cluster through SSH: its hosts, API and etcd.
 
 pub(crate) mod answer;
 pub(crate) mod api;

@@ -71,6 +71,9 @@ const KUBELET_STARTED: &str = "export TZ=UTC LC_ALL=C\n\
     started=$(systemctl show -p ExecMainStartTimestamp --value kubelet.service)\n\
     date -d \"$started\" +%s\n";
 
+const KUBELET_UNIT_RUNS: &str = "systemctl is-active kubelet.service && sleep 2 && \
+    systemctl is-active kubelet.service\n";
+
 /// A host behind an SSH session.
 #[derive(Debug)]
 pub(crate) struct SshHost {
@@ -242,16 +245,14 @@ impl RemoteHost for SshHost {
 
     fn ask_kubelet_unit(&self) -> Answer<'_, Health> {
         async move {
-            let text = "systemctl is-active kubelet.service && sleep 2 && \
-                        systemctl is-active kubelet.service\n";
             let timeout = RunOptions::default().timeout;
             let name = "ask for the kubelet's unit";
-            let output = self.run_text(name, text, timeout).await?;
+            let output = self.run_text(name, KUBELET_UNIT_RUNS, timeout).await?;
             if output.status == 0 {
                 return Ok(Health::Ok);
             }
             let text = String::from_utf8_lossy(&output.stdout);
-            let state = text.lines().last().unwrap_or("unknown").trim();
+            let state = sanitize(text.lines().last().unwrap_or("unknown").trim()).into_owned();
             Ok(Health::No(format!("kubelet.service is {state}")))
         }
         .boxed()

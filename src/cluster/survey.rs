@@ -1,4 +1,4 @@
-//! Connect to every host and gather facts.
+//! Connects to hosts and gathers facts.
 
 use futures::StreamExt;
 
@@ -11,18 +11,18 @@ use crate::run::phase::Phase;
 use crate::run::remote::Remote;
 use crate::run::tracker::Part;
 
-/// A host that answered.
+/// A reachable host.
 #[derive(Debug, Clone)]
 pub struct Surveyed {
-    /// What the inventory says of it.
+    /// Its entry in the inventory.
     pub host: Host,
-    /// The one connection to it.
+    /// The connection to it.
     pub session: Remote,
-    /// What it told.
+    /// Its facts.
     pub gathered: Gathered,
 }
 
-/// A host that takes no further part in this run.
+/// A host that was set aside for the rest of this run.
 #[derive(Debug)]
 pub struct Aside {
     /// Its name.
@@ -31,10 +31,9 @@ pub struct Aside {
     pub error: Error,
 }
 
-/// Connects to the hosts that take part, and to the control planes in any
-/// case, for the API is reached through them. Hosts that can't be reached are
-/// set aside; whether a run can go on without one of its control planes is known
-/// only once the API was asked.
+/// Connects to the selected hosts, and to all control planes, because the API is reached
+/// through them. Unreachable hosts are set aside; whether a run can continue without one of
+/// its control planes is known only after asking the API.
 pub(crate) async fn survey_hosts(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let workers_only = !run
         .cluster
@@ -53,8 +52,8 @@ pub(crate) async fn survey_hosts(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     survey_all(run, wanted).await
 }
 
-/// The same for workers alone: one control plane is enough to reach the API, so
-/// that a worker more costs the same however many there are.
+/// Like `survey`, if only workers are selected: one control plane is enough to reach the
+/// API, so that the cost does not depend on the size of the cluster.
 async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let workers: Vec<&Host> = run
         .cluster
@@ -64,8 +63,7 @@ async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
         .collect();
     run.tracker.expect(Phase::Preflight, workers.len() + 1);
     let part = run.tracker.part(Phase::Preflight);
-    // Another one answers for those that don't: they are set aside only if none
-    // does.
+    // Unreachable ones are set aside only if no control plane is reachable.
     let control_plane = async {
         let hosts = run.cluster.control_planes().map(|host| (host, ()));
         let asked = ask_first(hosts, async |host, ()| survey_one(run, host, &part).await).await;
@@ -91,14 +89,14 @@ async fn survey_with_one(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     (control_plane.into_iter().chain(workers).collect(), aside)
 }
 
-/// Surveys hosts side by side.
+/// Surveys hosts in parallel.
 async fn survey_all(run: &Run, hosts: Vec<&Host>) -> (Vec<Surveyed>, Vec<Aside>) {
     let answers: Vec<(&Host, Result<Surveyed, Error>)> = futures::stream::iter(hosts)
         .map(|host| async move {
             let part = run.tracker.part(Phase::Preflight);
             let answer = survey_one(run, host, &part).await;
             match &answer {
-                // A control plane ends the run, and the run's error says why.
+                // A failing control plane ends the run, whose error says why.
                 Err(error) if !host.is_control_plane() => part.failed(&host.name, error),
                 _ => part.quiet(&host.name),
             }

@@ -1,6 +1,6 @@
-//! kube-vip's address moves before its holder is taken down. Left to itself, kube-vip
-//! lets go of it only when its API server has been away for a while, and clients are
-//! refused until then.
+//! Moves kube-vip's address to another control plane before its holder is taken down.
+//! kube-vip itself gives it up only after its API server has been down for a while, and
+//! clients are refused until then.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use crate::run::phase::Phase;
 use crate::run::remote::Remote;
 use crate::run::tracker::Part;
 
-/// Time for the move. The successor asks for the lease every second or two, and the
-/// holder gives up after its renew deadline, 3 s.
+/// Time limit for the move. The successor tries to get the lease every second or two, and
+/// the holder gives up after its renew deadline, 3 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often the lease is tried: its holder writes it every second.
 const TRIES: usize = 10;
 
-/// Gives the address to the Node `heir`, whose API server `api` speaks to, if `host` has
-/// it. What goes wrong is a warning: kube-vip moves it by itself, only later.
+/// Moves the address to the Node `heir`, if `host` holds it; `api` is a client of the
+/// heir's API server. Failures are only warnings: kube-vip moves it by itself, but later.
 pub(crate) async fn hand_over_address(
     run: &Run,
     host: &Host,
@@ -70,7 +70,7 @@ pub(crate) fn address_stays(host: &Host, why: &str) -> String {
     )
 }
 
-/// Writes the heir into the lease, if `holder` has it; says whether it had.
+/// Transfers the lease to the heir, if `holder` holds it; returns whether it did.
 async fn give_lease(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool, Error> {
     let mut tries = 0;
     loop {
@@ -87,7 +87,7 @@ async fn give_lease(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<boo
             .await
         {
             Ok(_) => return Ok(true),
-            // Its holder was faster.
+            // Its holder renewed it in the meantime.
             Err(kube::Error::Api(status)) if status.code == 409 && tries < TRIES => {}
             Err(error) => {
                 let what = format!("transfer lease {KUBE_VIP_LEASE} to {heir}");
@@ -97,7 +97,7 @@ async fn give_lease(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<boo
     }
 }
 
-/// The lease as the heir would have written it; `None` if it isn't the holder's.
+/// The lease as the heir would have written it; `None` if `holder` does not hold it.
 fn lease_given_to(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<Lease> {
     let spec = lease.spec.take()?;
     if spec.holder_identity.as_deref() != Some(holder) {

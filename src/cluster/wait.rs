@@ -28,7 +28,7 @@ pub(crate) async fn wait_for_api(
     unless_crash_looping(one, what, wait_healthy(what, timeout, look)).await
 }
 
-/// Waits, but not for what won't come.
+/// Waits, but gives up early if success has become impossible.
 async fn unless_crash_looping(
     one: &Surveyed,
     what: &str,
@@ -48,9 +48,8 @@ async fn unless_crash_looping(
     Err(diagnose::explain_unhealthy(&one.session, error).await)
 }
 
-/// Ends when something is seen that won't heal by itself, with the time that took and
-/// what it is. Looks only every now and then: on the way to a healthy control plane
-/// it costs no command.
+/// Ends when a component is found to be crash-looping, with the elapsed time and the
+/// reason. Checks only every 20 s, so that a healthy control plane costs no extra command.
 async fn find_crash_loop(one: &Surveyed) -> (Duration, String) {
     const EVERY: Duration = Duration::from_secs(20);
     let began = tokio::time::Instant::now();

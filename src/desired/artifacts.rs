@@ -1,4 +1,4 @@
-//! Binaries and images: where a run gets them, and which host gets which.
+//! Binaries and images: where they come from, and which host gets which.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::{artifacts, host, kubernetes};
 
-/// Binaries and where they go; those that are not required are placed if the
-/// artifacts offer them.
+/// Binaries, and whether they are required; others are installed if the artifacts contain
+/// them.
 const BINARIES: [(&str, bool); 4] = [
     (components::KUBELET, true),
     ("kubectl", false),
@@ -31,7 +31,7 @@ const SHOWN_EVERY: Duration = Duration::from_millis(100);
 /// The file of the cache that remembers checksums.
 const HASHES: &str = "hashes.json";
 
-/// Opens what the inventory names, for the architectures that hosts have.
+/// Opens the artifacts from the inventory, for the hosts' architectures.
 pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<Set, Error> {
     let wanted = &run.cluster.artifacts;
     let cache = match &run.options.cache {
@@ -51,7 +51,7 @@ pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<S
         retry_delay: Duration::from_secs(1),
     };
     let events = run.events();
-    // Chunks come by the thousand; a bar needs no more than ten a second.
+    // Chunks arrive by the thousand; a bar needs at most ten updates a second.
     let shown: Mutex<HashMap<String, Instant>> = Mutex::default();
     let progress = |progress: artifacts::Progress| {
         let complete = progress.total == Some(progress.done);
@@ -70,8 +70,8 @@ pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<S
     Ok(artifacts::fetch(&request, &progress).await?)
 }
 
-/// Whether enough time has passed since `file` was last shown. Notes that it is
-/// shown now if so.
+/// Whether enough time has passed since `file` was last shown. If so, records that it is
+/// shown now.
 fn is_due(shown: &Mutex<HashMap<String, Instant>>, file: &str) -> bool {
     let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
     let now = Instant::now();
@@ -84,7 +84,7 @@ fn is_due(shown: &Mutex<HashMap<String, Instant>>, file: &str) -> bool {
     due
 }
 
-/// Remembers checksums, so that a second run doesn't read gigabytes again.
+/// The cache of checksums, so that a second run does not read gigabytes again.
 pub(crate) fn hashes() -> Result<PathBuf, Error> {
     Ok(cache()?.join(HASHES))
 }
@@ -96,9 +96,8 @@ fn cache() -> Result<PathBuf, Error> {
     })
 }
 
-/// Gives the cluster the tags that the archives offer, where those that we
-/// know are not among them: a patch release may have moved to another etcd,
-/// CoreDNS or pause. What the operator chose stays.
+/// Sets image tags to those in the archives if ours are not among them: a patch release may
+/// use another etcd, CoreDNS or pause. Tags from the inventory are kept.
 pub(crate) fn fit(cluster: &Cluster, set: &Set) -> Cluster {
     let mut fitted = cluster.clone();
     let images = kubernetes::images(cluster);
@@ -135,9 +134,8 @@ pub(crate) fn fit(cluster: &Cluster, set: &Set) -> Cluster {
     fitted
 }
 
-/// The one image that the archives hold under the name of `default`'s program,
-/// whoever's registry it is from; `None` if that is `default` itself, or if
-/// there is none, or a choice.
+/// The only image in the archives with the same last name component as `default`, from any
+/// registry; `None` if it is `default` itself, or if there is none or more than one.
 fn offered_balancer(set: &Set, default: &str) -> Option<String> {
     let name = program(default)?;
     let offered: BTreeSet<&str> = set
@@ -156,10 +154,10 @@ fn program(reference: &str) -> Option<&str> {
     last.split([':', '@']).next()
 }
 
-/// What a host gets of binaries, plugins and images.
+/// The binaries, plugins and images for a host.
 ///
 /// # Errors
-/// A kubelet that is nowhere to be had, archives of another version.
+/// A missing kubelet, archives of another version.
 pub(crate) fn resources(
     cluster: &Cluster,
     set: &Set,
@@ -198,8 +196,8 @@ pub(crate) fn resources(
     Ok(resources)
 }
 
-/// A kubelet that a package brought is as good as ours, if it is the one that
-/// the inventory wants.
+/// Whether a package has installed the kubelet in the version of the inventory, which is
+/// good enough.
 fn has_version(target: &Target<'_>, cluster: &Cluster) -> bool {
     target.facts.kubelet_version.as_deref() == Some(cluster.version.to_string().as_str())
 }
@@ -221,8 +219,8 @@ fn executable(file: &File, path: String) -> FileResource {
     }
 }
 
-/// Archives go to every host, save those that only the other kind of host
-/// needs; what no archive holds is pulled by the host.
+/// Archives go to all hosts, except those that only the other role needs; hosts pull images
+/// that are in no archive.
 fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resource>, Error> {
     let images = kubernetes::images(cluster);
     let control_plane = target.host.is_control_plane();
@@ -231,8 +229,8 @@ fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resou
     } else {
         images.worker()
     };
-    // A balancer's archive that this cluster has no use for is no extra of the
-    // operator's either: the same directory serves other clusters.
+    // An unused load balancer's archive is not an extra image of the user's: the same
+    // directory may serve other clusters.
     let unused = |reference: &&str| {
         let wanted = images.haproxy.iter().chain(&images.kube_vip);
         [kubernetes::images::HAPROXY, kubernetes::images::KUBE_VIP]
@@ -289,8 +287,8 @@ fn repository(reference: &str) -> &str {
     }
 }
 
-/// Archives of another version than the inventory's are a mistake that would
-/// otherwise show as a pull that fails.
+/// Fails if the archives are of another version than the inventory's: this would otherwise
+/// show as a failing pull.
 fn refuse_other_version(images: &Images, set: &Set) -> Result<(), Error> {
     let wanted = &images.kube_apiserver;
     let name = wanted
@@ -420,7 +418,7 @@ mod tests {
         let etcd = "registry.k8s.io/etcd:3.6.8-0";
         let set = offered(&[haproxy, etcd, own]);
         let local = "  loadBalancer: {type: local}\n";
-        // The operator's own image of that name is an extra like any other.
+        // The user's own image of that name is an extra image like any other.
         assert_eq!(archives(local, true, &set), [etcd, own]);
         assert_eq!(archives(local, false, &set), [haproxy, own]);
         assert_eq!(archives("", true, &set), [etcd, own]);

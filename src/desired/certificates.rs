@@ -1,4 +1,4 @@
-//! Certificates and keys, made on this machine and kept in the operator state.
+//! The certificates and keys of a cluster.
 
 use pki::{Algorithm, EtcdSans, NodeRequest, Request, Validity};
 
@@ -8,7 +8,7 @@ use crate::inventory::{Cluster, EncryptionAlgorithm, Etcd, Host};
 use crate::kubernetes;
 use crate::run::error::Error;
 
-/// What the certificates of the control planes have to say.
+/// What the certificates of the control planes must contain.
 ///
 /// # Errors
 /// A control plane whose address is not known.
@@ -51,9 +51,8 @@ pub(crate) fn request(
     })
 }
 
-/// Who has super-admin.conf: the control plane that has it; else, before there is a
-/// cluster, the first one. Where it was taken away, or its host was, nobody gets
-/// another one.
+/// Which control plane has super-admin.conf: the one that has it; before there is a
+/// cluster, the first one. If it or its host was removed, no other gets one.
 fn init<'a>(control_planes: &[(&'a Host, &Facts)]) -> Option<&'a str> {
     let has_it = control_planes.iter().find(|(_, facts)| facts.super_admin);
     let bare = || {

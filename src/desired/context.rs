@@ -1,5 +1,4 @@
-//! What each host and the API should hold: a pure function of the inventory,
-//! the PKI and what the hosts told.
+//! What each host and the API should hold: a pure function of inventory, PKI and facts.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,23 +28,23 @@ use crate::{host, kubernetes};
 pub(crate) struct Context {
     /// What the cluster should be.
     pub(crate) cluster: Arc<Cluster>,
-    /// Where who finds the API.
+    /// The endpoints of the API.
     pub(crate) endpoints: Endpoints,
-    /// What the first control plane advertises.
+    /// The address that the first control plane advertises.
     pub(crate) first_address: IpAddr,
-    /// What the first control plane told.
+    /// The facts of the first control plane.
     pub(crate) first_facts: Facts,
     /// Certificates and keys.
     pub(crate) pki: Arc<Pki>,
-    /// Binaries, plugins and images; `None` where they are not looked at.
+    /// Binaries, plugins and images; `None` if not needed.
     pub(crate) artifacts: Option<Arc<Set>>,
     /// The templates.
     pub(crate) templates: Arc<Templates>,
-    /// The operator's patches.
+    /// The user's patches.
     pub(crate) patches: Arc<Patches>,
-    /// What workers join with in this run.
+    /// The token that workers join with in this run.
     pub(crate) token: Token,
-    /// Who forms etcd with whom.
+    /// What the etcd manifests list.
     pub(crate) etcd: Membership,
 }
 
@@ -58,11 +57,11 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
-    /// Every resource of a host, each with the phase that it belongs to.
+    /// All resources of a host, each with its phase.
     ///
     /// # Errors
-    /// A template, patch or setting that doesn't render; artifacts that lack
-    /// what the host needs.
+    /// A template, patch or setting that does not render; artifacts that lack something the
+    /// host needs.
     pub(crate) fn resources(&self, target: &Target<'_>) -> Result<Vec<(Phase, Resource)>, Error> {
         let mut resources = Vec::new();
         let hosts = |resource| (Phase::Hosts, resource);
@@ -98,17 +97,17 @@ impl Context {
         for (group, resource) in kubernetes::node_resources(&self.node(target)?)? {
             resources.push((phase_of_resources(group, target.host), resource));
         }
-        // What an inventory asked for before, and no longer does.
+        // Resources from an earlier inventory that are no longer in it.
         let balancers = kubernetes::load_balancer::withdrawn_resources(&self.cluster, target.host);
         let phase = phase_of_resources(ResourceGroup::LoadBalancer, target.host);
         resources.extend(balancers.into_iter().map(|resource| (phase, resource)));
         Ok(resources)
     }
 
-    /// Every API object, each with the phase that it belongs to.
+    /// All API objects, each with its phase.
     ///
     /// # Errors
-    /// A template or patch that doesn't render.
+    /// A template or patch that does not render.
     pub(crate) fn objects(&self) -> Result<Vec<(Phase, Value)>, Error> {
         let now = jiff::Timestamp::now();
         let tokens: Vec<TokenSecret> = self
@@ -163,12 +162,12 @@ impl Context {
         .render())
     }
 
-    /// Whether a host has joined this very cluster.
+    /// Whether a host has joined this cluster.
     pub(crate) fn owns(&self, one: &Surveyed) -> bool {
         owns(self.pki.ca_cert(), one)
     }
 
-    /// The host's side of the cluster, and the operator's own files.
+    /// The host's part of the cluster, and the user's own files.
     fn prepare(&self, target: &Target<'_>) -> Result<Vec<Resource>, Error> {
         let mut files = Vec::with_capacity(target.host.files.len());
         for file in &target.host.files {
@@ -196,8 +195,7 @@ impl Context {
         ))
     }
 
-    /// Where containerd finds CNI plugins: ours, or those that the host has
-    /// already, wherever its distribution puts them.
+    /// Where containerd finds CNI plugins: ours, or those of the host's distribution.
     fn cni_bin_dir<'a>(&'a self, facts: &'a Facts) -> &'a str {
         let offered = self
             .artifacts
@@ -269,7 +267,7 @@ impl Context {
     }
 }
 
-/// The operator's files for an etcd that somebody else runs.
+/// The user's certificate files for an external etcd.
 fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
     let Etcd::External(etcd) = &cluster.etcd else {
         return Ok(Vec::new());

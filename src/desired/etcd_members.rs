@@ -1,4 +1,4 @@
-//! Who forms etcd with whom: what each control plane's etcd manifest lists.
+//! Which members each control plane's etcd manifest lists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,27 +17,27 @@ use crate::run::error::Error;
 pub(crate) struct Membership {
     /// By host name.
     listed: BTreeMap<String, Listed>,
-    /// Hosts whose member has to be added to an etcd that runs.
+    /// Hosts whose member has to be added to a running etcd.
     joining: BTreeSet<String>,
-    /// Hosts whose member runs, but has no vote yet.
+    /// Hosts whose member is a learner, without a vote.
     learners: BTreeSet<String>,
 }
 
 /// What one etcd manifest lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
-    /// Every member, the host's own included; empty if it is the only one.
+    /// All members, including the host's own; empty if it is the only one.
     pub(crate) members: Vec<EtcdMember>,
-    /// Whether the others run already.
+    /// Whether the others are already running.
     pub(crate) joins: bool,
 }
 
-/// What is known of a cluster before its etcd is asked.
+/// What is known about a cluster before asking its etcd.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
-    /// Whether its API answers.
+    /// Whether its API server is reachable.
     pub(crate) live: bool,
-    /// Whether it was complete once: the operator state holds its kubeconfig.
+    /// Whether it was complete once: the state directory has its kubeconfig.
     pub(crate) was_whole: bool,
 }
 
@@ -49,18 +49,18 @@ impl Membership {
             .map_or((&[], false), |listed| (&listed.members, listed.joins))
     }
 
-    /// Whether a host's member has to be added to an etcd that runs.
+    /// Whether a host's member has to be added to a running etcd.
     pub(crate) fn joins(&self, host: &Host) -> bool {
         self.joining.contains(&host.name)
     }
 
-    /// Whether a host's member runs, but has no vote yet.
+    /// Whether a host's member is a learner, without a vote.
     pub(crate) fn is_learner(&self, host: &Host) -> bool {
         self.learners.contains(&host.name)
     }
 
-    /// All control planes form etcd at once: they are known beforehand, so they
-    /// need not join one after the other.
+    /// All control planes form etcd together: they are known beforehand, so they need not
+    /// join one after the other.
     pub(crate) fn forming(
         cluster: &Cluster,
         control_planes: &[(&Host, &Facts)],
@@ -85,14 +85,14 @@ impl Membership {
         Ok(membership)
     }
 
-    /// The same for hosts that were looked at: a manifest that stands is kept as it is,
-    /// whoever has come and gone since, for etcd ignores the list once it has data, and a
-    /// change would restart it for nothing. A control plane without one joins the
-    /// others if they run.
+    /// The membership of observed hosts: existing manifests are kept, whatever members were
+    /// added or removed since, because etcd ignores the list once it has data, and a change
+    /// would restart it for nothing. A control plane without a manifest joins the others if
+    /// they are running.
     ///
     /// # Errors
-    /// An etcd that was whole once and doesn't answer now, so that nobody can
-    /// join it.
+    /// An etcd that was complete once and does not respond now, so that no member can join
+    /// it.
     pub(crate) async fn decide(
         cluster: &Cluster,
         control_planes: &[&Surveyed],
@@ -129,14 +129,14 @@ impl Membership {
         Ok(membership)
     }
 
-    /// New control planes join an etcd that runs, one after the other: each
-    /// lists those before it.
+    /// New control planes join a running etcd one after the other: each lists those before
+    /// it.
     fn join(&mut self, known: &[Member], new: &[&Surveyed]) -> Result<(), Error> {
         let mut members: Vec<EtcdMember> = known
             .iter()
             .filter_map(|member| {
                 Some(EtcdMember {
-                    // kubeadm, too, writes the number of a member without a name.
+                    // Like kubeadm, use the id of a member without a name.
                     name: match member.has_started() {
                         true => member.name.clone(),
                         false => member.hex(),
@@ -171,9 +171,9 @@ impl Membership {
         Ok(())
     }
 
-    /// A run that was cut short left some members, but no quorum: the others go
-    /// on as they would have. But an etcd that was whole once must not get an empty
-    /// member in the place of one that has forgotten its votes.
+    /// An interrupted run left some members, but no quorum: the others continue as planned.
+    /// But an etcd that was complete once must not get an empty member in place of one that
+    /// has lost its data.
     fn form_with(&mut self, new: &[&Surveyed], was_whole: bool, why: String) -> Result<(), Error> {
         for one in new {
             let own = member(&one.host, &one.gathered.facts)?;
@@ -202,7 +202,7 @@ fn member(host: &Host, facts: &Facts) -> Result<EtcdMember, Error> {
     })
 }
 
-/// What a manifest that stands on a host lists.
+/// What an existing manifest on a host lists.
 fn listed(facts: &Facts) -> Option<Listed> {
     let members = parse_members(facts.etcd_initial_cluster.as_deref()?)?;
     Some(Listed {

@@ -1,4 +1,4 @@
-//! What hosts and the API should hold: a function of the inventory, the PKI and what hosts said.
+//! What hosts and the API should hold: a function of inventory, PKI and facts.
 
 pub(crate) mod artifacts;
 pub(crate) mod certificates;

@@ -7,11 +7,11 @@ use crate::inventory::{Cluster, Host, Taint, TaintEffect};
 use crate::kubernetes::Features;
 use crate::layout::names;
 
-/// Labels that kubeadm gives to control planes, beside the inventory's.
+/// Labels that kubeadm gives to control planes, in addition to the inventory's.
 const CONTROL_PLANE_LABELS: [&str; 2] = [names::CONTROL_PLANE, names::EXCLUDE_FROM_LOAD_BALANCERS];
 
-/// The Node's labels and annotations as an object to apply: server-side apply keeps whatever
-/// others set, and takes away what we set once and no longer want.
+/// The Node's labels and annotations as an object to apply: server-side apply keeps what
+/// others set, and removes what we no longer set.
 pub(crate) fn metadata(cluster: &Cluster, host: &Host) -> Value {
     let mut labels = serde_json::Map::new();
     if host.is_control_plane() {
@@ -43,7 +43,7 @@ pub(crate) fn missing_taints(host: &Host, node: &Node) -> Vec<String> {
         .collect()
 }
 
-/// Taints of the Node that stood in the inventory once and no longer do, as
+/// Taints of the Node that were once in the inventory and no longer are, as
 /// `key=value:Effect`.
 pub(crate) fn unwanted_taints(host: &Host, node: &Node) -> Vec<String> {
     let described = |taint: &NodeTaint| match taint.value.as_deref().unwrap_or_default() {
@@ -70,7 +70,7 @@ pub(crate) fn is_unwanted(host: &Host, node: &Node, taint: &NodeTaint) -> bool {
         let (name, of) = one.rsplit_once(':')?;
         Some((name.split('=').next().unwrap_or(name), of))
     });
-    // kubeadm's own needs no note.
+    // kubeadm's own taint needs no record.
     let kubeadms = host.is_control_plane() && same(names::CONTROL_PLANE, "NoSchedule");
     (kubeadms || ours.any(|(key, of)| same(key, of))) && !host.taints.iter().any(wanted)
 }

@@ -1,5 +1,5 @@
-//! Everything that `apply` would put on hosts and into the API, without
-//! touching either.
+//! Renders everything that `apply` would put on hosts and into the API, without connecting
+//! to either.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::state::State;
 
-/// What rendering gives.
+/// The result of rendering.
 pub struct Rendered {
     /// Resources by host, in the inventory's order.
     pub hosts: Vec<(String, Vec<(Phase, Resource)>)>,
@@ -29,9 +29,9 @@ pub struct Rendered {
     pub objects: Vec<(Phase, Value)>,
 }
 
-/// Renders everything. Facts that `facts` doesn't hold are assumed: a Debian
-/// machine with the inventory's address. Certificates that the operator state
-/// lacks are made in memory, for this one time.
+/// Renders everything. Facts missing from `facts` are assumed: a Debian machine with the
+/// inventory's address. Certificates missing from the state directory are generated in
+/// memory for this output only.
 ///
 /// # Errors
 /// Whatever would stop `apply` before it reaches a host.
@@ -90,8 +90,8 @@ pub async fn render(cluster: &Cluster, facts: &BTreeMap<String, Facts>) -> Resul
     })
 }
 
-/// A directory of artifacts decides which binaries and images hosts get.
-/// Rendering downloads nothing, so an online source is left out.
+/// Opens the artifacts directory, which determines binaries and images. Rendering downloads
+/// nothing, so an online source is ignored.
 async fn artifacts(
     cluster: &Cluster,
     facts: impl Iterator<Item = &Facts>,

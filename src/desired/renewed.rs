@@ -1,6 +1,6 @@
-//! Credentials that were renewed on a host, as by `kubeadm certs renew`: they stay while
-//! they outlive ours. What the operator state holds instead is as valid, so that nothing has
-//! to come back from the host, and no key leaves it.
+//! Credentials that were renewed on a host, as by `kubeadm certs renew`: they are kept
+//! while they outlive ours. Those in the state directory stay valid, too, so nothing has to
+//! be copied back and no key leaves the host.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use pki::Pki;
 use crate::host::{Content, FileResource, Observed, Resource};
 use crate::run::phase::Phase;
 
-/// The resources without those in whose place something newer stands.
+/// Removes resources that have been renewed on the host.
 pub(crate) fn left_alone(
     mut resources: Vec<(Phase, Resource)>,
     observed: &Observed,
@@ -25,7 +25,7 @@ pub(crate) fn left_alone(
     });
     let newer: BTreeSet<String> = files
         .filter(|file| is_newer(file, observed, pki, now).unwrap_or(false))
-        // A certificate's key goes with it; what has none is whole.
+        // A certificate's key is kept with it; kubeconfigs contain theirs.
         .flat_map(|file| [file.path.clone(), key_of(&file.path)])
         .collect();
     resources.retain(|(_, resource)| match resource {
@@ -60,7 +60,7 @@ fn is_newer(file: &FileResource, observed: &Observed, pki: &Pki, now: Timestamp)
     Some(file.path.ends_with(".crt") && complete && pki.outlives(theirs, ours, now))
 }
 
-/// What is no secret in a kubeconfig.
+/// The parts of a kubeconfig that are not secret.
 #[derive(Default)]
 struct Kubeconfig {
     /// Server and CA.
@@ -70,7 +70,7 @@ struct Kubeconfig {
 }
 
 impl Kubeconfig {
-    /// Of lines as the probe of a host prints them.
+    /// Parses the lines that the script prints on a host.
     fn of(lines: impl Iterator<Item = String>) -> Self {
         let mut this = Kubeconfig::default();
         for line in lines {
@@ -84,7 +84,7 @@ impl Kubeconfig {
     }
 }
 
-/// The same lines of a kubeconfig of ours.
+/// The same lines for a kubeconfig of ours.
 fn said(text: &str) -> impl Iterator<Item = String> {
     const FIELDS: [(&str, &str); 3] = [
         ("server: ", "server "),
@@ -108,7 +108,7 @@ mod tests {
     use crate::kubernetes::{Credentials, KeyPair, Kubeconfig as Written};
     use pki::{Algorithm, EtcdSans, Leaf, NodeRequest, Request, Store, Validity};
 
-    /// A PKI as the operator state holds it, and the same as renewed a year later.
+    /// A PKI as in the state directory, and the same renewed two years later.
     fn before_and_after() -> (Pki, Pki, Timestamp) {
         let request = Request {
             algorithm: Algorithm::EcdsaP256,

@@ -9,9 +9,9 @@ use crate::inventory::Host;
 /// A host as rendering sees it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target<'a> {
-    /// What the inventory says.
+    /// Its entry in the inventory.
     pub(crate) host: &'a Host,
-    /// What the host told.
+    /// Its facts.
     pub(crate) facts: &'a Facts,
     /// Whether it has joined this cluster.
     pub(crate) joined: bool,
@@ -27,8 +27,8 @@ pub(crate) fn facts_of<'a>(surveyed: &[&'a Surveyed]) -> Vec<(&'a Host, &'a Fact
         .collect()
 }
 
-/// Whether a host has joined the cluster of this CA: its kubelet.conf works,
-/// and names this CA.
+/// Whether a host has joined the cluster of this CA: its kubelet.conf is complete and
+/// contains this CA.
 pub(crate) fn owns(ca: &str, one: &Surveyed) -> bool {
     use base64::Engine as _;
     let theirs = one.gathered.kubelet_ca.as_deref().unwrap_or_default();

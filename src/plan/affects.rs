@@ -1,6 +1,6 @@
-//! What each phase of a plan affects. Said once: the plan's order, the count of its changes,
-//! the progress that a run announces and the run itself all ask here, so that what `plan`
-//! tells can't differ from what `apply` does.
+//! What each phase of a plan affects. The plan's order, the number of its changes, the
+//! progress of a run and the run itself all use this, so that `plan` cannot differ from
+//! `apply`.
 
 use pki::Action;
 

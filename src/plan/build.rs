@@ -1,10 +1,11 @@
-//! From what hosts and API told to what has to be done. Writes nothing.
+//! Builds a plan from the state of hosts and API. Writes nothing.
 
 use std::io;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Node;
+use serde_json::Value;
 
 use super::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
 use crate::cluster::answer::ask_first;
@@ -22,7 +23,7 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// A host, looked at.
+/// An observed host.
 #[derive(Debug)]
 pub(crate) struct Looked {
     surveyed: Surveyed,
@@ -30,12 +31,12 @@ pub(crate) struct Looked {
     observed: Observed,
 }
 
-/// Looks at every host that takes part: one command each. What it looks for
-/// depends on the Node's pod CIDR, so the API is asked first where it answers.
+/// Observes all selected hosts, with one command each. What to observe depends on the
+/// Node's pod CIDR, so the API is asked first, if reachable.
 ///
 /// # Errors
-/// The first control plane that can't be looked at; workers are set aside.
-pub(crate) async fn look(
+/// The first control plane that cannot be observed; workers are set aside.
+pub(crate) async fn observe_hosts(
     run: &Run,
     context: &Context,
     live: Option<&Live>,
@@ -81,7 +82,7 @@ pub(crate) async fn look(
     Ok((looked, aside))
 }
 
-/// Everything that a host should hold, as far as that is known yet.
+/// Everything that a host should hold, as far as known.
 fn resources(
     context: &Context,
     one: &Surveyed,
@@ -96,12 +97,12 @@ fn resources(
     })
 }
 
-/// Compares. Pure but for the API's dry runs.
+/// Compares and builds the plan. Pure, except for the API's dry runs.
 ///
 /// # Errors
-/// What doesn't render, a host of another cluster, a part that can't stand
-/// alone, a refusal of the API.
-pub(crate) async fn make(
+/// Something that does not render, a host of another cluster, a selection that lacks
+/// phases, an error of the API.
+pub(crate) async fn build_plan(
     run: &Run,
     context: &Arc<Context>,
     control_planes: &[Surveyed],
@@ -112,23 +113,12 @@ pub(crate) async fn make(
     for one in looked {
         let name = &one.surveyed.host.name;
         work.push(
-            work_on(run, context, live, one)
+            plan_work(run, context, live, one)
                 .await
                 .map_err(|error| error.on(name))?,
         );
     }
-    let mut objects = context.objects()?;
-    if run.first_phase_through_api().is_some() {
-        objects.insert(0, (Phase::ControlPlane, context.cluster_admins()?));
-    }
-    if run.uploads_certs() {
-        objects.extend(context.upload_certs_rbac()?);
-    }
-    let mut objects: Vec<_> = objects
-        .into_iter()
-        // Whatever needs the API sees to it that the admin may use it.
-        .filter(|(phase, _)| *phase == Phase::ControlPlane || run.has(*phase))
-        .collect();
+    let mut objects = collect_objects(run, context)?;
     let object_changes = match live {
         Some(live) => {
             super::objects::keep_replicas(&live.api, &mut objects).await?;
@@ -146,7 +136,8 @@ pub(crate) async fn make(
             hint: "run the earlier phases first: `--phases certs,hosts,control-plane`".into(),
         });
     }
-    // The first control plane's credentials are in it: it stays while that one is away.
+    // It contains the first control plane's credentials, so it is kept while that one is
+    // unreachable.
     let complete = control_planes.len() == run.cluster.control_planes().count();
     let kubeconfig = run.has(Phase::Kubeconfig) && complete && kubeconfig_differs(run, context)?;
     let first = match live {
@@ -170,7 +161,21 @@ pub(crate) async fn make(
     })
 }
 
-async fn work_on(
+/// The objects that the phases of this run are about.
+fn collect_objects(run: &Run, context: &Context) -> Result<Vec<(Phase, Value)>, Error> {
+    let mut objects = context.objects()?;
+    if run.first_phase_through_api().is_some() {
+        objects.insert(0, (Phase::ControlPlane, context.cluster_admins()?));
+    }
+    if run.uploads_certs() {
+        objects.extend(context.upload_certs_rbac()?);
+    }
+    // Whatever needs the API first makes sure that the admin may use it.
+    objects.retain(|(phase, _)| *phase == Phase::ControlPlane || run.has(*phase));
+    Ok(objects)
+}
+
+async fn plan_work(
     run: &Run,
     context: &Context,
     live: Option<&Live>,
@@ -233,7 +238,7 @@ async fn work_on(
     })
 }
 
-/// What becomes of a control plane's etcd member, beside its files.
+/// What happens to a control plane's etcd member, apart from its files.
 fn etcd_step(run: &Run, context: &Context, one: &Surveyed) -> Option<EtcdStep> {
     if !run.has(Phase::ControlPlane) || !one.host.is_control_plane() {
         None
@@ -246,7 +251,7 @@ fn etcd_step(run: &Run, context: &Context, one: &Surveyed) -> Option<EtcdStep> {
     }
 }
 
-/// A phase whose forerunners take no part must find their work done.
+/// Fails if a phase needs others that are not selected and have not run.
 fn refuse_alone(
     run: &Run,
     cluster: &str,
@@ -283,12 +288,12 @@ fn refuse_alone(
     Ok(())
 }
 
-/// Asks the API whether it is there, through the first control plane that
-/// answers, and what Nodes it knows.
+/// Asks the API for its Nodes, through the first control plane that responds; `None` if
+/// none does.
 ///
 /// # Errors
-/// An API that answers, but refuses.
-pub(crate) async fn live(
+/// An API server that responds with an error.
+pub(crate) async fn find_live_api(
     run: &Run,
     context: &Context,
     control_planes: &[&Surveyed],
@@ -310,8 +315,7 @@ pub(crate) async fn live(
     };
     let (one, mut api) = answer?;
     let nodes = match api.nodes().await {
-        // Whoever started it was cut short before the admin had any
-        // rights, or did nothing more.
+        // The run that started it was interrupted before the admin had any rights.
         Err(error) if error.is_forbidden() => {
             api = api.elevated().ok_or(error)?;
             api.nodes().await?
@@ -325,8 +329,8 @@ pub(crate) async fn live(
     }))
 }
 
-/// The key that a run encrypts with: the inventory's, or a new one. `None` if
-/// the run uploads nothing.
+/// The key that encrypts uploaded certificates: the inventory's, or a new one. `None` if
+/// nothing is uploaded.
 fn certificate_key(run: &Run) -> Result<Option<CertificateKey>, Error> {
     if !run.uploads_certs() {
         return Ok(None);
@@ -337,7 +341,7 @@ fn certificate_key(run: &Run) -> Result<Option<CertificateKey>, Error> {
     }))
 }
 
-/// Whether the operator state holds another one, or none.
+/// Whether the state directory has a different kubeconfig, or none.
 fn kubeconfig_differs(run: &Run, context: &Context) -> Result<bool, Error> {
     let path = run.state.kubeconfig();
     match std::fs::read_to_string(&path) {

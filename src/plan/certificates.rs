@@ -1,4 +1,4 @@
-//! What would become of certificates and keys.
+//! Plans certificates and keys.
 
 use pki::{Action, Pki, Request, Store};
 
@@ -6,11 +6,10 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::{PHASES, Phase};
 
-/// What the store would do, without writing.
+/// Returns what the store would do, without writing.
 ///
 /// # Errors
-/// Files of the operator's that can't be used; what is missing for an external
-/// CA.
+/// Files that cannot be used; certificates that an external CA has to provide.
 pub(crate) fn plan_certificates(run: &Run, request: &Request) -> Result<Pki, Error> {
     let pki = Store::new(run.state.dir()).plan(request)?;
     // A key that others could read, a certificate that expires soon, a name that no

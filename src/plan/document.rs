@@ -1,12 +1,11 @@
-//! A plan as a document: what `plan` shows as text and prints as JSON, what
-//! `plan --out` writes and `apply FILE` reads. Its JSON Schema is made from
-//! these types and stands in `docs/plan.schema.json`.
+//! A plan as a document: `plan` shows it as text or JSON, `plan --out` writes it, and
+//! `apply FILE` reads it. Its JSON Schema is generated from these types to
+//! `docs/plan.schema.json`.
 //!
-//! A document is the same each time that it is drawn from the same inventory,
-//! hosts and API: that is how `apply FILE` knows that nothing has moved. So no
-//! time stands in it and nothing random: what is made only when the plan is
-//! carried out (keys, certificates, the run's bootstrap token) is rendered from
-//! placeholders, and marked as undecided.
+//! The same inventory, hosts and API always give the same document: this is how `apply
+//! FILE` knows that nothing has changed. It therefore contains no times and nothing random.
+//! What is generated only when the plan is applied (keys, certificates, the run's bootstrap
+//! token) is rendered from placeholders and marked as undecided.
 
 use pki::Decision;
 use schemars::JsonSchema;
@@ -18,7 +17,7 @@ use super::model::EtcdStep;
 use crate::host::{Action, Detail, Kind};
 use crate::inventory::spec::ApiVersion;
 
-/// Names the schema for editors; nothing fetches it.
+/// Identifies the schema to editors; it is never fetched.
 const ID: &str = "https://clusterctl.rs/schemas/v1alpha1/plan.schema.json";
 
 /// Everything that `apply` would do.
@@ -29,36 +28,36 @@ pub struct PlanDocument {
     pub api_version: ApiVersion,
     /// Always `Plan`.
     pub kind: PlanKind,
-    /// The version of clusterctl-rs that made it.
+    /// The version of clusterctl-rs that created the plan.
     pub version: String,
     /// The cluster's name.
     pub cluster: String,
-    /// The inventory, as an absolute path.
+    /// The absolute path of the inventory.
     pub inventory: String,
-    /// Files of the operator's that the plan comes from: the inventory, then
-    /// templates, patches and the pod network's manifest, where there are any.
+    /// Files that the plan was created from: the inventory, then templates, patches and the
+    /// pod network's manifest, if any.
     pub inputs: Vec<InputFile>,
-    /// Which part of a run it is for.
+    /// Which part of a run the plan covers.
     pub options: PlanOptions,
-    /// How many changes it holds, as far as that is known.
+    /// The number of changes, as far as known.
     pub changes: usize,
-    /// Certificates and keys that would be made or reissued.
+    /// Certificates and keys that would be created or reissued.
     pub certificates: Vec<Decision>,
-    /// Every host that takes part.
+    /// All selected hosts.
     pub hosts: Vec<PlannedHost>,
-    /// Whether the API answers. If not, every object is to be applied, and
-    /// nobody can know yet which of them would change.
+    /// Whether the API server is reachable. If not, all objects will be applied, and it is
+    /// unknown which of them will change.
     pub api_answers: bool,
     /// API objects.
     pub objects: Vec<PlannedObject>,
-    /// Whether a bootstrap token would be made for this run, and be deleted at
-    /// its end.
+    /// Whether a bootstrap token would be created for this run. It expires within ten
+    /// minutes of the end of the run.
     pub join_token: bool,
     /// Whether the admin kubeconfig would be written on this machine.
     pub kubeconfig: bool,
-    /// The order in which things would happen.
+    /// The order of execution.
     pub order: Vec<Stage>,
-    /// Hosts that are left out, because they can't be looked at.
+    /// Hosts that are left out because they cannot be inspected.
     pub set_aside: Vec<SetAside>,
 }
 
@@ -69,25 +68,25 @@ pub enum PlanKind {
     Plan,
 }
 
-/// A file on the operator's machine.
+/// A file on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InputFile {
-    /// Relative to the inventory's directory, or absolute if it lies elsewhere.
+    /// Path relative to the inventory's directory, or absolute if it is elsewhere.
     pub path: String,
-    /// SHA-256 of its content, lower hex.
+    /// SHA-256 of its content, in lower-case hex.
     pub sha256: String,
 }
 
-/// Which part of a run a plan is for.
+/// Which part of a run a plan covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanOptions {
-    /// The phases that take part, in order.
+    /// The selected phases, in order.
     pub phases: Vec<String>,
-    /// Patterns of the names of hosts that take part; empty for all.
+    /// Patterns of the selected hosts' names; empty for all.
     pub hosts: Vec<String>,
-    /// Whether the shared certificates are stored, encrypted, in the cluster.
+    /// Whether the shared certificates are stored in the cluster, encrypted.
     pub upload_certs: bool,
 }
 
@@ -97,27 +96,26 @@ pub struct PlanOptions {
 pub struct PlannedHost {
     /// The host's name in the inventory.
     pub name: String,
-    /// What is done at once, in this order.
+    /// Changes that are made first, in this order.
     pub changes: Vec<PlannedChange>,
-    /// What makes a worker join, in this order, once the API answers; missing
+    /// Changes that make a worker join, in this order, once the API server is up; absent
     /// for hosts that have joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<Vec<PlannedChange>>,
-    /// What becomes of the etcd member of a control plane whose cluster lives;
-    /// missing if it stays as it is.
+    /// What happens to the etcd member of a control plane of a running cluster; absent if
+    /// nothing does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etcd: Option<EtcdStep>,
-    /// Whether the API has lost its Node: then its kubelet is restarted.
+    /// Whether its Node is gone from the API, so that its kubelet is restarted.
     pub registers_again: bool,
-    /// Whether its pod network, labels and taints follow once its Node has
-    /// registered.
+    /// Whether its pod network, labels and taints follow after its Node has registered.
     pub after_registration: bool,
     /// Its Node, if labels or annotations would change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<PlannedObject>,
     /// Taints that would be added, as `key=value:Effect`.
     pub taints: Vec<String>,
-    /// Taints that would be taken away, as they no longer stand in the inventory.
+    /// Taints that would be removed, because they are no longer in the inventory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_taints: Vec<String>,
 }
@@ -128,21 +126,21 @@ pub struct PlannedHost {
 pub struct PlannedChange {
     /// What happens.
     pub action: Action,
-    /// To what kind of thing.
+    /// The kind of thing.
     pub kind: Kind,
-    /// Which one.
+    /// Its name.
     pub name: String,
-    /// What exactly.
+    /// Details.
     #[serde(default, skip_serializing_if = "Detail::is_none")]
     pub detail: Detail,
-    /// SHA-256 of a file's content as it stands; of a secret, the first digits.
+    /// SHA-256 of a file's current content; of a secret, its first digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// The same of what would be written.
+    /// SHA-256 of the content that would be written; of a secret, its first digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Whether the content is made only when the plan is carried out: then
-    /// `after` and the detail are about placeholders.
+    /// Whether the content is generated only when the plan is applied. If so, `after` and
+    /// `detail` refer to placeholders.
     #[serde(default, skip_serializing_if = "is_false")]
     pub undecided: bool,
 }
@@ -163,13 +161,13 @@ pub struct PlannedObject {
     pub name: String,
     /// The phase that applies it.
     pub phase: String,
-    /// SHA-256 of the object as it is, without what the server fills in; of a
-    /// Secret, the first digits.
+    /// SHA-256 of the current object, without the fields that the server sets; of a Secret,
+    /// its first digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// The same of what it would be.
+    /// SHA-256 of the object afterwards; of a Secret, its first digits.
     pub after: String,
-    /// Whether its content is made only when the plan is carried out.
+    /// Whether the content is generated only when the plan is applied.
     #[serde(default, skip_serializing_if = "is_false")]
     pub undecided: bool,
     /// A unified diff of an update; never of a Secret.
@@ -181,12 +179,12 @@ pub struct PlannedObject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectAction {
-    /// It isn't there.
+    /// It does not exist.
     Create,
-    /// It is there and differs.
+    /// It exists and differs.
     Update,
-    /// The API doesn't answer yet: it will be created, or updated if it is
-    /// there and differs.
+    /// The API server is not up yet: the object will be created, or updated if it exists
+    /// and differs.
     Apply,
 }
 
@@ -201,15 +199,15 @@ impl ObjectAction {
     }
 }
 
-/// A step of the whole run.
+/// A step of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Stage {
     /// The phase.
     pub phase: String,
-    /// Hosts that take part; empty if it is about the API or this machine.
+    /// The hosts; empty if it affects the API or this machine.
     pub hosts: Vec<String>,
-    /// What it waits for and how hosts follow each other, as a clause.
+    /// How hosts follow each other and what it waits for, as text.
     pub how: String,
 }
 
@@ -219,7 +217,7 @@ pub struct Stage {
 pub struct SetAside {
     /// The host's name.
     pub host: String,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
@@ -234,7 +232,7 @@ impl PlannedObject {
 }
 
 impl PlannedHost {
-    /// Units and static pods that run and would be restarted.
+    /// Running units and static pods that would be restarted.
     pub fn restarts(&self) -> impl Iterator<Item = String> {
         let all = self.changes.iter().chain(self.join.iter().flatten());
         let restarts = all
@@ -245,7 +243,7 @@ impl PlannedHost {
     }
 }
 
-/// The JSON Schema (2020-12) of plans, as JSON and as files.
+/// The JSON Schema (2020-12) of plans.
 pub fn plan_schema() -> Value {
     let mut schema = SchemaSettings::draft2020_12()
         .into_generator()

@@ -1,5 +1,5 @@
-//! Everything that planning reads: hosts connected, facts gathered, preflight
-//! passed, the state of hosts and API known.
+//! Reads everything that planning needs: connects, gathers facts, runs preflight checks,
+//! observes hosts and API.
 
 use std::sync::Arc;
 
@@ -24,32 +24,31 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// What a plan is made from.
+/// What a plan is built from.
 pub struct Draft {
     context: Arc<Context>,
     control_planes: Vec<Surveyed>,
     live: Option<Live>,
     looked: Vec<Looked>,
     request: pki::Request,
-    /// Hosts that take no further part.
+    /// Hosts that were set aside.
     pub aside: Vec<Aside>,
-    /// What preflight found, warnings included.
+    /// The findings of preflight, including warnings.
     pub findings: Vec<host::preflight::Finding>,
 }
 
 impl Draft {
-    /// Connects, gathers, checks and looks: at most two commands per host.
-    /// Writes nothing, here or there.
+    /// Connects, gathers facts, checks and observes: at most two commands per host. Writes
+    /// nothing.
     ///
     /// # Errors
-    /// Preflight errors, control planes that can't be reached, files of the
-    /// operator's that can't be used.
+    /// Preflight errors, unreachable control planes, files that cannot be used.
     pub async fn new(run: &Run) -> Result<Self, Error> {
-        // Templates, patches and artifacts are the operator's: what is wrong
-        // with them should be said before a host is touched.
+        // Templates, patches and artifacts are the user's: report what is wrong with them
+        // before touching a host.
         let templates = Templates::load(run.cluster.templates_dir.as_deref())?;
         let patches = Patches::load(run.cluster.patches_dir.as_deref())?;
-        // Held until every host was looked at, for whoever fails on the way is a part of
+        // Held until all hosts are observed, because hosts that fail on the way belong to
         // this phase.
         run.tracker.expect(Phase::Preflight, 1);
         let whole = run.tracker.part(Phase::Preflight);
@@ -72,9 +71,9 @@ impl Draft {
             .collect();
         let artifacts = artifacts::open(run, architectures).await?;
         let mut context = context(run, pki, artifacts, templates, patches, &reached)?;
-        let live = build::live(run, &context, &reached).await?;
-        // As long as the others hold the cluster up, one that can't be reached hurts only
-        // itself. Without them nothing can be done about it, or about anything else.
+        let live = build::find_live_api(run, &context, &reached).await?;
+        // As long as the others keep the cluster running, an unreachable one affects only
+        // itself. Without them, nothing can be done at all.
         let mut lost = aside.iter().filter(|one| is_control_plane(run, one));
         if live.is_none() && lost.next().is_some() {
             return Err(lost_control_plane(run, &mut aside));
@@ -84,15 +83,8 @@ impl Draft {
             let part = run.tracker.part(Phase::Preflight);
             part.failed(&one.host, &one.error);
         }
-        let known = Known {
-            live: live.is_some(),
-            was_whole: run.state.kubeconfig().exists(),
-        };
-        context.etcd = Membership::decide(&run.cluster, &reached, known, async |standing| {
-            list_members(run, standing).await
-        })
-        .await?;
-        let (looked, more) = build::look(run, &context, live.as_ref(), surveyed).await?;
+        context.etcd = decide_members(run, &reached, live.is_some()).await?;
+        let (looked, more) = build::observe_hosts(run, &context, live.as_ref(), surveyed).await?;
         aside.extend(more);
         drop(whole);
         Ok(Draft {
@@ -106,13 +98,13 @@ impl Draft {
         })
     }
 
-    /// What would have to be done.
+    /// Builds the plan.
     ///
     /// # Errors
-    /// What doesn't render, hosts of another cluster, a part that can't stand
-    /// alone, a refusal of the API.
+    /// Something that does not render, hosts of another cluster, a selection that lacks
+    /// phases, an error of the API.
     pub async fn plan(&self, run: &Run) -> Result<Plan, Error> {
-        build::make(
+        build::build_plan(
             run,
             &self.context,
             &self.control_planes,
@@ -122,14 +114,14 @@ impl Draft {
         .await
     }
 
-    /// The same as a document: to be shown or kept, not to be carried out.
+    /// Builds the plan as a document: to be shown or saved, not to be applied.
     ///
     /// # Errors
     /// As [`Draft::plan`].
     pub async fn document(&self, run: &Run) -> Result<PlanDocument, Error> {
         let context = Arc::new(self.context.with_placeholders()?);
         let (live, looked) = (self.live.as_ref(), &self.looked);
-        let plan = build::make(run, &context, &self.control_planes, live, looked).await?;
+        let plan = build::build_plan(run, &context, &self.control_planes, live, looked).await?;
         crate::plan::draw::document(run, &plan, &self.aside)
     }
 
@@ -145,29 +137,43 @@ impl Draft {
         }
     }
 
-    /// Whether the API answers.
+    /// Whether the API server is reachable.
     pub fn has_api(&self) -> bool {
         self.live.is_some()
     }
 
-    /// Whether the API knows a Node of that name, and it is Ready.
+    /// Whether there is a Node of that name and it is Ready.
     pub fn is_ready(&self, node: &str) -> bool {
         let node = self.live.as_ref().and_then(|live| live.node(node));
         node.is_some_and(|node| node_ready(node) == Health::Ok)
     }
 
-    /// What the certificates of the control planes have to say.
+    /// What the certificates of the control planes must contain.
     pub(crate) fn certificate_request(&self) -> &pki::Request {
         &self.request
     }
 
-    /// Plans with these certificates from now on.
+    /// Replaces the certificates to plan with.
     pub(crate) fn use_certificates(&mut self, pki: Arc<Pki>) {
         self.context = Arc::new(Context {
             pki,
             ..Context::clone(&self.context)
         });
     }
+}
+
+/// Who forms etcd with whom. etcd itself is asked only where that decides something.
+async fn decide_members(
+    run: &Run,
+    control_planes: &[&Surveyed],
+    live: bool,
+) -> Result<Membership, Error> {
+    let known = Known {
+        live,
+        was_whole: run.state.kubeconfig().exists(),
+    };
+    let ask = async |standing: &[&Surveyed]| list_members(run, standing).await;
+    Membership::decide(&run.cluster, control_planes, known, ask).await
 }
 
 fn context(
@@ -202,8 +208,8 @@ fn context(
     })
 }
 
-/// What the inventory's first control plane advertises. One that can't be
-/// reached for now must not lose its place to the next.
+/// The address that the inventory's first control plane advertises. It keeps its place even
+/// while it is unreachable.
 fn first_address(run: &Run, first: &Surveyed) -> Result<std::net::IpAddr, Error> {
     let known = run.cluster.control_planes().next().and_then(|host| {
         let written = host.advertise_address.or_else(|| host.address.parse().ok());
@@ -223,7 +229,7 @@ fn is_control_plane(run: &Run, one: &Aside) -> bool {
     control_planes.any(|host| host.name == one.host)
 }
 
-/// What to say of the first control plane that can't be reached.
+/// The error for the first control plane that is unreachable.
 fn lost_control_plane(run: &Run, aside: &mut Vec<Aside>) -> Error {
     match aside.iter().position(|one| is_control_plane(run, one)) {
         Some(at) => {

@@ -1,4 +1,4 @@
-//! From a plan to its document.
+//! Converts a plan to its document.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,12 +27,12 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::{PHASES, Phase};
 
-/// Stands in documents where the token of a run will.
+/// Placeholder for the token of a run.
 const TOKEN: &str = "placeh.oldermadebyapply";
 
 impl Context {
-    /// The same without anything random: what is only made when a plan is
-    /// carried out is a placeholder. Nothing rendered from it may reach a host.
+    /// Replaces everything random by placeholders: what is generated only when a plan is
+    /// applied. Nothing rendered from the result may reach a host.
     pub(crate) fn with_placeholders(&self) -> Result<Context, Error> {
         Ok(Context {
             pki: self.pki.with_placeholders().into(),
@@ -42,7 +42,7 @@ impl Context {
     }
 }
 
-/// The document of a plan that was made from placeholders.
+/// The document of a plan that was built from placeholders.
 pub(crate) fn document(run: &Run, plan: &Plan, aside: &[Aside]) -> Result<PlanDocument, Error> {
     Ok(PlanDocument {
         api_version: ApiVersion::V1Alpha1,
@@ -81,7 +81,7 @@ fn options(run: &Run) -> PlanOptions {
         phases: PHASES
             .iter()
             .filter(|info| run.has(info.phase))
-            // To name this phase is to ask for it.
+            // Naming this phase requests it.
             .filter(|info| info.phase != Phase::UploadCerts || upload_certs)
             .map(|info| info.name.to_owned())
             .collect(),
@@ -124,7 +124,7 @@ fn changes(plan: &HostPlan) -> Vec<PlannedChange> {
     planned.collect()
 }
 
-/// Whether a content holds a placeholder, as it is or in base64.
+/// Whether content contains a placeholder, plain or in base64.
 fn undecided(content: &[u8]) -> bool {
     let encoded = STANDARD.encode(PLACEHOLDER);
     [PLACEHOLDER, &encoded, TOKEN]
@@ -149,7 +149,7 @@ fn objects(plan: &Plan) -> Result<Vec<PlannedObject>, Error> {
         .collect()
 }
 
-/// An object whose difference is known.
+/// An object whose changes are known.
 fn compared(phase: Phase, change: &ObjectChange) -> PlannedObject {
     let action = match change.created {
         true => ObjectAction::Create,
@@ -160,14 +160,13 @@ fn compared(phase: Phase, change: &ObjectChange) -> PlannedObject {
         before: change.before_hash.clone(),
         after: change.after_hash.clone(),
         undecided: undecided(change.after.as_bytes()),
-        // What others wrote into the API is as little to be trusted as what a
-        // host says.
+        // Objects from the API are as untrusted as output from hosts.
         diff: (!change.created && !diff.is_empty()).then(|| sanitize(&diff).into_owned()),
         ..planned(phase, action, &change.id)
     }
 }
 
-/// An object of which nobody can know whether it is there.
+/// An object of which it is unknown whether it exists.
 fn unknown(phase: Phase, object: &Value) -> Result<PlannedObject, ApiError> {
     let id = ObjectId::of(object, "an object of this cluster")?;
     Ok(PlannedObject {
@@ -192,8 +191,8 @@ fn planned(phase: Phase, action: ObjectAction, id: &ObjectId) -> PlannedObject {
     }
 }
 
-/// The operator's files that the desired state comes from, and that don't reach
-/// hosts as they are (those show in what would be written).
+/// The user's files that the desired state is built from, except those that are copied to
+/// hosts (they are visible as changes).
 fn inputs(inventory: &Path, cluster: &Cluster) -> Result<Vec<InputFile>, Error> {
     let mut paths = vec![inventory.to_owned()];
     let dirs = [&cluster.templates_dir, &cluster.patches_dir];
@@ -214,7 +213,7 @@ fn input(path: &Path, cluster: &Cluster) -> Result<InputFile, Error> {
     })
 }
 
-/// Every file below a directory that is no editor's backup, sorted.
+/// All files below a directory, except editors' backups, sorted.
 fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {

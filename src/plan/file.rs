@@ -1,8 +1,7 @@
-//! Plans that are kept in files, and whether what they are about has moved.
+//! Saved plans, and whether they are out of date.
 //!
-//! Nothing in such a file is carried out: `apply FILE` draws the plan anew, and
-//! goes on only if it is the one in the file. Whoever changes the file can make
-//! that fail, and nothing else.
+//! Nothing in such a file is executed: `apply FILE` builds the plan again and continues
+//! only if the two are equal. Tampering with the file can make that fail, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -15,11 +14,11 @@ use text::terminal::escape;
 use super::document::{PlanDocument, PlannedChange, PlannedHost, PlannedObject};
 use crate::run::error::Error;
 
-/// Bytes that a plan may have. That of a thousand bare hosts has a third.
+/// Maximum size of a plan. A plan for a thousand bare hosts has a third of it.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Whether a file says that it is a plan. One that can't be read is none: who
-/// opens it as something else will say why.
+/// Whether a file claims to be a plan. `false` for a file that cannot be read: opening it
+/// as an inventory will report why.
 pub fn is_plan(path: &Path) -> bool {
     #[derive(serde::Deserialize)]
     struct Head {
@@ -39,7 +38,7 @@ pub fn is_plan(path: &Path) -> bool {
 /// Reads a plan, JSON or YAML.
 ///
 /// # Errors
-/// A file that can't be read, or is no plan of this version.
+/// A file that cannot be read, or is not a plan of this version.
 pub fn read_plan(path: &Path) -> Result<PlanDocument, Error> {
     let text = read(path).map_err(|source| Error::File {
         what: "read",
@@ -67,11 +66,10 @@ fn read(path: &Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-/// Writes a plan, for its owner only: it tells of secrets whether they have
-/// changed.
+/// Writes a plan with mode 0600: it reveals whether secrets have changed.
 ///
 /// # Errors
-/// What the file system says; a file that is there and is no plan.
+/// An error of the file system; an existing file that is not a plan.
 pub fn write_plan(path: &Path, plan: &PlanDocument) -> Result<(), Error> {
     if path.exists() && !is_plan(path) {
         return Err(Error::Usage {
@@ -89,7 +87,7 @@ pub fn write_plan(path: &Path, plan: &PlanDocument) -> Result<(), Error> {
     write_private(path, text.as_bytes()).map_err(cannot)
 }
 
-/// What has moved between a plan and the same plan, drawn anew: a line each.
+/// Lists the differences between a saved plan and the same plan built now, one line each.
 pub fn moved(then: &PlanDocument, now: &PlanDocument) -> Vec<String> {
     let mut moved = Moved::default();
     moved.value("clusterctl-rs's version", &then.version, &now.version);
@@ -107,14 +105,14 @@ pub fn moved(then: &PlanDocument, now: &PlanDocument) -> Vec<String> {
         match difference {
             Difference::Gone => moved.line(&host, "the host", "can be inspected again"),
             Difference::New => moved.line(&host, "the host", "can no longer be inspected"),
-            // In other words, but for all the same out of reach.
+            // A different error, but still unreachable.
             Difference::Other(..) => {}
         }
     }
     for (name, difference) in compare(&then.hosts, &now.hosts, |host| host.name.clone()) {
         match difference {
             Difference::Other(then, now) => moved.host(then, now),
-            // Whoever is out of reach has been named.
+            // Unreachable hosts are already listed.
             _ if now.set_aside.iter().any(|one| one.host == name) => {}
             _ if then.set_aside.iter().any(|one| one.host == name) => {}
             other => moved.line(&name, "the host", other.of_work()),
@@ -134,14 +132,14 @@ pub fn moved(then: &PlanDocument, now: &PlanDocument) -> Vec<String> {
     if then.kubeconfig != now.kubeconfig {
         moved.line("this machine", "the admin kubeconfig", "has changed");
     }
-    // Whatever it is, it is not what was agreed to.
+    // Whatever the difference is, this is not the plan that was approved.
     if moved.lines.is_empty() && comparable(then) != comparable(now) {
         moved.line("cluster", "the plan", "differs");
     }
     moved.lines
 }
 
-/// A plan without the words of errors, which may differ each time.
+/// A plan without the texts of errors, which may differ each time.
 fn comparable(plan: &PlanDocument) -> PlanDocument {
     let mut plan = plan.clone();
     for one in &mut plan.set_aside {
@@ -207,7 +205,7 @@ impl Moved {
     }
 }
 
-/// What is different about the changes of one thing.
+/// Describes how the changes to one thing differ.
 fn change(then: &[&PlannedChange], now: &[&PlannedChange]) -> &'static str {
     let standing = |changes: &[&PlannedChange]| -> Vec<Option<String>> {
         changes.iter().map(|change| change.before.clone()).collect()
@@ -246,7 +244,7 @@ enum Difference<'a, T> {
 }
 
 impl<T> Difference<'_, T> {
-    /// Words for something that plans say is to be done.
+    /// Describes the difference, for a planned change.
     fn of_work(&self) -> &'static str {
         match self {
             Difference::Gone => "no longer needs a change",
@@ -255,7 +253,7 @@ impl<T> Difference<'_, T> {
         }
     }
 
-    /// Words for something that is there.
+    /// Describes the difference, for something that exists.
     fn of_state(&self) -> &'static str {
         match self {
             Difference::Gone => "is gone",
@@ -265,7 +263,7 @@ impl<T> Difference<'_, T> {
     }
 }
 
-/// The differences of two lists whose items have names.
+/// The differences between two lists of named items.
 fn compare<'a, T: PartialEq>(
     then: &'a [T],
     now: &'a [T],

@@ -1,4 +1,4 @@
-//! What a run would change: read from hosts and API, compared, written down.
+//! What a run would change: reading hosts and API, comparing, and the plan as a document.
 
 mod affects;
 pub(crate) mod build;

@@ -1,4 +1,4 @@
-//! What `apply` would do: exactly this, and nothing else.
+//! The plan: everything `apply` would do, and nothing else.
 
 use std::sync::Arc;
 
@@ -25,28 +25,26 @@ use crate::run::selection::Selection;
 /// Everything that a run would do.
 #[derive(Debug)]
 pub struct Plan {
-    /// The phases that take part.
+    /// The selected phases.
     pub(crate) phases: Selection,
-    /// What every host and object is rendered from.
+    /// What hosts and objects are rendered from.
     pub(crate) context: Arc<Context>,
-    /// Certificates and keys, each with what would become of it.
+    /// Certificates and keys, and what would happen to each.
     pub certs: Vec<Decision>,
-    /// The control plane that the run speaks to, whether or not it takes part.
+    /// The control plane whose API the run uses, selected or not.
     pub(crate) first: Surveyed,
-    /// Every control plane that was reached.
+    /// All reachable control planes.
     pub(crate) control_planes: Vec<Surveyed>,
-    /// Whether there is a cluster already: then its control planes are changed
-    /// one at a time.
+    /// Whether the cluster is already running, so that its control planes are changed one
+    /// at a time.
     pub(crate) live: bool,
-    /// Work on each host that takes part.
+    /// The work on each selected host.
     pub work: Vec<Work>,
     /// The objects that the cluster should hold, by phase.
     pub(crate) objects: Vec<(Phase, Value)>,
-    /// Which of them would change, by phase; `None` as long as the API doesn't
-    /// answer, for then nobody can know.
+    /// Which of them would change, by phase; `None` if the API server is unreachable.
     pub object_changes: Option<Vec<(Phase, ObjectChange)>>,
-    /// What the shared certificates would be encrypted with; `None` if they are
-    /// not to be uploaded.
+    /// The key that encrypts the shared certificates; `None` if they are not uploaded.
     pub certificate_key: Option<CertificateKey>,
     /// Whether the admin kubeconfig would be written.
     pub kubeconfig: bool,
@@ -57,43 +55,42 @@ pub struct Plan {
 pub struct Work {
     /// The host and its session.
     pub surveyed: Surveyed,
-    /// What can be done at once.
+    /// Changes that need no API.
     pub prepare: HostPlan,
-    /// What makes it join, for a worker that hasn't; it waits for the API.
+    /// Changes that make a worker join, once the API server is up.
     pub join: Option<HostPlan>,
-    /// The resources behind `join`: another look is taken right before.
+    /// The resources behind `join`: they are observed again right before.
     pub(crate) join_resources: Vec<Resource>,
-    /// Its Node, if the API knows one.
+    /// Its Node, if there is one.
     pub node: Option<Node>,
-    /// Whether it has joined, but the API has lost its Node: its kubelet
-    /// registers again when it starts.
+    /// Whether it has joined, but its Node is gone: its kubelet registers again when
+    /// restarted.
     pub registers_again: bool,
-    /// Whether its pod network, labels or taints have to wait until it has
-    /// registered.
+    /// Whether its pod network, labels or taints wait until it has registered.
     pub waits_for_node: bool,
-    /// What becomes of its etcd member.
+    /// What happens to its etcd member.
     pub etcd: Option<EtcdStep>,
     /// Labels that would change.
     pub labels: Option<ObjectChange>,
-    /// Taints that the Node lacks.
+    /// Taints to add to the Node.
     pub taints: Vec<String>,
-    /// Taints of the Node that have left the inventory.
+    /// Taints to remove from the Node, because they are no longer in the inventory.
     pub removed_taints: Vec<String>,
 }
 
-/// What becomes of the etcd member of a control plane whose cluster lives.
+/// What happens to the etcd member of a control plane of a running cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EtcdStep {
-    /// It joins as a learner, and is promoted once it has caught up.
+    /// It joins as a learner and is promoted once it has caught up.
     Join,
-    /// It runs as a learner, and is promoted.
+    /// It is a learner and is promoted.
     Promote,
 }
 
 impl Work {
-    /// Whether a node that the cluster counts on is disturbed: its kubelet, or what
-    /// that needs, is started anew.
+    /// Whether a node in use is disrupted: its kubelet, or something that it needs, is
+    /// restarted.
     pub(crate) fn disturbs(&self) -> bool {
         let mut changes = self.prepare.changes.iter();
         let restarts =
@@ -101,7 +98,7 @@ impl Work {
         self.node.is_some() && changes.any(restarts)
     }
 
-    /// Whether a part of its control plane is.
+    /// Whether a component of its control plane is restarted.
     pub(crate) fn restarts_control_plane(&self) -> bool {
         self.prepare
             .changes
@@ -119,19 +116,18 @@ impl Work {
         &self.surveyed.host.name
     }
 
-    /// Whether it carries the control plane.
+    /// Whether it is a control plane.
     pub fn is_control_plane(&self) -> bool {
         self.surveyed.host.is_control_plane()
     }
 
-    /// Whether its Node is not there yet: network, labels and taints wait for
-    /// it.
+    /// Whether its Node does not exist yet, so that network, labels and taints wait for it.
     pub fn is_new(&self) -> bool {
         self.node.is_none()
     }
 
-    /// The packages that have to be there before anybody can know the container
-    /// runtime's version, and with it the form of its configuration.
+    /// The packages to install before the container runtime's version, and with it the
+    /// format of its configuration, is known.
     pub(crate) fn runtime_packages(&self) -> Vec<&str> {
         let installs = |name: &&str| name.starts_with("containerd");
         let packages: Vec<&str> = self
@@ -148,7 +144,7 @@ impl Work {
         }
     }
 
-    /// Whether its kubelet starts anew.
+    /// Whether its kubelet is restarted.
     pub(crate) fn restarts_kubelet(&self) -> bool {
         self.prepare.changes.iter().any(|change| {
             matches!(change.action, HostAction::Restart | HostAction::Start)
@@ -156,8 +152,8 @@ impl Work {
         })
     }
 
-    /// Whether a node that is down is put right: its kubelet doesn't run, or the API knows
-    /// that something is wrong with it.
+    /// Whether this repairs a node that is down: its kubelet is not running, or the API
+    /// reports it as not Ready.
     pub(crate) fn mends(&self) -> bool {
         let stopped =
             self.prepare.changes.iter().any(|change| {
@@ -167,7 +163,7 @@ impl Work {
         !self.prepare.changes.is_empty() && self.node.as_ref().is_some_and(down)
     }
 
-    /// How many things are to be done on it or with its Node.
+    /// The number of changes to it and its Node.
     pub fn count(&self) -> usize {
         self.prepare.changes.len()
             + self.join.as_ref().map_or(0, |plan| plan.changes.len())
@@ -179,19 +175,19 @@ impl Work {
             + self.removed_taints.len()
     }
 
-    /// Whether nothing is to be done on it or with its Node.
+    /// Whether there are no changes to it or its Node.
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }
 }
 
 impl Plan {
-    /// The control plane that the run speaks to.
+    /// The control plane whose API the run uses.
     pub(crate) fn first(&self) -> &Surveyed {
         &self.first
     }
 
-    /// Whether `host` is a control plane that the cluster doesn't have yet.
+    /// Whether `host` is a control plane that is not in the cluster yet.
     pub(crate) fn is_new_control_plane(&self, host: &Host) -> bool {
         let mut reached = self.control_planes.iter();
         reached.any(|one| one.host.name == host.name && !self.context.owns(one))
@@ -204,13 +200,13 @@ impl Plan {
         context.endpoints.for_kubeadm(&context.cluster).is_some()
     }
 
-    /// Whether pods get their network from us, host by host.
+    /// Whether we set up the pod network, host by host.
     pub(crate) fn bridge(&self) -> bool {
         pod_network(&self.context.cluster).needs_pod_cidr()
     }
 
-    /// What can be done at once on a host whose facts have changed since the
-    /// plan was made: a container runtime was installed.
+    /// Plans `prepare` again for a host whose facts have changed since, because a container
+    /// runtime was installed.
     pub(crate) fn prepared_again(
         &self,
         work: &Work,
@@ -254,13 +250,13 @@ impl Plan {
     }
 }
 
-/// A cluster whose API answers.
+/// A cluster whose API server is reachable.
 pub(crate) struct Live {
     /// Clients.
     pub(crate) api: ClusterApi,
-    /// The control plane that it was reached through.
+    /// The control plane it is reached through.
     pub(crate) through: String,
-    /// Every Node.
+    /// All Nodes.
     pub(crate) nodes: Vec<Node>,
 }
 

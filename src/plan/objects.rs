@@ -9,8 +9,7 @@ use crate::kubernetes::api::{ApiError, ObjectChange};
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Leaves the number of CoreDNS' replicas to whoever has scaled it, as kubeadm
-/// does.
+/// Keeps the number of CoreDNS replicas if it has been scaled, as kubeadm does.
 pub(crate) async fn keep_replicas(
     api: &ClusterApi,
     objects: &mut [(Phase, Value)],
@@ -42,8 +41,8 @@ pub(crate) async fn compare(
     let changes = api.applier().compare(&values).await?;
     Ok(changes
         .into_iter()
-        // A token of the operator's own counts its time from when it was made:
-        // one that is there stays as it is.
+        // The lifetime of a token from the inventory starts when it is created: an existing
+        // one is kept.
         .filter(|change| change.created || !change.id.name.starts_with("bootstrap-token-"))
         .filter_map(|change| {
             let phase = objects

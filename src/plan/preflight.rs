@@ -1,4 +1,4 @@
-//! The checks on every host, and what becomes of their findings.
+//! Runs the preflight checks on all hosts.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Checks every host, and refuses if there are errors.
+/// Checks all hosts; fails if there are errors.
 ///
 /// # Errors
-/// [`Error::Preflight`], once the findings have been told.
+/// [`Error::Preflight`], after the findings have been reported.
 pub(crate) async fn run_preflight(
     run: &Run,
     ca: &str,
@@ -41,7 +41,7 @@ pub(crate) async fn run_preflight(
     Ok(findings)
 }
 
-/// The warnings, one line for all hosts that share it.
+/// Reports warnings, one line for all hosts that share one.
 fn group_warnings(findings: &[Finding]) -> Vec<String> {
     let mut shared: Vec<(&Finding, Vec<&str>)> = Vec::new();
     for finding in findings
@@ -69,21 +69,21 @@ fn group_warnings(findings: &[Finding]) -> Vec<String> {
         .collect()
 }
 
-/// What `preflight` shows.
+/// The result of `preflight`.
 #[derive(Debug)]
 pub struct Report {
-    /// Hosts that answered, in the inventory's order.
+    /// Reachable hosts, in the inventory's order.
     pub hosts: Vec<String>,
-    /// Hosts that didn't.
+    /// Unreachable hosts.
     pub aside: Vec<Aside>,
-    /// What the checks found.
+    /// The findings of all checks.
     pub findings: Vec<Finding>,
 }
 
-/// Connects, gathers and checks; refuses nothing.
+/// Connects, gathers facts and checks. Findings are not errors here.
 ///
 /// # Errors
-/// A control plane that can't be reached.
+/// A control plane that is unreachable.
 pub async fn report_findings(run: &Run) -> Result<Report, Error> {
     let (surveyed, aside) = survey_hosts(run).await;
     let control_planes: Vec<&Surveyed> = surveyed
@@ -106,7 +106,7 @@ pub async fn report_findings(run: &Run) -> Result<Report, Error> {
     })
 }
 
-/// What the checks find, on every host.
+/// Runs all checks on all hosts.
 async fn collect_findings(
     run: &Run,
     ca: &str,
@@ -145,9 +145,9 @@ async fn collect_findings(
     Ok(findings)
 }
 
-/// Whether new hosts reach, and can be reached by, those that need each other, and
-/// nobody answers yet where kube-vip shall. Hosts that work together already have
-/// proved it, and cost no command.
+/// Checks that new hosts can connect to the hosts they need and vice versa, and that
+/// kube-vip's address is unused. Skipped between hosts that already work together, which
+/// saves a command.
 async fn probe_reachability(
     run: &Run,
     subjects: &[Subject<'_>],

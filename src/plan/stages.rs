@@ -1,5 +1,5 @@
-//! In which order a plan is carried out. The order of the changes on one host
-//! is that of its plan.
+//! The order in which a plan is applied. Changes on one host are made in the order of its
+//! plan.
 
 use text::count;
 
@@ -7,7 +7,7 @@ use super::document::Stage;
 use super::model::Plan;
 use crate::run::phase::{PHASES, Phase};
 
-/// The stages of a run that have something to do, in the order of `apply`.
+/// The stages that have something to do, in the order of `apply`.
 pub(crate) fn list_stages(plan: &Plan) -> Vec<Stage> {
     PHASES
         .iter()
@@ -15,7 +15,7 @@ pub(crate) fn list_stages(plan: &Plan) -> Vec<Stage> {
         .collect()
 }
 
-/// How `phase` goes about its work; `None` if it has none.
+/// Describes `phase`; `None` if it has nothing to do.
 fn describe_stage(plan: &Plan, phase: Phase) -> Option<Stage> {
     let hosts: Vec<String> = plan
         .affected_by(phase)
@@ -39,7 +39,7 @@ fn describe_stage(plan: &Plan, phase: Phase) -> Option<Stage> {
     })
 }
 
-/// The same for what happens on this machine, or through the API alone.
+/// Describes a phase that affects only this machine or the API.
 fn describe_without_hosts(plan: &Plan, phase: Phase) -> Option<Stage> {
     let objects = plan.objects_of(phase);
     let how = match phase {

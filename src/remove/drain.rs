@@ -1,4 +1,4 @@
-//! A node is emptied before it goes, as `kubectl drain` does it.
+//! Drains a node before it is removed, as `kubectl drain` does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,47 +15,46 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::tracker::Part;
 
-/// Who has cordoned a Node: a run that was killed leaves the mark, so that the
-/// next one knows that the cordon isn't an operator's.
+/// Marks a Node that we have cordoned: after a killed run, the next one knows that the
+/// cordon is not a user's.
 const MARK: &str = "clusterctl.rs/cordoned-by";
 
-/// What makes a pod a copy of a file on its node.
+/// The annotation of mirror pods, which represent static pods.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-/// Between two looks at the pods that are left.
+/// The pause between two evictions of the remaining pods.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long nothing may move before the operator is told what is in the way.
+/// How long draining may stall before the user is told which pods are left.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How many evictions are asked for at once.
+/// The number of concurrent evictions.
 const AT_ONCE: usize = 16;
 
-/// How a node is drained.
+/// Options for draining a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DrainOptions {
-    /// How long pods may take to go.
+    /// How long pods may take to terminate.
     pub(crate) timeout: Duration,
-    /// Also pods that nobody makes anew, and data in `emptyDir` volumes.
+    /// Also evict pods without a controller, and pods with data in `emptyDir` volumes.
     pub(crate) force: bool,
 }
 
-/// What becomes of a pod.
+/// What happens to a pod.
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
-    /// It stays: a DaemonSet would bring it back, or it is a file on the node.
+    /// It stays: it belongs to a DaemonSet, or is a static pod.
     Stays,
     /// It is evicted.
     Goes,
-    /// Something is lost with it: what.
+    /// Evicting it would lose something: the reason.
     Loses(&'static str),
 }
 
-/// Refuses to drain a node whose pods would lose something, before anything is
-/// changed.
+/// Fails if draining a node would lose something, before anything is changed.
 ///
 /// # Errors
-/// [`Error::Refused`] with the pods; what the API says.
+/// [`Error::Refused`] with the pods; an error of the API.
 pub(crate) async fn refuse_losses(
     client: &kube::Client,
     node: &str,
@@ -84,12 +83,11 @@ pub(crate) async fn refuse_losses(
     }
 }
 
-/// Cordons a node and evicts its pods until none is left that has to go. If that
-/// doesn't work, or is interrupted, the node takes pods again, unless somebody
-/// else had cordoned it.
+/// Cordons a node and evicts its pods until all are gone that have to. If that fails or is
+/// interrupted, uncordons the node, unless it had been cordoned before.
 ///
 /// # Errors
-/// [`Error::Drain`] with the pods that stay; [`Error::Interrupted`].
+/// [`Error::Drain`] with the remaining pods; [`Error::Interrupted`].
 pub(crate) async fn drain_node(
     run: &Run,
     client: &kube::Client,
@@ -111,8 +109,8 @@ pub(crate) async fn drain_node(
     Err(error)
 }
 
-/// Lets a node that doesn't leave after all take pods again. That this fails must not
-/// hide why it doesn't leave.
+/// Uncordons a node that is not removed after all. A failure is only a warning, so that it
+/// does not hide the original error.
 pub(crate) async fn uncordon_or_warn(run: &Run, client: &kube::Client, node: &str) {
     if let Err(left) = uncordon_node(client, node).await {
         run.events().warn(format!(
@@ -121,7 +119,7 @@ pub(crate) async fn uncordon_or_warn(run: &Run, client: &kube::Client, node: &st
     }
 }
 
-/// Makes a node take no more pods. Says whether the cordon is ours.
+/// Cordons a node. Returns whether the cordon is ours.
 async fn cordon_node(client: &kube::Client, node: &str) -> Result<bool, Error> {
     let nodes: Api<Node> = Api::all(client.clone());
     let read = nodes.get(node).await;
@@ -144,7 +142,7 @@ async fn cordon_node(client: &kube::Client, node: &str) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Lets a node take pods again.
+/// Uncordons a node.
 pub(crate) async fn uncordon_node(client: &kube::Client, node: &str) -> Result<(), Error> {
     let undo = json!({
         "metadata": {"annotations": {MARK: null}},
@@ -168,7 +166,7 @@ async fn patch_node(
         .map(|_| ())
 }
 
-/// Evicts until nothing is left to evict.
+/// Evicts pods until none is left to evict.
 async fn evict_until_empty(
     run: &Run,
     client: &kube::Client,
@@ -178,7 +176,7 @@ async fn evict_until_empty(
     part: &Part,
 ) -> Result<(), Error> {
     let deadline = Instant::now() + options.timeout;
-    // Why each pod is still there, by name.
+    // Why each pod is still there, by its name.
     let mut left: BTreeMap<String, String> = BTreeMap::new();
     let mut unheard = None;
     let mut patience = Patience::default();
@@ -197,7 +195,7 @@ async fn evict_until_empty(
                     .iter()
                     .find(|pod| matches!(fate_of(pod), Fate::Loses(_)));
                 if let Some(pod) = losing.filter(|_| !options.force) {
-                    // It came after the check.
+                    // It was scheduled after the check.
                     let why = format!("{}: would be lost", pod_name(pod));
                     return Err(drain_error(
                         node,
@@ -216,7 +214,7 @@ async fn evict_until_empty(
                 let round = evict_all(client, &pods);
                 match tokio::time::timeout_at(deadline, round).await {
                     Ok(answers) => left = answers?,
-                    // Those that were asked for may be under way.
+                    // Pods whose eviction was accepted may be terminating.
                     Err(_) => left.retain(|pod, _| pods.iter().any(|one| pod_name(one) == *pod)),
                 }
             }
@@ -237,8 +235,7 @@ async fn evict_until_empty(
     }
 }
 
-/// Whether it is time to say what is being waited for: once for every wait in
-/// which nothing moves.
+/// Decides when to report the remaining pods: once per stall.
 #[derive(Debug, Default)]
 struct Patience {
     waiting: Option<(usize, Instant)>,
@@ -287,8 +284,7 @@ fn lines(pods: &[String]) -> String {
         .collect()
 }
 
-/// Asks for every pod to be evicted. Comes back with those that are still
-/// there, and why.
+/// Requests the eviction of all pods. Returns those that are still there, and why.
 async fn evict_all(client: &kube::Client, pods: &[Pod]) -> Result<BTreeMap<String, String>, Error> {
     let answers: Vec<Result<Option<(String, String)>, Error>> = futures::stream::iter(pods)
         .map(|pod| async move {
@@ -305,14 +301,14 @@ async fn evict_all(client: &kube::Client, pods: &[Pod]) -> Result<BTreeMap<Strin
     Ok(left?.into_iter().flatten().collect())
 }
 
-/// Asks for one pod to be evicted. `Some` if it may not go now: why.
+/// Requests the eviction of one pod. Returns the reason if it cannot be evicted now.
 async fn evict_pod(client: &kube::Client, pod: &Pod) -> Result<Option<String>, Error> {
     let meta = &pod.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or("default");
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let params = EvictParams {
         delete_options: Some(DeleteParams {
-            // Never the one that has come in its place.
+            // Never evict a pod that has replaced it.
             preconditions: Some(Preconditions {
                 uid: meta.uid.clone(),
                 ..Preconditions::default()
@@ -329,9 +325,10 @@ async fn evict_pod(client: &kube::Client, pod: &Pod) -> Result<Option<String>, E
         Err(error) => error,
     };
     match &error {
-        // Gone, or another one by now.
+        // Gone, or replaced by another one.
         kube::Error::Api(status) if matches!(status.code, 404 | 409) => Ok(None),
-        // A budget forbids it, more than one does, or its namespace is on its way out.
+        // A disruption budget forbids it, several budgets apply, or its namespace is
+        // terminating.
         kube::Error::Api(status) if matches!(status.code, 403 | 429 | 500) => {
             Ok(Some(status.message.clone()))
         }
@@ -345,11 +342,11 @@ async fn evict_pod(client: &kube::Client, pod: &Pod) -> Result<Option<String>, E
     }
 }
 
-/// Deletes every pod of a node that will never come back, so that they start
-/// elsewhere. Comes back with those that nobody makes anew.
+/// Deletes all pods of a node that is gone for good, so that they start elsewhere. Returns
+/// those without a controller, which do not.
 ///
 /// # Errors
-/// What the API says.
+/// An error of the API.
 pub(crate) async fn delete_pods(client: &kube::Client, node: &str) -> Result<Vec<String>, Error> {
     let mut lost = Vec::new();
     for pod in pods_on(client, node).await? {
@@ -397,7 +394,7 @@ fn is_mirror(pod: &Pod) -> bool {
     annotations.is_some_and(|annotations| annotations.contains_key(MIRROR))
 }
 
-/// The kind of whatever makes the pod anew.
+/// The kind of the pod's controller.
 fn controller_kind(pod: &Pod) -> Option<&str> {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
     owners

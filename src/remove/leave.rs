@@ -1,5 +1,4 @@
-//! What a cluster that lives on has to do when hosts leave it: let go of their
-//! etcd members, and delete their Nodes.
+//! Removes the etcd members and Nodes of hosts that leave a running cluster.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,23 +18,23 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// Time for etcd to let members go, or for the API to delete a Node.
+/// Time limit for removing an etcd member, or deleting a Node.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How long etcd may be without a leader: some elections, each of a second or two.
+/// How long etcd may be without a leader: several elections of a second or two each.
 const ELECTION: Duration = Duration::from_secs(30);
 
-/// Time for an API server to say its version.
+/// Time limit for asking an API server for its version.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// Whether members of an etcd that lives on would leave it.
+/// Whether members would be removed from an etcd that keeps running.
 pub(crate) fn changes_etcd(run: &Run, leaving: &[&Host], stay: &[&Host]) -> bool {
     let control_plane = |hosts: &[&Host]| hosts.iter().any(|host| host.is_control_plane());
     matches!(run.cluster.etcd, Etcd::Local(_)) && control_plane(leaving) && control_plane(stay)
 }
 
-/// Lets the members on leaving control planes go. Comes back with those that may
-/// not leave, and why.
+/// Removes the members on leaving control planes from etcd. Returns those that cannot be
+/// removed, and why.
 pub(crate) async fn leave_etcd(
     run: &Run,
     stay: &[&Host],
@@ -61,15 +60,14 @@ pub(crate) async fn leave_etcd(
     refused
 }
 
-/// Lets one member go, if it is one. etcd itself refuses what would cost its
-/// quorum.
+/// Removes one member, if it is one. etcd itself refuses if it would lose quorum.
 async fn remove_member_of(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
     let what = format!("etcd member {}", host.node_name);
     let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
         let began = tokio::time::Instant::now();
         loop {
             match remove_member(etcd, host).await {
-                // Its leader may be the one that leaves, and the answer with it.
+                // The leader may be the member that leaves, and its answer is lost.
                 Err(error) if is_leaderless(&error.to_string()) && began.elapsed() < ELECTION => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
@@ -91,7 +89,7 @@ async fn remove_member(etcd: &EtcdClient, host: &Host) -> Result<(), Error> {
     }
 }
 
-/// Whether what etcd says is of a moment without a leader.
+/// Whether an error of etcd is due to a temporary lack of a leader.
 fn is_leaderless(why: &str) -> bool {
     [
         "request timed out",
@@ -103,7 +101,7 @@ fn is_leaderless(why: &str) -> bool {
     .any(|words| why.contains(words))
 }
 
-/// A client of the first member that stays and is in quorum.
+/// A client of the first remaining member that has quorum.
 async fn find_member(run: &Run, stay: &[&Host]) -> Result<EtcdClient, String> {
     let asked = ask_first(control_planes(stay), async |host, ()| {
         let remote = run.connect(host).await?;
@@ -151,7 +149,7 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], clean: &[&Host], par
     }
 }
 
-/// A client of the first API server that stays and answers.
+/// A client of the first remaining API server that responds.
 async fn find_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
     let access = OperatorAccess::read(run).map_err(|error| error.to_string())?;
     let asked = ask_first(control_planes(stay), async |host, ()| {
@@ -171,7 +169,7 @@ fn node_stays(node: &str, why: &str) -> String {
     format!("Node {node} was not deleted ({why}): run `kubectl delete node {node}`")
 }
 
-/// Deletes a Node; says whether there was one.
+/// Deletes a Node; returns whether it existed.
 pub(crate) async fn delete_node(nodes: &Api<Node>, name: &str) -> Result<bool, Error> {
     match nodes.delete(name, &DeleteParams::default()).await {
         Ok(_) => Ok(true),

@@ -1,4 +1,4 @@
-//! Hosts leave a cluster, or Kubernetes leaves all hosts.
+//! Removes hosts from a cluster, or Kubernetes from all hosts.
 
 mod anchor;
 mod drain;

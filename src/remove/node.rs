@@ -1,5 +1,5 @@
-//! Hosts leave a cluster that lives on: drained, out of etcd, their Nodes
-//! deleted, clean.
+//! Removes hosts from a running cluster: drains them, removes their etcd members, deletes
+//! their Nodes, cleans them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,14 +20,14 @@ use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
-/// What the command line asked for.
+/// Options from the command line.
 #[derive(Debug, Clone, Copy)]
 pub struct RemoveOptions {
-    /// How long pods may take to leave a node.
+    /// How long draining a node may take.
     pub timeout: Duration,
-    /// Also drain what can't be had back.
+    /// Also evict pods that cannot be restored.
     pub force: bool,
-    /// The hosts are gone for good: nobody connects to them.
+    /// The hosts are gone for good: do not connect to them.
     pub unreachable: bool,
 }
 
@@ -36,30 +36,29 @@ pub struct RemoveOptions {
 pub struct Removed {
     /// Its name.
     pub name: String,
-    /// What stands on it that is not ours, escaped. Empty if nobody inspected.
+    /// What was kept on it because we did not create it, escaped. Empty if not connected
+    /// to.
     pub left: Vec<String>,
     /// Whether it was cleaned.
     pub cleaned: bool,
 }
 
-/// What came of it.
+/// The result of a removal.
 #[derive(Debug)]
 pub struct Removal {
-    /// Hosts that are gone, in the order in which they went.
+    /// Removed hosts, in order.
     pub removed: Vec<Removed>,
-    /// What ended the run before all of them were.
+    /// The error that ended the run early, if any.
     pub failed: Option<Error>,
-    /// Whether whatever names control planes on other hosts knows of it.
+    /// Whether all references to control planes were updated.
     pub in_step: bool,
 }
 
-/// Removes the hosts that take part, workers before control planes, one after
-/// the other. Everything is asked of control planes that stay. What an
-/// interrupted run has done already is found done.
+/// Removes the selected hosts one after the other, workers before control planes. All
+/// requests go through control planes that remain. Resumes an interrupted run.
 ///
 /// # Errors
-/// What is refused before anything is changed; later failures are part of what
-/// comes back.
+/// Refusals before anything is changed; later failures are part of the result.
 pub async fn remove_nodes(run: &Run, options: RemoveOptions) -> Result<Removal, Error> {
     let (leaving, stay): (Vec<&Host>, Vec<&Host>) = run
         .cluster
@@ -71,7 +70,7 @@ pub async fn remove_nodes(run: &Run, options: RemoveOptions) -> Result<Removal, 
     run.tracker.expect(Phase::Drain, leaving.len() + 1);
     let checks = run.tracker.part(Phase::Drain);
 
-    // Workers go without control planes but one being asked.
+    // To remove workers, one control plane is enough.
     let all = leaving.iter().any(|host| host.is_control_plane());
     let anchors = find_anchors(run, &stay, all).await?;
     refuse_lost_quorum(run, &leaving, &stay, &anchors)?;
@@ -141,7 +140,7 @@ async fn update_references(run: &Run, removed: &[Removed]) -> bool {
     }
 }
 
-/// Connects to every host that leaves.
+/// Connects to all leaving hosts.
 async fn inspect_hosts<'a>(
     run: &Run,
     leaving: &[&'a Host],
@@ -167,7 +166,7 @@ async fn inspect_hosts<'a>(
     Ok(inspected)
 }
 
-/// Leaving host on its way out.
+/// The removal of one host.
 struct Leaving<'a> {
     run: &'a Run,
     options: RemoveOptions,
@@ -204,13 +203,13 @@ impl Leaving<'_> {
                     cleaned: false,
                 });
             };
-            // etcd has let the member go: nothing is left to be careful with.
+            // The member has left etcd already, so there is nothing to protect.
             let options = ResetOptions {
                 force: true,
                 ..ResetOptions::default()
             };
             let outcome = reset::clean_host(run, options, &inspected, &part).await?;
-            // A kubelet that was starting just then may have registered again.
+            // A kubelet that was just starting may have registered again.
             self.delete_node(&part).await?;
             let (left, cleaned) = match outcome {
                 Outcome::Clean { left, .. } => (left, true),
@@ -230,7 +229,7 @@ impl Leaving<'_> {
         removed
     }
 
-    /// No pod of others is left on it.
+    /// Drains the node, or deletes its pods if it is unreachable.
     async fn empty_node(&self, part: &Part) -> Result<(), Error> {
         let (run, host) = (self.run, self.host);
         if self.options.unreachable {
@@ -263,7 +262,7 @@ impl Leaving<'_> {
             .await
     }
 
-    /// Its member leaves etcd. If it may not, the host is as it was.
+    /// Removes its etcd member. If that fails, the host is unchanged.
     async fn leave_etcd(&self, part: &Part) -> Result<(), Error> {
         let host = self.host;
         if !leave::changes_etcd(self.run, &[host], self.stay) {
@@ -274,7 +273,7 @@ impl Leaving<'_> {
         let Some(why) = refused.remove(&host.name) else {
             return Ok(());
         };
-        // It goes on as a member, so its node may go on as well.
+        // It stays a member, so its node stays in use, too.
         if !self.options.unreachable {
             drain::uncordon_or_warn(self.run, &self.anchor.client, &host.node_name).await;
         }
@@ -305,7 +304,7 @@ impl Leaving<'_> {
     }
 }
 
-/// What `deed` says, unless the operator ends it.
+/// Runs `deed`, unless interrupted by the user.
 async fn interruptible<T>(deed: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::select! {
         result = deed => result,

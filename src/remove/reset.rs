@@ -1,4 +1,4 @@
-//! Kubernetes goes off hosts: all of them, or some of a cluster that lives on.
+//! Removes Kubernetes from all hosts, or from some hosts of a running cluster.
 
 use std::collections::BTreeMap;
 
@@ -14,42 +14,42 @@ use crate::run::phase::Phase;
 use crate::run::remote::{Ownership, Remote};
 use crate::run::tracker::Part;
 
-/// What the command line asked for.
+/// Options from the command line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ResetOptions {
-    /// Leave the images that we brought.
+    /// Keep the images that we imported.
     pub keep_images: bool,
-    /// Reset a control plane though etcd won't let its member go.
+    /// Reset a control plane even if its etcd member cannot be removed.
     pub force: bool,
 }
 
-/// How it went on one host.
+/// The result on one host.
 #[derive(Debug)]
 pub struct ResetHost {
     /// The host's name.
     pub name: String,
-    /// What became of it.
+    /// The outcome.
     pub outcome: Result<Outcome, Error>,
 }
 
-/// What became of a host that was reached.
+/// The outcome on a reachable host.
 #[derive(Debug)]
 pub enum Outcome {
     /// It is clean.
     Clean {
-        /// What stands in places that Kubernetes uses and is not ours, escaped.
+        /// What was kept in Kubernetes' directories because we did not create it, escaped.
         left: Vec<String>,
-        /// How many things were removed or put back.
+        /// The number of things removed or restored.
         removed: usize,
     },
-    /// We never did anything to it, so nothing was done now.
+    /// We never changed it, so nothing was done.
     Untouched {
-        /// Whether a kubelet has joined a cluster there by other means.
+        /// Whether its kubelet has joined a cluster by other means.
         joined: bool,
     },
 }
 
-/// A host of the run, once it has been inspected at.
+/// An inspected host.
 pub(crate) struct InspectedHost<'a> {
     pub(crate) host: &'a Host,
     pub(crate) session: Remote,
@@ -57,14 +57,12 @@ pub(crate) struct InspectedHost<'a> {
     joined: bool,
 }
 
-/// Takes Kubernetes off the hosts that take part. Every one of them gets two
-/// commands at most, and none waits for another, save where etcd lives on: then
-/// the members that leave do so before the first host is touched. Works without
-/// an API, and on what an interrupted run left behind.
+/// Removes Kubernetes from the selected hosts, with at most two commands each. Hosts do not
+/// wait for each other, except if etcd keeps running: then members are removed before the
+/// first host is changed. Works without an API, and resumes an interrupted run.
 ///
 /// # Errors
-/// Only what concerns the workstation; what fails on a host is that host's
-/// outcome.
+/// Only errors of this machine; a failure on a host is that host's outcome.
 pub async fn reset_hosts(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, Error> {
     let (wanted, stay): (Vec<&Host>, Vec<&Host>) = run
         .cluster
@@ -187,7 +185,7 @@ pub(crate) async fn inspect_host<'a>(
     })
 }
 
-/// Takes Kubernetes off a host that has been inspected at.
+/// Removes Kubernetes from an inspected host.
 pub(crate) async fn clean_host(
     run: &Run,
     options: ResetOptions,

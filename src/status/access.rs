@@ -15,14 +15,14 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Time for the list of Nodes through one control plane.
+/// Time limit for listing Nodes through one control plane.
 const LIST: Duration = Duration::from_secs(5);
 
-/// What opens the API, or why nothing does.
+/// The credentials for the API, or why there are none.
 pub(super) struct Access(Result<OperatorAccess, String>);
 
 impl Access {
-    /// Reads the operator's kubeconfig.
+    /// Reads the admin kubeconfig.
     pub(super) fn read(run: &Run) -> Self {
         Access(OperatorAccess::read(run).map_err(|error| match error {
             Error::NoKubeconfig { .. } => {
@@ -44,8 +44,8 @@ impl Access {
         client.map_err(|error| error.to_string())
     }
 
-    /// Every Node, through the first of `through` that answers: its name, and
-    /// the Nodes.
+    /// Lists all Nodes through the first of `through` that responds; returns that one's
+    /// name, too.
     pub(super) async fn list_nodes(
         &self,
         run: &Run,
@@ -66,7 +66,7 @@ impl Access {
         answer.map_err(|silent| tell_silent(&silent))
     }
 
-    /// Whether the endpoint leads to the API, seen from the first of `through`.
+    /// Whether the endpoint reaches the API, as seen from the first of `through`.
     pub(super) async fn probe_endpoint(
         &self,
         run: &Run,

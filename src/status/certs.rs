@@ -1,4 +1,4 @@
-//! Certificates: what hosts have, and what the operator state keeps.
+//! Certificates on hosts and in the state directory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ pub(super) struct Found {
 pub(super) enum Place {
     /// On that host.
     Host(String),
-    /// In the operator state; for that host, or for all.
+    /// In the state directory; for that host, or for all.
     Operator(Option<String>),
 }
 
@@ -40,9 +40,9 @@ pub(super) fn name(certificates_dir: &str, path: &str) -> String {
     }
 }
 
-/// What the operator state keeps for the hosts of the inventory. Blocks.
+/// Reads the certificates in the state directory. Blocks.
 ///
-/// The kubelet's own is left out: it is a seed, which the kubelet replaces.
+/// Leaves out the kubelet's: it is a seed that the kubelet replaces.
 pub(super) fn read_operator_certificates(run: &Run) -> Vec<Found> {
     let mut found = Vec::new();
     let mut read = |file: String, name: &str, owner: Option<&str>| {
@@ -73,11 +73,11 @@ pub(super) fn read_operator_certificates(run: &Run) -> Vec<Found> {
     found
 }
 
-/// One row for each certificate, wherever it is; what expires soonest first.
+/// One row per certificate, wherever it was found; sorted by expiry.
 pub(super) fn merge(found: &[Found], now: Timestamp) -> Vec<CertificateStatus> {
     let mut rows: BTreeMap<(String, String, String), CertificateStatus> = BTreeMap::new();
     for one in found {
-        // What can't be read is no certificate, and drift says so.
+        // Unreadable certificates are reported as drift.
         let Ok(info) = inspect(&one.pem) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! How far the cluster is from its inventory: what `plan` would do, counted.
+//! Drift: the number of changes that `plan` would show.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use crate::plan::draft::Draft;
 use crate::run::Run;
 use crate::run::error::Error;
 
-/// Time for a plan. Hosts that hang have been found out before, so this is for
+/// Time limit for a plan. Unresponsive hosts have been detected before, so this allows for
 /// many hosts and slow disks.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What `plan` would do, counted.
+/// The number of changes that `plan` would show.
 #[derive(Debug, Clone)]
 pub(super) struct Drift {
     /// Changes by host.
     pub(super) hosts: BTreeMap<String, usize>,
-    /// Changed objects; `None` if the API doesn't answer.
+    /// Changed objects; `None` if the API server is unreachable.
     pub(super) objects: Option<usize>,
     /// Changes on this machine.
     pub(super) operator: usize,
-    /// When that was looked at.
+    /// When it was checked.
     pub(super) at: Timestamp,
 }
 
-/// Makes a plan and counts. The error is a clause.
+/// Builds a plan and counts its changes.
 pub(super) async fn count_changes(run: &Run) -> Result<Drift, String> {
     let planning = async {
         let plan = Draft::new(run).await?.plan(run).await?;
@@ -55,7 +55,7 @@ pub(super) async fn count_changes(run: &Run) -> Result<Drift, String> {
     }
 }
 
-/// Of a host that is known to be out of reach, no more need be said here.
+/// A short reason for hosts that are already known to be unreachable.
 fn explain_failure(run: &Run, error: &Error) -> String {
     if let Error::OnHost { host, .. } = error
         && let Some(kept) = &run.kept

@@ -1,5 +1,4 @@
-//! What etcd's members say of themselves and of each other, through the SSH
-//! connections of the round.
+//! The status of etcd's members, through the SSH connections of the round.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,24 +11,25 @@ use super::one_line::short;
 use crate::cluster::answer::{answer_within, ask_first};
 use crate::cluster::etcd;
 use crate::inventory::Host;
-use crate::kubernetes::api::{self, ApiError, EtcdClient, MemberStatus};
+use crate::kubernetes::api;
+use crate::kubernetes::api::{ApiError, EtcdClient, MemberStatus};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Time for one question to one member.
+/// Time limit for one request to one member.
 const ANSWER: Duration = Duration::from_secs(4);
 
-/// A member, as the list of members has it, and its own word.
+/// A member as listed, and its own status.
 #[derive(Debug, Clone)]
 pub(super) struct Member {
     pub(super) listed: api::Member,
-    /// What it says itself, or why it doesn't.
+    /// Its own status, or why it is unknown.
     pub(super) said: Result<MemberStatus, String>,
 }
 
-/// Members as they are shown. A member leads if it says so itself: what others
-/// say may be old.
+/// Converts members to their status. A member is the leader if it says so itself: others
+/// may not know yet.
 pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
     members
         .iter()
@@ -56,9 +56,9 @@ pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
         .collect()
 }
 
-/// Asks every member. The list comes from the first control plane that
-/// answers, in quorum or not; then each is asked over its own host's
-/// connection, or from another control plane if there is none.
+/// Asks all members. The list comes from the first control plane that responds, with or
+/// without quorum; then each is asked over its own host's connection, or from another
+/// control plane if there is none.
 pub(super) async fn ask_members(
     run: &Run,
     through: &[(&Host, Remote)],

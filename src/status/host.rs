@@ -1,5 +1,5 @@
-//! What one host tells: one script, and the health endpoints of what runs
-//! there through channels of the same connection.
+//! The status of one host: one script, and the health endpoints of its components through
+//! the same connection.
 
 use std::time::Duration;
 
@@ -13,9 +13,8 @@ use crate::cluster::answer::answer_within;
 use crate::cluster::health::ask_api_server;
 use crate::host::{UnitState, Vitals};
 use crate::inventory::Host;
-use crate::kubernetes::Component;
-use crate::kubernetes::api;
 use crate::kubernetes::health::{HealthEndpoint, component_endpoint, kubelet_endpoint};
+use crate::kubernetes::{Component, api};
 use crate::layout::components::{API_SERVER, KUBELET};
 use crate::layout::health::API_SERVER_READY;
 use crate::layout::names::KUBELET_UNIT;
@@ -23,21 +22,21 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// Time for one health endpoint.
+/// Time limit for one health endpoint.
 const PROBE: Duration = Duration::from_secs(4);
 
-/// A host's answer.
+/// What a host reported.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) vitals: Vitals,
     pub(super) components: Vec<ComponentStatus>,
 }
 
-/// Connects, if need be, and asks. Whoever comes to nothing is remembered, so
-/// that nobody tries again in this round.
+/// Connects, if necessary, and asks. Failures are remembered, so that they are not repeated
+/// in this round.
 pub(super) async fn ask_host(run: &Run, host: &Host, access: &Access) -> Result<Told, String> {
     let mut answer = ask_once(run, host, access).await;
-    // A connection from an earlier round may have gone since: once more.
+    // A connection from an earlier round may have been lost: try once more.
     if let Err(Error::Ssh(SshError::Lost { .. })) = &answer {
         answer = ask_once(run, host, access).await;
     }
@@ -215,7 +214,7 @@ fn runtime_status(host: &Host, vitals: &Vitals) -> ComponentStatus {
     }
 }
 
-/// Why a unit isn't up, in systemd's words.
+/// Why a unit is not running, as systemd reports it.
 fn why_down(unit: Option<&UnitState>) -> Option<String> {
     let unit = unit?;
     match (unit.load.as_str(), unit.active.as_str()) {

@@ -1,8 +1,6 @@
-//! From answers to a report. Pure.
+//! Merges the answers of a round into a status. Pure.
 
 use super::one_line::short;
-use crate::layout::components;
-use crate::layout::names::NODE_ROLE_PREFIX;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use text::terminal::escape;
@@ -18,25 +16,27 @@ use super::model::{
 use super::{certs, etcd};
 use crate::inventory::{Cluster, Endpoint, Etcd, Host, Role};
 use crate::kubernetes::api;
+use crate::layout::components;
+use crate::layout::names::NODE_ROLE_PREFIX;
 
-/// What one round brought.
+/// The answers of one round.
 #[derive(Debug)]
 pub(super) struct Answers {
     pub(super) time: Timestamp,
     /// By host, in the inventory's order.
     pub(super) hosts: Vec<Result<Told, String>>,
-    /// Through whom the API was asked, and its Nodes.
+    /// The control plane through which the API was asked, and the Nodes.
     pub(super) api: Result<(String, Vec<Node>), String>,
-    /// Whether the endpoint leads there, if somebody else answers for it.
+    /// Whether the endpoint reaches the API, if there is an external one.
     pub(super) endpoint: Option<(Endpoint, Result<(), String>)>,
-    /// etcd's members, unless the operator runs it.
+    /// etcd's members, unless it is external.
     pub(super) etcd: Result<Vec<Member>, String>,
     pub(super) drift: Result<Drift, String>,
-    /// Certificates of the operator state.
+    /// Certificates in the state directory.
     pub(super) operator: Vec<Found>,
 }
 
-/// Puts them together.
+/// Merges the answers.
 pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
     let nodes = answers.api.as_ref().ok().map(|(_, nodes)| nodes.as_slice());
     let hosts: Vec<HostStatus> = cluster
@@ -94,7 +94,7 @@ pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
     }
 }
 
-/// Who has kube-vip's address.
+/// The hosts that hold kube-vip's address.
 fn holders(cluster: &Cluster, hosts: &[Result<Told, String>]) -> Vec<String> {
     let hosts = cluster.hosts.iter().zip(hosts);
     let has_it =
@@ -171,7 +171,7 @@ fn role_name(role: Role) -> String {
     .into()
 }
 
-/// What would run on a host that doesn't answer.
+/// The components expected on an unreachable host.
 fn unknown_components(cluster: &Cluster, host: &Host) -> Vec<ComponentStatus> {
     let mut names = vec![components::KUBELET, "containerd"];
     if host.is_control_plane() {
@@ -289,7 +289,7 @@ fn of_drift(hosts: &[HostStatus], drift: &Result<Drift, String>) -> DriftStatus 
     }
 }
 
-/// One change that is known is enough; to know of none, all must be known.
+/// Drifted if any change is known; not drifted only if everything is known.
 fn drifted(hosts: &[HostStatus], drift: &DriftStatus) -> Option<bool> {
     let known = hosts.iter().filter_map(|host| host.drift.changes);
     let some = known
@@ -304,7 +304,7 @@ fn drifted(hosts: &[HostStatus], drift: &DriftStatus) -> Option<bool> {
     }
 }
 
-/// An external etcd is the operator's to watch.
+/// An external etcd is not checked.
 fn etcd_is_well(etcd: &EtcdStatus) -> bool {
     etcd.external
         || (etcd.error.is_none()
@@ -313,7 +313,7 @@ fn etcd_is_well(etcd: &EtcdStatus) -> bool {
 }
 
 impl HostStatus {
-    /// Whether it answers, is Ready, and all that runs there is well.
+    /// Whether it is reachable and Ready, with all components healthy.
     pub fn is_well(&self) -> bool {
         let up = |one: &ComponentStatus| one.health == Health::Healthy;
         self.reachable && self.ready == Some(true) && self.components.iter().all(up)
@@ -321,7 +321,7 @@ impl HostStatus {
 }
 
 impl CertificateStatus {
-    /// Where it is, for people.
+    /// Its location, as shown in the table.
     pub fn place(&self) -> String {
         let mut places = self.hosts.clone();
         if self.operator && (places.is_empty() || self.ca) {

@@ -1,8 +1,8 @@
-//! `status`: how the cluster fares, on one screen. Changes nothing.
+//! `status`: the health of the cluster. Changes nothing.
 //!
-//! One round asks every host at once (one script, and the health endpoints
-//! beside it), then the API, etcd and the plan at once. Whoever doesn't answer
-//! costs the round a few seconds, once.
+//! One round asks all hosts in parallel (one script and the health endpoints), then API,
+//! etcd and plan in parallel. A host that does not respond delays the round by a few
+//! seconds, once.
 
 mod access;
 mod certs;

@@ -1,10 +1,10 @@
-//! What `status` shows: the form of its JSON, which `docs/status.md` describes
-//! field by field. Text in it is safe to print.
+//! The result of `status`, and its JSON format, which `docs/status.md` describes. Texts are
+//! escaped.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// How a cluster fares.
+/// The status of a cluster.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
@@ -12,57 +12,55 @@ pub struct ClusterStatus {
     pub cluster: String,
     /// The version that the inventory asks for.
     pub kubernetes_version: String,
-    /// When it was looked at.
+    /// When the status was taken.
     pub time: Timestamp,
-    /// Whether all that was looked at is well. What isn't known is not well.
+    /// Whether everything is healthy. Unknown counts as unhealthy.
     pub healthy: bool,
-    /// Whether anything differs from the inventory; `None` if that isn't known.
+    /// Whether anything differs from the inventory; `None` if unknown.
     pub drifted: Option<bool>,
     /// The API.
     pub api: ApiStatus,
     /// The inventory's hosts, in its order.
     pub hosts: Vec<HostStatus>,
-    /// Nodes that the API knows and the inventory doesn't.
+    /// Nodes that are not in the inventory.
     pub unknown_nodes: Vec<NodeStatus>,
     /// etcd.
     pub etcd: EtcdStatus,
-    /// Certificates, those that expire soonest first.
+    /// Certificates, sorted by expiry.
     pub certificates: Vec<CertificateStatus>,
-    /// How much differs from the inventory.
+    /// The number of differences from the inventory.
     pub drift: DriftStatus,
 }
 
-/// Whether the API answers.
+/// The status of the API server.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiStatus {
-    /// Whether it does.
+    /// Whether it is reachable.
     pub reachable: bool,
     /// The control plane through which it was asked.
     pub through: Option<String>,
-    /// Why it doesn't answer.
+    /// Why it is unreachable.
     pub error: Option<String>,
-    /// The way to it that nodes use, if that is a machine of the operator's or a virtual
-    /// address.
+    /// The endpoint, if it is an external load balancer or a virtual address.
     pub endpoint: Option<EndpointStatus>,
 }
 
-/// Whether `controlPlaneEndpoint` leads to an API server that is ready.
+/// Whether `controlPlaneEndpoint` reaches a ready API server.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointStatus {
     /// `host:port`.
     pub address: String,
-    /// Whether it does, seen from a control plane.
+    /// Whether it does, as seen from a control plane.
     pub reachable: bool,
     /// Why not.
     pub error: Option<String>,
-    /// With kube-vip: the control planes that have its address. One, save for the moments
-    /// in which it moves.
+    /// With kube-vip: the control planes that hold its address. One, except while it moves.
     pub held_by: Option<Vec<String>>,
 }
 
-/// How a host of the inventory fares.
+/// The status of a host.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HostStatus {
@@ -74,46 +72,46 @@ pub struct HostStatus {
     pub address: String,
     /// `control-plane`, `worker`.
     pub roles: Vec<String>,
-    /// Whether it answers over SSH.
+    /// Whether it is reachable over SSH.
     pub reachable: bool,
-    /// Why it doesn't.
+    /// Why it is unreachable.
     pub error: Option<String>,
-    /// The kubelet's version: what its Node says, else what is installed.
+    /// The kubelet's version: what its Node reports, else the installed version.
     pub kubelet_version: Option<String>,
-    /// Whether its Node is Ready; `None` if the API doesn't answer.
+    /// Whether its Node is Ready; `None` if the API server is unreachable.
     pub ready: Option<bool>,
-    /// Why it isn't.
+    /// Why not.
     pub ready_reason: Option<String>,
-    /// Whether new pods may land there; `None` if the API doesn't answer, or
-    /// knows no Node of that name.
+    /// Whether new pods may be scheduled there; `None` if the API server is unreachable or
+    /// there is no Node of that name.
     pub schedulable: Option<bool>,
-    /// What runs there.
+    /// Its components.
     pub components: Vec<ComponentStatus>,
-    /// What differs from the inventory.
+    /// Its differences from the inventory.
     pub drift: HostDrift,
 }
 
-/// How a component fares.
+/// The status of a component.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ComponentStatus {
     /// Such as `kubelet` or `kube-apiserver`.
     pub name: String,
-    /// Whether it is well.
+    /// Its health.
     pub health: Health,
-    /// Why not, or why that isn't known.
+    /// Why it is unhealthy or unknown.
     pub reason: Option<String>,
 }
 
-/// Whether something is well.
+/// The health of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
-    /// It is.
+    /// It is healthy.
     Healthy,
-    /// It isn't.
+    /// It is unhealthy.
     Unhealthy,
-    /// Nobody can tell.
+    /// It could not be determined.
     Unknown,
 }
 
@@ -121,13 +119,13 @@ pub enum Health {
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HostDrift {
-    /// How many changes; `None` if that isn't known.
+    /// The number of changes; `None` if unknown.
     pub changes: Option<usize>,
-    /// Why it isn't.
+    /// Why not.
     pub error: Option<String>,
 }
 
-/// A Node that the inventory doesn't know.
+/// A Node that is not in the inventory.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStatus {
@@ -135,47 +133,47 @@ pub struct NodeStatus {
     pub name: String,
     /// Its internal address.
     pub address: Option<String>,
-    /// Roles that its labels name.
+    /// Its roles, from its labels.
     pub roles: Vec<String>,
     /// The kubelet's version.
     pub kubelet_version: Option<String>,
     /// Whether it is Ready.
     pub ready: bool,
-    /// Why it isn't.
+    /// Why not.
     pub ready_reason: Option<String>,
-    /// Whether new pods may land there.
+    /// Whether new pods may be scheduled there.
     pub schedulable: bool,
 }
 
-/// How etcd fares.
+/// The status of etcd.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdStatus {
-    /// Whether the operator runs it: then only its endpoints are shown.
+    /// Whether it is external: if so, only its endpoints are shown.
     pub external: bool,
-    /// Where it is, if it is external.
+    /// Its endpoints, if it is external.
     pub endpoints: Vec<String>,
     /// The leading member's name.
     pub leader: Option<String>,
     /// Its members.
     pub members: Vec<EtcdMemberStatus>,
-    /// Why its members aren't known.
+    /// Why its members are unknown.
     pub error: Option<String>,
 }
 
-/// How a member of etcd fares.
+/// The status of an etcd member.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdMemberStatus {
     /// Its name; empty until it has started for the first time.
     pub name: String,
-    /// Its id, lower hex as etcdctl prints it.
+    /// Its id, in lower-case hex as `etcdctl` prints it.
     pub id: String,
-    /// Whether it leads.
+    /// Whether it is the leader.
     pub leader: bool,
-    /// Whether it learns, and has no vote yet.
+    /// Whether it is a learner, without a vote.
     pub learner: bool,
-    /// Whether it answers and knows a leader.
+    /// Whether it responds and has a leader.
     pub healthy: bool,
     /// Size of its database in bytes.
     pub db_size: Option<u64>,
@@ -189,21 +187,21 @@ pub struct EtcdMemberStatus {
 pub struct CertificateStatus {
     /// Such as `apiserver`, `etcd/peer`, `admin.conf` or `kubelet-client`.
     pub name: String,
-    /// Whom it names.
+    /// Its subject.
     pub subject: String,
-    /// Lower hex.
+    /// Its serial number, in lower-case hex.
     pub serial: String,
-    /// Whether it is an authority's.
+    /// Whether it is a CA.
     pub ca: bool,
     /// Hosts that have it.
     pub hosts: Vec<String>,
-    /// Whether the operator state has it.
+    /// Whether the state directory has it.
     pub operator: bool,
-    /// Whose it is, if the operator state keeps it for one host.
+    /// The host that the state directory keeps it for, if it is for one.
     pub owner: Option<String>,
-    /// Valid until then.
+    /// When it expires.
     pub not_after: Timestamp,
-    /// Whether that is far enough.
+    /// Whether it is valid for long enough.
     pub state: Validity,
 }
 
@@ -211,26 +209,26 @@ pub struct CertificateStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Validity {
-    /// It is.
+    /// It is healthy.
     Valid,
-    /// Less than a tenth of its life is left, and less than 30 days.
+    /// Less than a tenth of its lifetime and less than 30 days are left.
     Expiring,
-    /// It is over.
+    /// It has expired.
     Expired,
 }
 
-/// How much differs from the inventory.
+/// The number of differences from the inventory.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DriftStatus {
-    /// How many changes `plan` would show; `None` if that isn't known.
+    /// The number of changes that `plan` would show; `None` if unknown.
     pub changes: Option<usize>,
-    /// How many of them in the API's objects; `None` if that isn't known.
+    /// How many of them are in the API's objects; `None` if unknown.
     pub objects: Option<usize>,
-    /// How many of them in the operator's own files: certificates, kubeconfig.
+    /// How many of them are in files on this machine: certificates, kubeconfig.
     pub operator: Option<usize>,
-    /// When that was looked at.
+    /// When it was checked.
     pub checked_at: Option<Timestamp>,
-    /// Why it isn't known.
+    /// Why it is unknown.
     pub error: Option<String>,
 }

@@ -60,39 +60,33 @@ impl Request {
     }
 }
 
-/// A response with a body of that type.
-pub fn respond(status: u16, content_type: &str, body: impl Into<Bytes>) -> Response {
-    build(status, content_type, Full::new(body.into()).boxed_unsync())
-}
-
 /// A JSON response.
 pub fn json(status: u16, body: &serde_json::Value) -> Response {
-    respond(status, "application/json", body.to_string())
+    let body = Full::new(Bytes::from(body.to_string()));
+    build(status, "application/json", body.boxed_unsync())
 }
 
 /// A plain-text response.
 pub fn plain(status: u16, body: &str) -> Response {
-    respond(status, "text/plain; charset=utf-8", body.to_owned())
+    let body = Full::new(Bytes::from(body.to_owned()));
+    build(status, "text/plain; charset=utf-8", body.boxed_unsync())
 }
 
-/// A response that goes on as long as the stream does.
-pub fn stream(content_type: &str, chunks: impl Stream<Item = Bytes> + Send + 'static) -> Response {
-    build(
-        200,
-        content_type,
-        BodyExt::boxed_unsync(StreamBody::new(chunks.map(|c| Ok(Frame::data(c))))),
-    )
+/// Lines of JSON, for as long as they come.
+pub fn stream(lines: impl Stream<Item = Bytes> + Send + 'static) -> Response {
+    let body = StreamBody::new(lines.map(|line| Ok(Frame::data(line))));
+    build(200, "application/json", BodyExt::boxed_unsync(body))
 }
 
-fn build(status: u16, content_type: &str, body: UnsyncBoxBody<Bytes, Infallible>) -> Response {
+fn build(
+    status: u16,
+    content_type: &'static str,
+    body: UnsyncBoxBody<Bytes, Infallible>,
+) -> Response {
     let mut response = http::Response::new(body);
-    *response.status_mut() =
-        http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    if let Ok(value) = http::HeaderValue::from_str(content_type) {
-        response
-            .headers_mut()
-            .insert(http::header::CONTENT_TYPE, value);
-    }
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    let content_type = http::HeaderValue::from_static(content_type);
+    response.headers_mut().insert("content-type", content_type);
     response
 }
 
@@ -130,15 +124,8 @@ where
     let _ = socket.set_nodelay(true);
     match tls {
         None => {
-            http(
-                TokioIo::new(socket),
-                Peer {
-                    address,
-                    certs: vec![],
-                },
-                handler,
-            )
-            .await
+            let certs = vec![];
+            http(TokioIo::new(socket), Peer { address, certs }, handler).await
         }
         Some(config) => {
             let handshake = tokio_rustls::TlsAcceptor::from(config).accept(socket);

@@ -96,7 +96,17 @@ impl Type {
         unknown: &mut Vec<String>,
     ) -> Result<(), String> {
         let this = self.resolve();
-        let wrong = |go: &str| {
+        let (list, map) = (this.item(), this.0.get("map").map(Type));
+        let (good, go) = match (this.fields(), list, map) {
+            (Some(_), ..) => (value.is_object(), "struct"),
+            (_, Some(_), _) => (value.is_array(), "slice"),
+            (.., Some(_)) => (value.is_object(), "map[string]"),
+            _ => this.takes(value),
+        };
+        if value.is_null() {
+            return Ok(());
+        }
+        if !good {
             let found = match value {
                 Value::String(_) => "string",
                 Value::Number(_) => "number",
@@ -104,71 +114,46 @@ impl Type {
                 Value::Array(_) => "array",
                 _ => "object",
             };
-            Err(format!(
+            return Err(format!(
                 "json: cannot unmarshal {found} into Go struct field {} of type {go}",
                 path.trim_start_matches('.')
-            ))
-        };
-        if value.is_null() {
-            return Ok(());
+            ));
         }
-        if let Some(fields) = this.fields() {
-            let Some(object) = value.as_object() else {
-                return wrong("struct");
-            };
-            for (name, inner) in object {
-                let path = format!("{path}.{name}");
-                match fields.get(name) {
-                    Some(t) => Type(t).decode(inner, &path, unknown)?,
-                    None => {
-                        unknown.push(format!("unknown field {:?}", path.trim_start_matches('.')))
-                    }
-                }
-            }
-            return Ok(());
-        }
-        if let Some(item) = this.item() {
-            let Some(list) = value.as_array() else {
-                return wrong("slice");
-            };
-            for (i, inner) in list.iter().enumerate() {
+        for (i, inner) in value.as_array().into_iter().flatten().enumerate() {
+            if let Some(item) = list {
                 item.decode(inner, &format!("{path}[{i}]"), unknown)?;
             }
-            return Ok(());
         }
-        if let Some(t) = this.0.get("map") {
-            let Some(object) = value.as_object() else {
-                return wrong("map[string]");
-            };
-            for (name, inner) in object {
-                Type(t).decode(inner, &format!("{path}.{name}"), unknown)?;
+        for (name, inner) in value.as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            match this.field(name) {
+                Some(t) => t.decode(inner, &path, unknown)?,
+                None if this.fields().is_none() => {}
+                None => unknown.push(format!("unknown field {:?}", path.trim_start_matches('.'))),
             }
-            return Ok(());
         }
-        let ok = match this.0.as_str().unwrap_or("any") {
+        Ok(())
+    }
+
+    /// Whether this is a value of a scalar type, and what Go calls the type.
+    fn takes(self, value: &Value) -> (bool, &'static str) {
+        let is = |check: &dyn Fn(&str) -> bool| value.as_str().is_some_and(check);
+        let is_integer = value.is_i64() || value.is_u64();
+        let kind = self.0.as_str().unwrap_or("any");
+        let good = match kind {
             "string" => value.is_string(),
             "bool" => value.is_boolean(),
-            "int" => {
-                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0)
-            }
+            "int" => is_integer || value.as_f64().is_some_and(|f| f.fract() == 0.0),
             "number" => value.is_number(),
-            "bytes" => value.as_str().is_some_and(decodes),
-            "time" => value
-                .as_str()
-                .is_some_and(|s| s.parse::<jiff::Timestamp>().is_ok()),
-            "quantity" => value.is_number() || value.as_str().is_some_and(is_quantity),
-            "intstr" => value.is_string() || value.is_i64() || value.is_u64(),
-            // Go's zero in YAML is often written without quotes or as a number of nanoseconds.
-            "duration" => value
-                .as_str()
-                .map_or(value.is_i64(), |s| crate::flags::duration(s).is_some()),
+            "bytes" => is(&decodes),
+            "time" => is(&|s| s.parse::<jiff::Timestamp>().is_ok()),
+            "quantity" => value.is_number() || is(&is_quantity),
+            "intstr" => value.is_string() || is_integer,
+            // A number is one of nanoseconds.
+            "duration" => is_integer || is(&|s| crate::flags::duration(s).is_some()),
             _ => true,
         };
-        if ok {
-            Ok(())
-        } else {
-            wrong(this.0.as_str().unwrap_or("any"))
-        }
+        (good, kind)
     }
 
     /// Drops unknown fields, as a decoder that is not strict does.

@@ -102,8 +102,5 @@ pub async fn watch(server: Arc<Server>, call: &Call<'_>) -> Response {
             .map(|o| line("ADDED", o))
             .collect();
     }
-    stream(
-        "application/json",
-        futures::stream::unfold(watcher, Watcher::next),
-    )
+    stream(futures::stream::unfold(watcher, Watcher::next))
 }

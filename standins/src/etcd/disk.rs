@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::kv::number;
 use super::raft::{Entry, Raft, Snapshot};
+use crate::api::write_private;
 
 /// An open data directory.
 pub struct Disk {
@@ -36,25 +37,21 @@ pub fn exists(data_dir: &Path) -> bool {
     data_dir.join("member/snap.json").exists()
 }
 
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
-}
-
 fn append(path: &Path) -> std::io::Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)
         .mode(0o600)
         .open(path)
+}
+
+fn lines(entries: &[Entry]) -> std::io::Result<String> {
+    let mut text = String::new();
+    for entry in entries {
+        text += &serde_json::to_string(entry)?;
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 /// Makes sure of the directory and its mode, as etcd does: a data directory that
@@ -86,9 +83,9 @@ pub fn prepare(data_dir: &Path) -> anyhow::Result<()> {
 pub fn create(data_dir: &Path, id: u64, cluster: u64, snapshot: &Value) -> anyhow::Result<()> {
     let member = data_dir.join("member");
     let meta = json!({"id": id, "cluster": cluster, "term": 0, "vote": 0});
-    replace(&member.join("meta.json"), &meta.to_string())?;
-    replace(&member.join("wal.jsonl"), "")?;
-    replace(&member.join("snap.json"), &snapshot.to_string())?;
+    write_private(&member.join("meta.json"), meta.to_string().as_bytes())?;
+    write_private(&member.join("wal.jsonl"), b"")?;
+    write_private(&member.join("snap.json"), snapshot.to_string().as_bytes())?;
     Ok(())
 }
 
@@ -139,11 +136,7 @@ impl Disk {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut text = String::new();
-        for entry in entries {
-            text.push_str(&serde_json::to_string(entry).map_err(std::io::Error::other)?);
-            text.push('\n');
-        }
+        let text = lines(entries)?;
         self.entries += entries.len();
         self.wal.write_all(text.as_bytes())?;
         self.wal.sync_data()
@@ -152,7 +145,7 @@ impl Disk {
     /// Writes term and vote.
     pub fn meta(&self, raft: &Raft, cluster: u64) -> std::io::Result<()> {
         let meta = json!({"id": raft.id, "cluster": cluster, "term": raft.term, "vote": raft.vote});
-        replace(&self.dir.join("meta.json"), &meta.to_string())
+        write_private(&self.dir.join("meta.json"), meta.to_string().as_bytes())
     }
 
     /// How many entries the log file has.
@@ -162,19 +155,17 @@ impl Disk {
 
     /// Writes a snapshot, then the entries that are still in memory.
     pub fn snapshot(&mut self, raft: &Raft) -> std::io::Result<()> {
-        replace(&self.dir.join("snap.json"), &raft.snapshot().to_string())?;
+        write_private(
+            &self.dir.join("snap.json"),
+            raft.snapshot().to_string().as_bytes(),
+        )?;
         self.rewrite(&raft.log)
     }
 
     /// Replaces the log file in one step: a crash leaves the old one or the new one.
     fn rewrite(&mut self, log: &[Entry]) -> std::io::Result<()> {
-        let lines: Result<Vec<String>, _> = log.iter().map(serde_json::to_string).collect();
-        let text: String = lines
-            .map_err(std::io::Error::other)?
-            .into_iter()
-            .map(|l| l + "\n")
-            .collect();
-        replace(&self.dir.join("wal.jsonl"), &text)?;
+        let text = lines(log)?;
+        write_private(&self.dir.join("wal.jsonl"), text.as_bytes())?;
         self.wal = append(&self.dir.join("wal.jsonl"))?;
         self.entries = log.len();
         Ok(())

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 pub use client::{Etcd, Stored};
 
 use crate::flags::Flags;
-use crate::http::{Request, serve};
+use crate::http::{Request, Response, serve};
 use crate::tls::{self, ClientAuth};
 use node::Node;
 use raft::{Member, Raft};
@@ -191,19 +191,15 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         "",
     );
 
-    for (listener, tls) in peer_listeners {
-        let skip = flags.bool("peer-skip-client-san-verification", false);
-        let (node, check) = (node.clone(), tls.is_some() && peer.require && !skip);
-        tokio::spawn(serve(listener, tls, move |request| {
-            peer::handle(node.clone(), request, check)
-        }));
-    }
-    for (listener, tls) in metrics_listeners {
-        let node = node.clone();
-        tokio::spawn(serve(listener, tls, move |request: Request| {
-            std::future::ready(gateway::probe(&node, &request.path))
-        }));
-    }
+    let check = peer.require && !flags.bool("peer-skip-client-san-verification", false);
+    let own = node.clone();
+    serve_all(peer_listeners, move |request| {
+        peer::handle(own.clone(), request, check)
+    });
+    let own = node.clone();
+    serve_all(metrics_listeners, move |request: Request| {
+        std::future::ready(gateway::probe(&own, &request.path))
+    });
     // Clients are served once the cluster has a leader, as in etcd.
     let member = Member {
         id,
@@ -212,15 +208,22 @@ async fn run(flags: &Flags) -> anyhow::Result<()> {
         ..Member::default()
     };
     publish(&node, member).await;
-    for (listener, tls) in client_listeners {
-        let node = node.clone();
-        tokio::spawn(serve(listener, tls, move |request| {
-            gateway::handle(node.clone(), request)
-        }));
-    }
+    serve_all(client_listeners, move |request| {
+        gateway::handle(node.clone(), request)
+    });
     log("info", "ready to serve client requests", "");
     crate::terminated().await;
     Ok(())
+}
+
+fn serve_all<H, F>(listeners: Vec<Listener>, handler: H)
+where
+    H: Fn(Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    for (listener, tls) in listeners {
+        tokio::spawn(serve(listener, tls, handler.clone()));
+    }
 }
 
 /// Tells the cluster this member's name and client URLs, however long that takes.

@@ -1,7 +1,6 @@
 //! Credentials: kubelet.conf if it is good, else a bootstrap token, a key of its own
 //! and a CSR; and the same again to replace an embedded certificate by one that rotates.
 
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +10,12 @@ use serde_json::json;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Config, Kubelet};
-use crate::api::{base64, is_condition, unbase64};
+use crate::api::{base64, is_condition, unbase64, write_private};
 use crate::client::{Client, Kubeconfig};
 use crate::flags::Flags;
 
 /// How to get credentials.
+#[derive(Default)]
 pub struct Credentials {
     /// With what to ask for a certificate; None if there is a rotating one already.
     ask: Option<Kubeconfig>,
@@ -43,12 +43,9 @@ pub fn prepare(flags: &Flags, config: &Config, node: &str) -> anyhow::Result<Cre
     let dir = PathBuf::from(flags.get_or("cert-dir", "/var/lib/kubelet/pki"));
     if path.is_empty() {
         // Standalone: static pods only.
-        let none = Kubeconfig::default();
         return Ok(Credentials {
-            ask: None,
-            now: None,
-            later: none,
             dir,
+            ..Credentials::default()
         });
     }
     match Kubeconfig::load(path) {
@@ -99,25 +96,7 @@ fn write_kubeconfig(path: &str, config: &Kubeconfig, dir: &Path) -> anyhow::Resu
         base64(&config.ca),
         config.server
     );
-    write_private(Path::new(path), text.as_bytes())
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    use std::io::Write;
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    let temporary = path.with_extension("tmp");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    Ok(())
+    Ok(write_private(Path::new(path), text.as_bytes())?)
 }
 
 /// Gives the kubelet its client, now and after the CSR.
@@ -197,6 +176,7 @@ async fn request(node: &str, ask: &Kubeconfig, dir: &Path) -> anyhow::Result<Vec
             pem.extend(key.serialize_pem().into_bytes());
             let date = jiff::Zoned::now().strftime("%Y-%m-%d-%H-%M-%S").to_string();
             let file = dir.join(format!("kubelet-client-{date}.pem"));
+            std::fs::create_dir_all(dir)?;
             write_private(&file, &pem)?;
             let link = dir.join("kubelet-client-current.tmp");
             let _ = std::fs::remove_file(&link);

@@ -14,111 +14,40 @@ fn fails(command: &mut Command) -> String {
     text
 }
 
-fn with(component: &str, mut args: Vec<String>, flag: &str, value: &str) -> Command {
-    args.retain(|a| !a.starts_with(&format!("{flag}=")));
-    args.push(format!("{flag}={value}"));
-    let mut command = standin(&[component]);
-    command.args(args);
-    command
-}
+/// A component, a flag that replaces the good one, and what is said; PKI is a directory.
+const REFUSALS: &str = "
+kube-apiserver --no-such-flag=1: Error: unknown flag: --no-such-flag
+kube-apiserver --client-ca-file=/nowhere: no such file or directory
+kube-apiserver --authorization-mode=Nod,RBAC: not a valid mode
+kube-apiserver --enable-admission-plugins=NodeRestrictions: is unknown
+kube-apiserver --service-cluster-ip-range=10.0.0.0/8: too large
+kube-apiserver --tls-private-key-file=PKI/front-proxy-client.key: private key does not match public key
+kube-apiserver --service-account-signing-key-file=PKI/ca.crt: service-account-issuer-key-file
+etcd --experimental-nonsense=1: flag provided but not defined: -experimental-nonsense
+etcd --name=cp2: couldn't find local name
+etcd --feature-gates=Nonsense=true: unrecognized feature gate
+kube-controller-manager --cluster-signing-key-file=PKI/sa.key: private key does not match
+kube-controller-manager --controllers=*,bootstrapsinger: is not in the list of known controllers
+kube-controller-manager --kubeconfig=/nowhere: no such file or directory
+kube-controller-manager --cluster-cidr=10.244.0.0: invalid CIDR address
+";
 
 #[test]
 fn components_refuse_wrong_flags_and_files() {
     let cluster = Cluster::new();
-    let path = |file: &str| cluster.cp.path(file);
-    let (api, kcm) = ("kube-apiserver", "kube-controller-manager");
-    for (component, flag, value, what) in [
-        (
-            api,
-            "--no-such-flag",
-            "1".into(),
-            "Error: unknown flag: --no-such-flag",
-        ),
-        (
-            api,
-            "--client-ca-file",
-            "/nowhere".into(),
-            "no such file or directory",
-        ),
-        (
-            api,
-            "--authorization-mode",
-            "Nod,RBAC".into(),
-            "not a valid mode",
-        ),
-        (
-            api,
-            "--enable-admission-plugins",
-            "NodeRestrictions".into(),
-            "is unknown",
-        ),
-        (
-            api,
-            "--service-cluster-ip-range",
-            "10.0.0.0/8".into(),
-            "too large",
-        ),
-        (
-            api,
-            "--tls-private-key-file",
-            path("pki/front-proxy-client.key"),
-            "private key does not match public key",
-        ),
-        (
-            api,
-            "--service-account-signing-key-file",
-            path("pki/ca.crt"),
-            "service-account-issuer-key-file",
-        ),
-        (
-            "etcd",
-            "--experimental-nonsense",
-            "1".into(),
-            "flag provided but not defined: -experimental-nonsense",
-        ),
-        ("etcd", "--name", "cp2".into(), "couldn't find local name"),
-        (
-            "etcd",
-            "--feature-gates",
-            "Nonsense=true".into(),
-            "unrecognized feature gate",
-        ),
-        (
-            kcm,
-            "--cluster-signing-key-file",
-            path("pki/sa.key"),
-            "private key does not match",
-        ),
-        (
-            kcm,
-            "--controllers",
-            "*,bootstrapsinger".into(),
-            "is not in the list of known controllers",
-        ),
-        (
-            kcm,
-            "--kubeconfig",
-            "/nowhere".into(),
-            "no such file or directory",
-        ),
-        (
-            kcm,
-            "--cluster-cidr",
-            "10.244.0.0".into(),
-            "invalid CIDR address",
-        ),
-    ] {
-        let value: String = value;
-        let args = match component {
+    for line in REFUSALS.trim().lines() {
+        let (call, what) = line.split_once(": ").unwrap();
+        let (component, flag) = call.split_once(' ').unwrap();
+        let (name, _) = flag.split_once('=').unwrap();
+        let mut args = match component {
             "etcd" => cluster.etcd_args(),
             "kube-apiserver" => cluster.api_args(),
             _ => cluster.kcm_args(),
         };
-        let text = fails(&mut with(component, args, flag, &value));
-        assert!(
-            text.contains(what),
-            "{component} {flag}: {text:?} lacks {what:?}"
-        );
+        args.retain(|a| !a.starts_with(&format!("{name}=")));
+        args.push(flag.replace("PKI", &cluster.cp.path("pki")));
+        let text = fails(standin(&[component]).args(args));
+        assert!(text.contains(what), "{call}: {text:?} lacks {what:?}");
     }
 }
 

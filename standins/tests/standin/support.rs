@@ -150,6 +150,57 @@ pub fn write(path: impl AsRef<Path>, text: &str) {
     fs::write(path, text).unwrap();
 }
 
+fn write_pki(own: &Ca, pki: &Path) {
+    let (etcd_ca, front) = (ca("etcd-ca"), ca("front-proxy-ca"));
+    let pair = |name: &str, (cert, key): (String, String)| {
+        write(pki.join(format!("{name}.crt")), &cert);
+        write(pki.join(format!("{name}.key")), &key);
+    };
+    pair("ca", (own.pem.clone(), own.key.clone()));
+    pair("etcd/ca", (etcd_ca.pem.clone(), etcd_ca.key.clone()));
+    pair("front-proxy-ca", (front.pem.clone(), front.key.clone()));
+    let (server, client) = (&[Eku::ServerAuth][..], &[Eku::ClientAuth][..]);
+    let both = &[Eku::ServerAuth, Eku::ClientAuth];
+    let here = &["cp1", "localhost", "127.0.0.1"];
+    for (file, ca, name, sans, usages) in [
+        (
+            "apiserver",
+            own,
+            "kube-apiserver",
+            &["kubernetes", "127.0.0.1"][..],
+            server,
+        ),
+        (
+            "apiserver-kubelet-client",
+            own,
+            "kube-apiserver-kubelet-client",
+            &[],
+            client,
+        ),
+        (
+            "apiserver-etcd-client",
+            &etcd_ca,
+            "kube-apiserver-etcd-client",
+            &[],
+            client,
+        ),
+        (
+            "front-proxy-client",
+            &front,
+            "front-proxy-client",
+            &[],
+            client,
+        ),
+        ("etcd/server", &etcd_ca, "cp1", here, both),
+        ("etcd/peer", &etcd_ca, "cp1", here, both),
+    ] {
+        pair(file, ca.leaf(name, "", sans, usages));
+    }
+    let sa = KeyPair::generate().unwrap();
+    write(pki.join("sa.key"), &sa.serialize_pem());
+    write(pki.join("sa.pub"), &sa.public_key_pem());
+}
+
 impl Cluster {
     /// Lays out the files of one control plane, as kubeadm would.
     pub fn new() -> Self {
@@ -158,58 +209,9 @@ impl Cluster {
             .disable_cleanup(std::env::var_os("KEEP").is_some())
             .tempdir()
             .unwrap();
-        let (ca, etcd_ca, front) = (ca("kubernetes"), ca("etcd-ca"), ca("front-proxy-ca"));
+        let ca = ca("kubernetes");
         let cp = host(root.path(), "cp1");
-        let pki = root.path().join("cp1/pki");
-        let pair = |name: &str, (cert, key): (String, String)| {
-            write(pki.join(format!("{name}.crt")), &cert);
-            write(pki.join(format!("{name}.key")), &key);
-        };
-        pair("ca", (ca.pem.clone(), ca.key.clone()));
-        pair("etcd/ca", (etcd_ca.pem.clone(), etcd_ca.key.clone()));
-        pair("front-proxy-ca", (front.pem.clone(), front.key.clone()));
-        pair(
-            "apiserver",
-            ca.leaf(
-                "kube-apiserver",
-                "",
-                &["kubernetes", "127.0.0.1"],
-                &[Eku::ServerAuth],
-            ),
-        );
-        pair(
-            "apiserver-kubelet-client",
-            ca.leaf("kube-apiserver-kubelet-client", "", &[], &[Eku::ClientAuth]),
-        );
-        pair(
-            "apiserver-etcd-client",
-            etcd_ca.leaf("kube-apiserver-etcd-client", "", &[], &[Eku::ClientAuth]),
-        );
-        pair(
-            "front-proxy-client",
-            front.leaf("front-proxy-client", "", &[], &[Eku::ClientAuth]),
-        );
-        pair(
-            "etcd/server",
-            etcd_ca.leaf(
-                "cp1",
-                "",
-                &["cp1", "localhost", "127.0.0.1"],
-                &[Eku::ServerAuth, Eku::ClientAuth],
-            ),
-        );
-        pair(
-            "etcd/peer",
-            etcd_ca.leaf(
-                "cp1",
-                "",
-                &["cp1", "localhost", "127.0.0.1"],
-                &[Eku::ServerAuth, Eku::ClientAuth],
-            ),
-        );
-        let sa = KeyPair::generate().unwrap();
-        write(pki.join("sa.key"), &sa.serialize_pem());
-        write(pki.join("sa.pub"), &sa.public_key_pem());
+        write_pki(&ca, &root.path().join("cp1/pki"));
         let cluster = Self {
             root,
             ca,
@@ -219,22 +221,16 @@ impl Cluster {
             kubelet: None,
         };
         for (file, user, group) in [
-            ("admin.conf", "kubernetes-admin", "kubeadm:cluster-admins"),
-            (
-                "super-admin.conf",
-                "kubernetes-super-admin",
-                "system:masters",
-            ),
-            ("kubelet.conf", "system:node:cp1", "system:nodes"),
-            (
-                "controller-manager.conf",
-                "system:kube-controller-manager",
-                "",
-            ),
-            ("scheduler.conf", "system:kube-scheduler", ""),
+            ("admin", "kubernetes-admin", "kubeadm:cluster-admins"),
+            ("super-admin", "kubernetes-super-admin", "system:masters"),
+            ("kubelet", "system:node:cp1", "system:nodes"),
+            ("controller-manager", "system:kube-controller-manager", ""),
+            ("scheduler", "system:kube-scheduler", ""),
         ] {
             let (cert, key) = cluster.ca.leaf(user, group, &[], &[Eku::ClientAuth]);
-            write(cluster.cp.path(file), &cluster.kubeconfig(user, &json!({"client-certificate-data": base64(cert.as_bytes()), "client-key-data": base64(key.as_bytes())})));
+            let credentials = json!({"client-certificate-data": base64(cert.as_bytes()), "client-key-data": base64(key.as_bytes())});
+            let path = cluster.cp.path(&format!("{file}.conf"));
+            write(path, &cluster.kubeconfig(user, &credentials));
         }
         cluster
     }
@@ -256,28 +252,31 @@ impl Cluster {
         Client::new(&Kubeconfig::load(&self.cp.path(file)).unwrap()).unwrap()
     }
 
-    /// A client with a certificate of its own.
-    pub fn client_as(&self, ca: &Ca, name: &str, group: &str, usages: &[Eku]) -> Client {
-        let (cert, key) = ca.leaf(name, group, &[], usages);
+    fn client_of(&self, credentials: Kubeconfig) -> Client {
         let config = Kubeconfig {
             server: self.server(),
             ca: self.ca.pem.clone().into(),
-            cert: cert.into(),
-            key: key.into(),
-            ..Kubeconfig::default()
+            ..credentials
         };
         Client::new(&config).unwrap()
     }
 
+    /// A client with a certificate of its own.
+    pub fn client_as(&self, ca: &Ca, name: &str, group: &str, usages: &[Eku]) -> Client {
+        let (cert, key) = ca.leaf(name, group, &[], usages);
+        self.client_of(Kubeconfig {
+            cert: cert.into(),
+            key: key.into(),
+            ..Kubeconfig::default()
+        })
+    }
+
     /// A client with nothing but a bearer token (or none).
     pub fn client_with_token(&self, token: &str) -> Client {
-        let config = Kubeconfig {
-            server: self.server(),
-            ca: self.ca.pem.clone().into(),
+        self.client_of(Kubeconfig {
             token: token.into(),
             ..Kubeconfig::default()
-        };
-        Client::new(&config).unwrap()
+        })
     }
 
     pub fn etcd_args(&self) -> Vec<String> {
@@ -378,69 +377,41 @@ impl Cluster {
 
     /// Starts a kubelet; the control plane comes up as its static pods.
     pub fn start(&mut self) {
-        self.manifest(
-            "etcd",
-            &format!("registry.k8s.io/etcd:{ETCD}"),
-            &self.etcd_args(),
-        );
-        self.manifest(
-            "kube-apiserver",
-            &format!("registry.k8s.io/kube-apiserver:{RELEASE}"),
-            &self.api_args(),
-        );
-        self.manifest(
-            "kube-controller-manager",
-            &format!("registry.k8s.io/kube-controller-manager:{RELEASE}"),
-            &self.kcm_args(),
-        );
-        self.manifest(
-            "kube-scheduler",
-            &format!("registry.k8s.io/kube-scheduler:{RELEASE}"),
-            &self.scheduler_args(),
-        );
-        let conf = self.cp.path("kubelet.conf");
-        self.kubelet = Some(kubelet(
-            &self.cp,
-            &self.ca,
-            &[&format!("--kubeconfig={conf}")],
-        ));
+        for (name, tag, args) in [
+            ("etcd", ETCD, self.etcd_args()),
+            ("kube-apiserver", RELEASE, self.api_args()),
+            ("kube-controller-manager", RELEASE, self.kcm_args()),
+            ("kube-scheduler", RELEASE, self.scheduler_args()),
+        ] {
+            self.manifest(name, &format!("registry.k8s.io/{name}:{tag}"), &args);
+        }
+        let conf = format!("--kubeconfig={}", self.cp.path("kubelet.conf"));
+        self.kubelet = Some(kubelet(&self.cp, &self.ca, &[&conf]));
     }
 
     /// The RBAC objects with which kubeadm lets nodes join, as super-admin.
     pub async fn let_join(&self) {
         let client = self.client("super-admin.conf");
-        let group = |name: &str| json!([{"kind": "Group", "name": name}]);
-        for (name, role, subject) in [
+        let join = "system:bootstrappers:kubeadm:default-node-token";
+        let csr = "system:certificates.k8s.io:certificatesigningrequests";
+        for (name, role, group) in [
+            ("cluster-admins", "cluster-admin", "kubeadm:cluster-admins"),
+            ("kubelet-bootstrap", "system:node-bootstrapper", join),
             (
-                "kubeadm:cluster-admins",
-                "cluster-admin",
-                "kubeadm:cluster-admins",
+                "node-autoapprove-bootstrap",
+                &format!("{csr}:nodeclient"),
+                join,
             ),
             (
-                "kubeadm:kubelet-bootstrap",
-                "system:node-bootstrapper",
-                "system:bootstrappers:kubeadm:default-node-token",
-            ),
-            (
-                "kubeadm:node-autoapprove-bootstrap",
-                "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
-                "system:bootstrappers:kubeadm:default-node-token",
-            ),
-            (
-                "kubeadm:node-autoapprove-certificate-rotation",
-                "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+                "node-autoapprove-certificate-rotation",
+                &format!("{csr}:selfnodeclient"),
                 "system:nodes",
             ),
         ] {
-            let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
-                                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}, "subjects": group(subject)});
-            client
-                .create(
-                    "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-                    &binding,
-                )
-                .await
-                .unwrap();
+            let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": format!("kubeadm:{name}")},
+                                 "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}, "subjects": [{"kind": "Group", "name": group}]});
+            let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+            client.create(path, &binding).await.unwrap();
         }
     }
 }
