@@ -26,6 +26,8 @@ pub struct Cluster {
     pub shared: Shared,
     /// Lines below `spec` of the inventory.
     pub spec: String,
+    /// Phases that are left out.
+    pub skipped: Vec<String>,
     control_planes: usize,
     workers: usize,
     directory: TempDir,
@@ -102,6 +104,7 @@ impl Cluster {
         let mut cluster = Cluster {
             shared: Shared::default(),
             spec: String::new(),
+            skipped: Vec::new(),
             control_planes: 0,
             workers: 0,
             directory,
@@ -183,8 +186,7 @@ impl Cluster {
             ])),
             journal: None,
             options: Options {
-                // What preflight finds on machines has tests of its own.
-                selection: Selection::new(&[], &["preflight".into()]).expect("a selection"),
+                selection: Selection::new(&[], &self.skipped).expect("a selection"),
                 hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
                 cache: Some(self.directory.path().join("cache")),
                 ..Options::default()
