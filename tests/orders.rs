@@ -2,9 +2,9 @@
 //! without a network, in milliseconds.
 //!
 //! A recorded cluster ([`recorded::Cluster`]) remembers what was done to it and behaves like
-//! one: what a host was told to hold it holds, a kubelet with a token registers its Node, etcd
+//! one: what `converge` changes stays changed, a kubelet with a token registers its Node, etcd
 //! insists on its quorum. Its log has a line for everything that changes something. The clock
-//! stands still until everyone waits.
+//! is paused, and jumps ahead when everything waits.
 #![allow(missing_docs, clippy::unwrap_used, unreachable_pub)]
 
 #[path = "orders/control_planes.rs"]

@@ -34,8 +34,8 @@ pub(crate) async fn ask_kubelet_unit(one: &Surveyed) -> Health {
     health_within(LOOK, asked).await
 }
 
-/// Asks an API server for its health, once: `/livez` or `/readyz`. Of the checks that it lists,
-/// those that failed are told.
+/// Asks an API server for its health, once: `/livez` or `/readyz`. The answer names the checks
+/// that failed.
 pub(crate) async fn ask_api_server(client: &kube::Client, path: &'static str) -> Health {
     let request = match Request::get(path).body(Vec::new()) {
         Ok(request) => request,

@@ -30,7 +30,7 @@ use crate::run::remote::{Answer, Converging, Ownership, RemoteHost, Server};
 /// host that takes longer is a host in trouble.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time for one observation: it hashes what stands there.
+/// Time for one observation: it hashes the files that are there.
 const OBSERVE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Time for one bundle. Images and binaries go through it, so this is for a

@@ -29,7 +29,7 @@ pub type Remote = Arc<dyn RemoteHost>;
 
 /// Connects to hosts.
 pub trait ConnectHosts: Debug + Send + Sync {
-    /// Opens the one connection to `host`. What is worth knowing about the way there is told to
+    /// Opens the one connection to `host`. Warnings about its SSH settings go to
     /// `events`.
     fn connect<'a>(&'a self, host: &'a Host, events: &'a Events) -> Answer<'a, Remote>;
 }

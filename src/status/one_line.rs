@@ -7,7 +7,7 @@ use crate::run::error::Error;
 /// Longest piece of an error that is shown, in characters.
 const SHORT: usize = 200;
 
-/// An error on one line, without the name of the host beside which it stands.
+/// An error on one line, without the name of the host, which is shown beside it.
 pub(super) fn one_line(error: &Error, host: &str) -> String {
     let text = error.to_string();
     let text = text.strip_prefix(&format!("{host}: ")).unwrap_or(&text);

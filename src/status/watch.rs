@@ -27,10 +27,10 @@ use crate::run::tracker::Tracker;
 /// Time for each step of connecting, whatever the inventory allows.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Time for one host in all, where nobody can be asked for a passphrase.
+/// Time for one host in all, where no one can be asked for a passphrase.
 const HOST: Duration = Duration::from_secs(20);
 
-/// How often a watch makes a plan: it hashes what stands on the hosts.
+/// How often a watch makes a plan: it hashes files on the hosts.
 const DRIFT_EVERY: Duration = Duration::from_secs(60);
 
 /// Looks at a cluster, again and again if need be, over the same connections.
@@ -178,7 +178,7 @@ impl Watch {
 }
 
 /// The same cluster with short times, and artifacts from the cache alone:
-/// nobody wants to see 500 MB fetched by a look.
+/// `status` must not download 500 MB.
 fn without_downloads(cluster: &Cluster) -> Cluster {
     let mut cluster = cluster.clone();
     for host in &mut cluster.hosts {

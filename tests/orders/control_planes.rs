@@ -1,4 +1,4 @@
-//! Control planes: how many are down at once, and what etcd is told when.
+//! Control planes: how many are down at once, and when etcd's members change.
 
 use super::recorded::Cluster;
 use super::recorded::host::LEASE;

@@ -172,3 +172,21 @@ async fn a_host_of_another_cluster_is_not_reset() {
     assert!(refused && is_clean(&hosts[1]), "{hosts:?}");
     assert!(!cluster.has("w1: reset") && !cluster.has("api: delete /api/v1/nodes/w1"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_works_is_not_given_up_as_unreachable() {
+    let cluster = Cluster::running(1, 2).await;
+    let unreachable = RemoveOptions {
+        unreachable: true,
+        ..OPTIONS
+    };
+    let error = cluster.remove(&["w1"], unreachable).await.unwrap_err();
+    assert!(error.to_string().contains("Ready"), "{error}");
+    assert_eq!(cluster.lines(), [""; 0]);
+    // Once it is gone, nothing but its Node is left to remove.
+    cluster.shared.lock().host("w1").unreachable = true;
+    cluster.shared.lock().host("w1").machine.reset();
+    let removal = cluster.remove(&["w1"], unreachable).await.unwrap();
+    assert!(removal.failed.is_none(), "{:?}", removal.failed);
+    assert_eq!(cluster.lines(), ["api: delete /api/v1/nodes/w1"]);
+}

@@ -2,6 +2,7 @@
 
 use clusterctl::Error;
 use clusterctl::host::Receipt;
+use clusterctl::status::Watch;
 
 use super::recorded::Cluster;
 
@@ -76,5 +77,18 @@ async fn a_host_of_another_cluster_is_refused_before_anything_is_changed() {
         let error = cluster.apply().await.unwrap_err().to_string();
         assert!(error.contains("w1: ") && error.contains("other"), "{error}");
     }
+    assert_eq!(cluster.lines(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_goes_through_the_next_control_plane_if_the_first_is_unhealthy() {
+    let cluster = Cluster::running(3, 1).await;
+    cluster.shared.lock().host("cp1").sick = true;
+    let run = cluster.run(&[]);
+    let watch = Watch::new(&run);
+    let status = Box::pin(watch.query_cluster()).await;
+    assert_eq!(status.api.through.as_deref(), Some("cp2"));
+    let healthy: Vec<bool> = status.etcd.members.iter().map(|one| one.healthy).collect();
+    assert_eq!(healthy, [false, true, true]);
     assert_eq!(cluster.lines(), [""; 0]);
 }

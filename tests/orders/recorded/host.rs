@@ -125,7 +125,7 @@ fn words(text: &str) -> BTreeSet<String> {
 fn failure(operation: &str) -> Error {
     HostError::Step {
         step: operation.to_owned(),
-        why: "it was told to fail".into(),
+        why: "this test lets it fail".into(),
     }
     .into()
 }

@@ -26,7 +26,7 @@ pub const CONVERGE: Duration = Duration::from_secs(10);
 /// How long the components of a control plane take to be healthy after a change.
 const RESTART: Duration = Duration::from_secs(7);
 
-/// Nobody listens.
+/// Nothing listens on the port.
 #[derive(Debug, thiserror::Error)]
 #[error("connection refused")]
 pub struct Refusal;
@@ -65,7 +65,7 @@ pub struct Host {
     /// Whether its kubelet ends whenever it is started.
     pub kubelet_dies: bool,
     restarting_until: Option<Instant>,
-    /// Whether its control plane's health was told since it changed.
+    /// Whether the log says that its control plane is healthy since it changed.
     told_healthy: bool,
     kubelet_started: Timestamp,
     /// Whether its kubelet has registered since it started: it does so once.
