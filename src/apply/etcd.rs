@@ -190,7 +190,7 @@ async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Err
         }
     });
     let answer = asked.await.into_result();
-    answer.map_err(|silent| not_yet(&silent.last_or("no other member can be reached")))
+    answer.map_err(|silent| not_yet(&silent.last_or("no other member is reachable")))
 }
 
 /// Retries until it succeeds: etcd rejects changes while a member is down, while there is

@@ -59,5 +59,5 @@ pub(crate) async fn list_members(run: &Run, standing: &[&Surveyed]) -> Result<Ve
         limit_request(client.members()).await
     });
     let answer = asked.await.into_result();
-    answer.map_err(|silent| silent.last_or("no control plane can be reached"))
+    answer.map_err(|silent| silent.last_or("no control plane is reachable"))
 }

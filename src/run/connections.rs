@@ -1,4 +1,4 @@
-//! Connections that outlive one look.
+//! Connections that are kept open between rounds.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
