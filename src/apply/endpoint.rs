@@ -29,16 +29,15 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// The pause between later attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects to the endpoint repeatedly from the first control plane, and identifies each
-/// API server by its certificate. Control planes that are never reached cause a warning
-/// only, because a load balancer may keep one client with one server. kube-vip's address
-/// reaches one of them at a time, so any will do.
+/// Checks that the endpoint leads to the control planes, if control planes were changed and it is
+/// no control plane's own. Those that never answer are warned of, for a balancer may have its
+/// reasons, such as keeping one client with one server.
 ///
 /// # Errors
-/// [`Error::Endpoint`] if no control plane is reached.
-pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
-    let (run, plan) = (execution.run, execution.plan);
-    // Workers use the endpoint, so it has to work from now on.
+/// [`Error::Endpoint`], if no control plane answers.
+pub(super) async fn check_endpoint(execution: &Execution<'_>) -> Result<(), Error> {
+    let plan = execution.plan;
+    // Workers go through the endpoint, so it has to lead somewhere by now.
     let mut control_planes = plan.work.iter().filter(|work| work.is_control_plane());
     if control_planes.all(|work| work.prepare.is_empty()) {
         return Ok(());
@@ -48,6 +47,30 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let kube_vip = context.cluster.virtual_address().is_some();
+    let search = search_control_planes(execution, endpoint, kube_vip).await;
+    if !search.reached_any() {
+        return Err(Error::Endpoint {
+            endpoint: endpoint.to_string(),
+            from: plan.first().host.name.clone(),
+            reason: search.reason(),
+            kube_vip,
+        });
+    }
+    if let Some(warning) = search.warning(endpoint).filter(|_| !kube_vip) {
+        execution.run.events().warn(warning);
+    }
+    Ok(())
+}
+
+/// Connects to the endpoint again and again from the first control plane, and looks whose
+/// certificate answers: each API server has one of its own. kube-vip's address leads to one of
+/// them at a time, so any will do.
+async fn search_control_planes(
+    execution: &Execution<'_>,
+    endpoint: &Endpoint,
+    kube_vip: bool,
+) -> Search {
+    let (first, context) = (execution.plan.first(), &execution.plan.context);
     let mut search = Search::default();
     for host in context.cluster.control_planes() {
         if let Some(leaf) = context.pki.leaf(&host.name, "apiserver") {
@@ -57,26 +80,16 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
     // Streams stay open until the end, so that a load balancer that counts connections
     // moves on to the next server.
     let mut open = Vec::new();
-    let began = tokio::time::Instant::now();
-    let from = plan.first().host.name.as_str();
-    let mut told = false;
+    let mut notice = Notice::new(execution, endpoint);
     let mut tries = 0;
     let is_done = |search: &Search| search.is_done() || kube_vip && search.reached_any();
-    while !is_done(&search) && began.elapsed() < PATIENCE {
+    while !is_done(&search) && notice.began.elapsed() < PATIENCE {
         if tries >= BURST * search.wanted() || kube_vip && tries > 0 {
             tokio::time::sleep(PAUSE).await;
         }
-        if !told && began.elapsed() > SILENCE {
-            told = true;
-            run.events().emit(Event::HostProgress {
-                host: from.to_owned(),
-                phase: Phase::ControlPlane.name(),
-                doing: format!("waiting for the API server at {endpoint} (controlPlaneEndpoint)"),
-                bytes: None,
-            });
-        }
+        notice.tell_if_late();
         tries += 1;
-        match connect(&plan.first().session, endpoint).await {
+        match connect(&first.session, endpoint).await {
             Ok((stream, certificate)) => {
                 search.saw(&certificate, || renewed(context, &certificate));
                 open.push(stream);
@@ -87,23 +100,49 @@ pub(super) async fn check(execution: &Execution<'_>) -> Result<(), Error> {
             open.clear();
         }
     }
-    if told {
-        run.events().emit(Event::HostIdle {
-            host: from.to_owned(),
+    search
+}
+
+/// Says what is being waited for, once that has taken a while.
+struct Notice<'a> {
+    execution: &'a Execution<'a>,
+    endpoint: &'a Endpoint,
+    began: tokio::time::Instant,
+    told: bool,
+}
+
+impl<'a> Notice<'a> {
+    fn new(execution: &'a Execution<'a>, endpoint: &'a Endpoint) -> Self {
+        Notice {
+            execution,
+            endpoint,
+            began: tokio::time::Instant::now(),
+            told: false,
+        }
+    }
+
+    fn tell_if_late(&mut self) {
+        if self.told || self.began.elapsed() <= SILENCE {
+            return;
+        }
+        self.told = true;
+        let endpoint = self.endpoint;
+        self.execution.run.events().emit(Event::HostProgress {
+            host: self.execution.plan.first().host.name.clone(),
+            phase: Phase::ControlPlane.name(),
+            doing: format!("waiting for the API server at {endpoint} (controlPlaneEndpoint)"),
+            bytes: None,
         });
     }
-    if !search.reached_any() {
-        return Err(Error::Endpoint {
-            endpoint: endpoint.to_string(),
-            from: from.to_owned(),
-            reason: search.reason(),
-            kube_vip,
-        });
+}
+
+impl Drop for Notice<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            let host = self.execution.plan.first().host.name.clone();
+            self.execution.run.events().emit(Event::HostIdle { host });
+        }
     }
-    if let Some(warning) = search.warning(endpoint).filter(|_| !kube_vip) {
-        run.events().warn(warning);
-    }
-    Ok(())
 }
 
 /// The control plane that this certificate belongs to, if it was renewed on its host.

@@ -11,6 +11,7 @@ use crate::cluster::survey::Surveyed;
 use crate::inventory::Etcd;
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, wait_healthy};
 use crate::kubernetes::{endpoint, etcd as members};
+use crate::layout::health::API_SERVER_READY;
 use crate::plan::model::{Plan, Work};
 use crate::run::Run;
 use crate::run::error::Error;
@@ -101,7 +102,7 @@ async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
         Ok(api) => api,
         Err(error) => return Health::No(error.to_string()),
     };
-    let answer = api.ask_health("/readyz").await;
+    let answer = api.ask_health(API_SERVER_READY).await;
     if answer != Health::Ok || matches!(run.cluster.etcd, Etcd::External(_)) {
         return answer;
     }

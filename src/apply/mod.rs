@@ -70,7 +70,7 @@ async fn carry_out(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
             bootstrap_token::apply(execution, &changes).await?;
             addons::apply(execution, &changes).await?;
             network::apply_manifest(execution, &changes).await?;
-            endpoint::check(execution).await?;
+            endpoint::check_endpoint(execution).await?;
         }
         let token = bootstrap_token::create_for_run(execution).await?;
         // An error means that there is no receiver: a cluster may have no workers.

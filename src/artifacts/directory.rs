@@ -2,9 +2,8 @@
 //! `linux-<arch>/images/<archive>.tar`, and `SHA256SUMS` over all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -240,12 +239,7 @@ fn arrange(
     Ok(set)
 }
 
-/// A directory of the user's own, with its parents.
-pub(super) fn create_private(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-/// Runs a blocking function on a thread for such.
+/// Runs what blocks on a thread that may.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArtifactsError> + Send + 'static,
 ) -> Result<T, ArtifactsError> {

@@ -94,7 +94,7 @@ impl Hashes {
             return Ok(());
         }
         let parent = self.file.parent().unwrap_or(Path::new("."));
-        super::directory::create_private(parent)?;
+        files::create_private_dir(parent)?;
         let mut temp = tempfile::NamedTempFile::new_in(parent)?;
         serde_json::to_writer(&mut temp, &self.known)?;
         temp.flush()?;

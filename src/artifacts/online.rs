@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
 use super::catalogue::Release;
-use super::directory::{blocking, create_private, open_directory};
+use super::directory::{blocking, open_directory};
 use super::download::Client;
 use super::error::ArtifactsError;
 use super::hashes::{Hashes, hash};
@@ -182,7 +182,7 @@ impl Cache {
             let dir = request.cache.join(request.version.to_string());
             let partial = request.cache.join("partial");
             for dir in [&dir, &partial] {
-                create_private(dir).map_err(writing(dir))?;
+                files::create_private_dir(dir).map_err(writing(dir))?;
             }
             let path = request.cache.join(format!("{}.lock", request.version));
             let lock = fs::File::create(&path).map_err(writing(&path))?;
@@ -289,7 +289,7 @@ fn writing(path: &Path) -> impl FnOnce(io::Error) -> ArtifactsError {
 fn move_into_place(part: &Path, target: &Path) -> Result<(), ArtifactsError> {
     let place = || {
         if let Some(dir) = target.parent() {
-            create_private(dir)?;
+            files::create_private_dir(dir)?;
         }
         fs::set_permissions(part, Permissions::from_mode(0o755))?;
         fs::rename(part, target)

@@ -12,7 +12,7 @@ use crate::kubernetes::health::HealthEndpoint;
 /// Time limit for one check. A starting component accepts connections before it responds.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Asks a component for its health, once.
+/// Asks a component for its health from its own host, once.
 pub(crate) async fn ask_component(one: &Surveyed, at: &HealthEndpoint) -> Health {
     let asked = async {
         match one.session.probe_health(at).await {
@@ -23,10 +23,10 @@ pub(crate) async fn ask_component(one: &Surveyed, at: &HealthEndpoint) -> Health
     health_within(LOOK, asked).await
 }
 
-/// Asks systemd whether the kubelet runs, once: for a kubelet without a health endpoint.
+/// Asks systemd whether the kubelet runs, where its health endpoint is disabled.
 pub(crate) async fn ask_kubelet_unit(one: &Surveyed) -> Health {
     let asked = async {
-        match one.session.kubelet_unit_runs().await {
+        match one.session.ask_kubelet_unit().await {
             Ok(health) => health,
             Err(error) => Health::No(error.to_string()),
         }

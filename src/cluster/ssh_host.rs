@@ -243,6 +243,21 @@ impl RemoteHost for SshHost {
         .boxed()
     }
 
+    fn ask_kubelet_unit(&self) -> Answer<'_, Health> {
+        async move {
+            let timeout = RunOptions::default().timeout;
+            let name = "check the kubelet's unit";
+            let output = self.run_text(name, KUBELET_UNIT_RUNS, timeout).await?;
+            if output.status == 0 {
+                return Ok(Health::Ok);
+            }
+            let text = String::from_utf8_lossy(&output.stdout);
+            let state = sanitize(text.lines().last().unwrap_or("unknown").trim()).into_owned();
+            Ok(Health::No(format!("kubelet.service is {state}")))
+        }
+        .boxed()
+    }
+
     fn find_crash_loop(&self) -> Answer<'_, Option<String>> {
         async move {
             let text = include_str!("crash_loops.sh");
@@ -310,24 +325,9 @@ impl RemoteHost for SshHost {
             let tunnel = Tunnel::new(&self.session, &at.address, at.port);
             let stream = tunnel.dial().await?;
             Ok(match at.scheme {
-                Scheme::Https => probe_https(stream, at.path).await,
                 Scheme::Http => probe_http(stream, at.path).await,
+                Scheme::Https => probe_https(stream, at.path).await,
             })
-        }
-        .boxed()
-    }
-
-    fn kubelet_unit_runs(&self) -> Answer<'_, Health> {
-        async move {
-            let timeout = RunOptions::default().timeout;
-            let name = "check the kubelet's unit";
-            let output = self.run_text(name, KUBELET_UNIT_RUNS, timeout).await?;
-            if output.status == 0 {
-                return Ok(Health::Ok);
-            }
-            let text = String::from_utf8_lossy(&output.stdout);
-            let state = sanitize(text.lines().last().unwrap_or("unknown").trim()).into_owned();
-            Ok(Health::No(format!("kubelet.service is {state}")))
         }
         .boxed()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Node;
+use serde_json::Value;
 
 use super::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
 use crate::cluster::answer::ask_first;
@@ -17,6 +18,7 @@ use crate::host;
 use crate::host::{Observed, Resource};
 use crate::kubernetes::api::Health;
 use crate::kubernetes::upload_certs::CertificateKey;
+use crate::layout::health::API_SERVER;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -34,7 +36,7 @@ pub(crate) struct Looked {
 ///
 /// # Errors
 /// The first control plane that cannot be observed; workers are set aside.
-pub(crate) async fn look(
+pub(crate) async fn observe_hosts(
     run: &Run,
     context: &Context,
     live: Option<&Live>,
@@ -100,7 +102,7 @@ fn resources(
 /// # Errors
 /// Something that does not render, a host of another cluster, a selection that lacks
 /// phases, an error of the API.
-pub(crate) async fn make(
+pub(crate) async fn build_plan(
     run: &Run,
     context: &Arc<Context>,
     control_planes: &[Surveyed],
@@ -111,23 +113,12 @@ pub(crate) async fn make(
     for one in looked {
         let name = &one.surveyed.host.name;
         work.push(
-            work_on(run, context, live, one)
+            plan_work(run, context, live, one)
                 .await
                 .map_err(|error| error.on(name))?,
         );
     }
-    let mut objects = context.objects()?;
-    if run.first_phase_through_api().is_some() {
-        objects.insert(0, (Phase::ControlPlane, context.cluster_admins()?));
-    }
-    if run.uploads_certs() {
-        objects.extend(context.upload_certs_rbac()?);
-    }
-    let mut objects: Vec<_> = objects
-        .into_iter()
-        // Whatever needs the API first makes sure that the admin may use it.
-        .filter(|(phase, _)| *phase == Phase::ControlPlane || run.has(*phase))
-        .collect();
+    let mut objects = collect_objects(run, context)?;
     let object_changes = match live {
         Some(live) => {
             super::objects::keep_replicas(&live.api, &mut objects).await?;
@@ -170,7 +161,21 @@ pub(crate) async fn make(
     })
 }
 
-async fn work_on(
+/// The objects that the phases of this run are about.
+fn collect_objects(run: &Run, context: &Context) -> Result<Vec<(Phase, Value)>, Error> {
+    let mut objects = context.objects()?;
+    if run.first_phase_through_api().is_some() {
+        objects.insert(0, (Phase::ControlPlane, context.cluster_admins()?));
+    }
+    if run.uploads_certs() {
+        objects.extend(context.upload_certs_rbac()?);
+    }
+    // Whatever needs the API first makes sure that the admin may use it.
+    objects.retain(|(phase, _)| *phase == Phase::ControlPlane || run.has(*phase));
+    Ok(objects)
+}
+
+async fn plan_work(
     run: &Run,
     context: &Context,
     live: Option<&Live>,
@@ -288,7 +293,7 @@ fn refuse_alone(
 ///
 /// # Errors
 /// An API server that responds with an error.
-pub(crate) async fn live(
+pub(crate) async fn find_live_api(
     run: &Run,
     context: &Context,
     control_planes: &[&Surveyed],
@@ -300,7 +305,7 @@ pub(crate) async fn live(
             Ok(api) => api,
             Err(error) => return Ok(Err(error)),
         };
-        match api.ask_health("/livez").await {
+        match api.ask_health(API_SERVER).await {
             Health::Ok => Ok(Ok((one, api))),
             Health::No(why) => Err(Error::NotReady { why }),
         }

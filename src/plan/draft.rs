@@ -71,7 +71,7 @@ impl Draft {
             .collect();
         let artifacts = artifacts::open(run, architectures).await?;
         let mut context = context(run, pki, artifacts, templates, patches, &reached)?;
-        let live = build::live(run, &context, &reached).await?;
+        let live = build::find_live_api(run, &context, &reached).await?;
         // As long as the others keep the cluster running, an unreachable one affects only
         // itself. Without them, nothing can be done at all.
         let mut lost = aside.iter().filter(|one| is_control_plane(run, one));
@@ -83,15 +83,8 @@ impl Draft {
             let part = run.tracker.part(Phase::Preflight);
             part.failed(&one.host, &one.error);
         }
-        let known = Known {
-            live: live.is_some(),
-            was_whole: run.state.kubeconfig().exists(),
-        };
-        context.etcd = Membership::decide(&run.cluster, &reached, known, async |standing| {
-            list_members(run, standing).await
-        })
-        .await?;
-        let (looked, more) = build::look(run, &context, live.as_ref(), surveyed).await?;
+        context.etcd = decide_members(run, &reached, live.is_some()).await?;
+        let (looked, more) = build::observe_hosts(run, &context, live.as_ref(), surveyed).await?;
         aside.extend(more);
         drop(whole);
         Ok(Draft {
@@ -111,7 +104,7 @@ impl Draft {
     /// Something that does not render, hosts of another cluster, a selection that lacks
     /// phases, an error of the API.
     pub async fn plan(&self, run: &Run) -> Result<Plan, Error> {
-        build::make(
+        build::build_plan(
             run,
             &self.context,
             &self.control_planes,
@@ -128,7 +121,7 @@ impl Draft {
     pub async fn document(&self, run: &Run) -> Result<PlanDocument, Error> {
         let context = Arc::new(self.context.with_placeholders()?);
         let (live, looked) = (self.live.as_ref(), &self.looked);
-        let plan = build::make(run, &context, &self.control_planes, live, looked).await?;
+        let plan = build::build_plan(run, &context, &self.control_planes, live, looked).await?;
         crate::plan::draw::document(run, &plan, &self.aside)
     }
 
@@ -167,6 +160,20 @@ impl Draft {
             ..Context::clone(&self.context)
         });
     }
+}
+
+/// Who forms etcd with whom. etcd itself is asked only where that decides something.
+async fn decide_members(
+    run: &Run,
+    control_planes: &[&Surveyed],
+    live: bool,
+) -> Result<Membership, Error> {
+    let known = Known {
+        live,
+        was_whole: run.state.kubeconfig().exists(),
+    };
+    let ask = async |standing: &[&Surveyed]| list_members(run, standing).await;
+    Membership::decide(&run.cluster, control_planes, known, ask).await
 }
 
 fn context(

@@ -8,7 +8,6 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams};
 use text::terminal::escape;
 
-use super::reset::{Outcome, ResetHost};
 use crate::cluster::answer::{answer_within, ask_first};
 use crate::cluster::etcd::{limit_request, member_client};
 use crate::cluster::operator_access::OperatorAccess;
@@ -123,16 +122,10 @@ fn control_planes<'a>(hosts: &[&'a Host]) -> impl Iterator<Item = (&'a Host, ())
         .map(|host| (host, ()))
 }
 
-/// Deletes the Nodes of cleaned hosts, if a control plane remains. Failures are only
-/// warnings: nothing runs there any more.
-pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], done: &[ResetHost], part: &Part) {
-    let clean = |host: &Host| {
-        let is_clean = |done: &ResetHost| matches!(done.outcome, Ok(Outcome::Clean { .. }));
-        done.iter()
-            .any(|done| done.name == host.name && is_clean(done))
-    };
-    let hosts = run.cluster.hosts.iter().filter(|host| clean(host));
-    let names: Vec<&str> = hosts.map(|host| host.node_name.as_str()).collect();
+/// Deletes the Nodes of hosts that are clean now, if a control plane stays. A
+/// Node that stays is a warning: nothing runs there any more.
+pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], clean: &[&Host], part: &Part) {
+    let names: Vec<&str> = clean.iter().map(|host| host.node_name.as_str()).collect();
     if names.is_empty() || !stay.iter().any(|host| host.is_control_plane()) {
         return;
     }

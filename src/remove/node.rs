@@ -6,21 +6,18 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::{Api, ListParams};
+use kube::api::Api;
 
+use super::anchor::{Anchor, find_anchors, refuse_if_ready, refuse_lost_quorum};
 use super::drain::DrainOptions;
 use super::reset::{Looked, Outcome, ResetOptions};
 use super::{drain, leave, reset};
-use crate::cluster::answer::{Silent, ask_first};
-use crate::cluster::health::ask_api_server;
-use crate::cluster::operator_access::OperatorAccess;
 use crate::cluster::virtual_address::hand_over;
-use crate::inventory::{Etcd, Host};
-use crate::kubernetes::api::{ApiError, Health, wait_healthy};
+use crate::inventory::Host;
+use crate::kubernetes::api::{Health, wait_healthy};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
-use crate::run::remote::Remote;
 use crate::run::tracker::Part;
 
 /// Options from the command line.
@@ -78,7 +75,7 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
     let anchors = find_anchors(run, &stay, all).await?;
     refuse_lost_quorum(run, &leaving, &stay, &anchors)?;
     let anchor = &anchors[0];
-    let nodes = anchor.nodes().await?;
+    let nodes = anchor.node_names().await?;
     let has_node = |host: &Host| nodes.contains(&host.node_name);
     let mut looked = if options.unreachable {
         refuse_if_ready(anchor, &leaving).await?;
@@ -117,182 +114,30 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
             }
         }
     }
-    let gone = |host: &Host| removal.removed.iter().any(|one| one.name == host.name);
-    if leaving
-        .iter()
-        .any(|host| host.is_control_plane() && gone(host))
-    {
-        let left: Vec<Host> = run
-            .cluster
-            .hosts
-            .iter()
-            .filter(|host| !gone(host))
-            .cloned()
-            .collect();
-        match interruptible(crate::apply::references::in_step(run, left)).await {
-            Ok(in_step) => removal.in_step = in_step,
-            Err(error) => {
-                removal.in_step = false;
-                run.events().warn(format!(
-                    "references to the removed control planes were not updated: {error}; run \
-                     `clusterctl-rs apply`"
-                ));
-            }
-        }
-    }
+    removal.in_step = update_references(run, &removal.removed).await;
     Ok(removal)
 }
 
-/// A remaining control plane and its API.
-struct Anchor {
-    name: String,
-    node_name: String,
-    client: kube::Client,
-    // The client uses its channels.
-    _remote: Remote,
-}
-
-impl Anchor {
-    async fn nodes(&self) -> Result<Vec<String>, Error> {
-        let nodes: Api<Node> = Api::all(self.client.clone());
-        let list = nodes.list(&ListParams::default()).await;
-        let list = list.map_err(ApiError::request("list nodes"))?;
-        Ok(list
-            .items
-            .into_iter()
-            .filter_map(|node| node.metadata.name)
-            .collect())
+/// Whatever names control planes elsewhere learns of those that are gone. Says whether it did;
+/// that it didn't is a warning.
+async fn update_references(run: &Run, removed: &[Removed]) -> bool {
+    let gone = |host: &Host| removed.iter().any(|one| one.name == host.name);
+    let mut hosts = run.cluster.hosts.iter();
+    if !hosts.any(|host| host.is_control_plane() && gone(host)) {
+        return true;
     }
-}
-
-/// The remaining control planes that are healthy: `all` of them, or the first one.
-async fn find_anchors(run: &Run, stay: &[&Host], all: bool) -> Result<Vec<Anchor>, Error> {
-    let control_planes: Vec<&Host> = stay
-        .iter()
-        .copied()
-        .filter(|host| host.is_control_plane())
-        .collect();
-    if control_planes.is_empty() {
-        return Err(Error::Usage {
-            message: "no control plane would remain".into(),
-            hint: Some("to remove the whole cluster, run `clusterctl-rs reset --all`".into()),
-        });
-    }
-    let access = OperatorAccess::read(run)?;
-    let (anchors, silent) = if all {
-        let asking = control_planes.iter().map(|host| async {
-            let anchor = find_anchor(run, &access, host).await;
-            (*host, anchor)
-        });
-        let answers: Vec<_> = futures::stream::iter(asking)
-            .buffered(run.options.parallel)
-            .collect()
-            .await;
-        let (mut anchors, mut silent) = (Vec::new(), Silent::default());
-        for (host, answer) in answers {
-            match answer {
-                Ok(anchor) => anchors.push(anchor),
-                Err(error) => silent.0.push((host, error)),
-            }
-        }
-        (anchors, silent)
-    } else {
-        let hosts = control_planes.iter().map(|host| (*host, ()));
-        let asked = ask_first(hosts, async |host, ()| {
-            find_anchor(run, &access, host).await
-        })
-        .await;
-        (asked.answer.into_iter().collect(), asked.silent)
-    };
-    let silent: Vec<String> = silent.lines().collect();
-    if anchors.is_empty() {
-        return Err(Error::Refused {
-            message: format!(
-                "no remaining control plane has a working API server\n  {}",
-                silent.join("\n  ")
-            ),
-            hint: "repair one first with `clusterctl-rs apply`".into(),
-        });
-    }
-    for why in silent {
-        run.events().warn(why);
-    }
-    Ok(anchors)
-}
-
-async fn find_anchor(run: &Run, access: &OperatorAccess, host: &Host) -> Result<Anchor, Error> {
-    let remote = run.connect(host).await?;
-    let client = access.client(run, host, &remote)?;
-    match ask_api_server(&client, "/readyz").await {
-        Health::Ok => Ok(Anchor {
-            name: host.name.clone(),
-            node_name: host.node_name.clone(),
-            client,
-            _remote: remote,
-        }),
-        Health::No(why) => Err(Error::NotReady { why }),
-    }
-}
-
-/// Fails if etcd would lose its quorum after any of the removals.
-fn refuse_lost_quorum(
-    run: &Run,
-    leaving: &[&Host],
-    stay: &[&Host],
-    anchors: &[Anchor],
-) -> Result<(), Error> {
-    let count = |hosts: &[&Host]| hosts.iter().filter(|host| host.is_control_plane()).count();
-    if matches!(run.cluster.etcd, Etcd::External(_))
-        || keeps_quorum(count(stay), count(leaving), anchors.len())
-    {
-        return Ok(());
-    }
-    let working: Vec<&str> = anchors.iter().map(|anchor| anchor.name.as_str()).collect();
-    Err(Error::Refused {
-        message: format!(
-            "etcd would lose its quorum: of the {} remaining control planes, only {} ({})",
-            count(stay),
-            match working.len() {
-                1 => "one works".to_owned(),
-                n => format!("{n} work"),
-            },
-            working.join(", ")
-        ),
-        hint: "start the others first, or remove those that are gone for good with `--unreachable`"
-            .into(),
-    })
-}
-
-/// Whether etcd keeps quorum after each of the `leaving` members is removed, if `working`
-/// of the members that `stay` are healthy.
-fn keeps_quorum(stay: usize, leaving: usize, working: usize) -> bool {
-    // The strictest moment is after the last removal: then the healthy members have to be a
-    // majority of those that stay. Before that, the leaving members vote, too.
-    leaving == 0 || working > stay / 2
-}
-
-/// Fails if a host is Ready, and thus not gone for good.
-async fn refuse_if_ready(anchor: &Anchor, leaving: &[&Host]) -> Result<(), Error> {
-    let nodes: Api<Node> = Api::all(anchor.client.clone());
-    for host in leaving {
-        let node = nodes
-            .get_opt(&host.node_name)
-            .await
-            .map_err(ApiError::request(format!("read node {}", host.node_name)))?;
-        if node.is_some_and(|node| crate::kubernetes::api::node_ready(&node) == Health::Ok) {
-            return Err(Error::Refused {
-                message: format!(
-                    "node {} is Ready, but `--unreachable` is for hosts that are gone for good",
-                    host.node_name
-                ),
-                hint:
-                    "omit `--unreachable`; if the host has only just gone, wait a minute until its \
-                       Node is NotReady"
-                        .into(),
-            });
+    let hosts = run.cluster.hosts.iter();
+    let left: Vec<Host> = hosts.filter(|host| !gone(host)).cloned().collect();
+    match interruptible(crate::apply::references::in_step(run, left)).await {
+        Ok(updated) => updated,
+        Err(error) => {
+            run.events().warn(format!(
+                "references to the removed control planes were not updated: {error}; run \
+                 `clusterctl-rs apply`"
+            ));
+            false
         }
     }
-    Ok(())
 }
 
 /// Connects to all leaving hosts.
@@ -457,20 +302,5 @@ async fn interruptible<T>(deed: impl Future<Output = Result<T, Error>>) -> Resul
     tokio::select! {
         result = deed => result,
         () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::keeps_quorum;
-
-    #[test]
-    fn a_majority_of_those_that_stay_has_to_work() {
-        assert!(keeps_quorum(1, 1, 1));
-        assert!(keeps_quorum(2, 1, 2));
-        assert!(!keeps_quorum(2, 1, 1), "one of the two that stay is down");
-        assert!(keeps_quorum(3, 2, 2));
-        assert!(!keeps_quorum(3, 2, 1));
-        assert!(keeps_quorum(2, 0, 1), "workers take no vote with them");
     }
 }

@@ -72,25 +72,7 @@ pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, E
     run.tracker.expect(Phase::Reset, wanted.len() + 1);
     let whole = run.tracker.part(Phase::Reset);
 
-    let mut looked: BTreeMap<&str, Result<Looked<'_>, Error>> = BTreeMap::new();
-    let mut refused = BTreeMap::new();
-    if leave::changes_etcd(run, &wanted, &stay) {
-        let looks = wanted.iter().map(|host| async {
-            let name = host.name.as_str();
-            (name, look(run, host).await)
-        });
-        looked = futures::stream::iter(looks)
-            .buffered(run.options.parallel)
-            .collect()
-            .await;
-        let ours: Vec<&Host> = looked
-            .values()
-            .filter_map(|looked| looked.as_ref().ok())
-            .filter(|looked| looked.receipt.is_some())
-            .map(|looked| looked.host)
-            .collect();
-        refused = leave::leave_etcd(run, &stay, &ours).await;
-    }
+    let (mut looked, mut refused) = leave_etcd(run, &wanted, &stay).await;
     if options.force {
         for (host, why) in std::mem::take(&mut refused) {
             run.events()
@@ -122,8 +104,44 @@ pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, E
         .buffered(run.options.parallel)
         .collect()
         .await;
-    leave::delete_nodes(run, &stay, &hosts, &whole).await;
+    let is_clean = |host: &&Host| {
+        let mut done = hosts.iter().filter(|done| done.name == host.name);
+        done.any(|done| matches!(done.outcome, Ok(Outcome::Clean { .. })))
+    };
+    let clean: Vec<&Host> = run.cluster.hosts.iter().filter(is_clean).collect();
+    leave::delete_nodes(run, &stay, &clean, &whole).await;
     Ok(hosts)
+}
+
+/// Where etcd lives on, its members on hosts that leave do so before the first host is touched.
+/// Comes back with what was seen of those hosts, and with those that may not leave and why.
+async fn leave_etcd<'a>(
+    run: &Run,
+    wanted: &[&'a Host],
+    stay: &[&Host],
+) -> (
+    BTreeMap<&'a str, Result<Looked<'a>, Error>>,
+    BTreeMap<String, String>,
+) {
+    if !leave::changes_etcd(run, wanted, stay) {
+        return (BTreeMap::new(), BTreeMap::new());
+    }
+    let looks = wanted.iter().map(|host| async {
+        let name = host.name.as_str();
+        (name, look(run, host).await)
+    });
+    let looked: BTreeMap<&str, Result<Looked<'_>, Error>> = futures::stream::iter(looks)
+        .buffered(run.options.parallel)
+        .collect()
+        .await;
+    let ours: Vec<&Host> = looked
+        .values()
+        .filter_map(|looked| looked.as_ref().ok())
+        .filter(|looked| looked.receipt.is_some())
+        .map(|looked| looked.host)
+        .collect();
+    let refused = leave::leave_etcd(run, stay, &ours).await;
+    (looked, refused)
 }
 
 async fn one(

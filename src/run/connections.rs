@@ -10,8 +10,8 @@ use super::remote::Remote;
 pub struct Kept(Mutex<BTreeMap<String, Result<Remote, String>>>);
 
 impl Kept {
-    /// The live connection to a host, or why it can't be reached; `None` if
-    /// that has to be tried.
+    /// The open connection to a host, or why it is unreachable; `None` if connecting has
+    /// not been tried.
     pub(crate) fn get(&self, host: &str) -> Option<Result<Remote, String>> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.get(host) {

@@ -117,13 +117,13 @@ pub enum Error {
         /// What it says.
         why: String,
     },
-    /// A host, its API or etcd said nothing in time.
+    /// A host, its API or etcd did not answer in time.
     #[error("timed out after {} s", .after.as_secs())]
     NoAnswer {
         /// How long it was waited for.
         after: Duration,
     },
-    /// The API.
+    /// A request to the API.
     #[error("{0}")]
     Api(#[from] ApiError),
     /// A component did not become healthy; with evidence from its host.

@@ -91,6 +91,10 @@ pub trait RemoteHost: Debug + Send + Sync {
     /// When its kubelet started, by the host's own clock.
     fn kubelet_started(&self) -> Answer<'_, Timestamp>;
 
+    /// Whether its kubelet's unit is active, and stays so for two seconds: a kubelet that can't
+    /// run is active for an instant each time that systemd restarts it.
+    fn ask_kubelet_unit(&self) -> Answer<'_, Health>;
+
     /// Why its control plane will never come up, if that is certain.
     fn find_crash_loop(&self) -> Answer<'_, Option<String>>;
 
@@ -111,10 +115,6 @@ pub trait RemoteHost: Debug + Send + Sync {
 
     /// Asks a health endpoint of a component on it. The error says why no connection came about.
     fn probe_health<'a>(&'a self, at: &'a HealthEndpoint) -> BoxFuture<'a, io::Result<Health>>;
-
-    /// Whether its kubelet's unit is active, and stays so for two seconds: a kubelet that can't
-    /// run is active for an instant each time that systemd restarts it.
-    fn kubelet_unit_runs(&self) -> Answer<'_, Health>;
 
     /// A client of the API server that it reaches at `address`, trusted by `ca`, as `identity`.
     ///

@@ -77,7 +77,7 @@ impl Run {
     /// Opens the connection to `host`, or returns the kept one.
     ///
     /// # Errors
-    /// Whatever SSH says.
+    /// SSH errors.
     pub(crate) async fn connect(&self, host: &Host) -> Result<Remote, Error> {
         match self.kept.as_ref().and_then(|kept| kept.get(&host.name)) {
             Some(Ok(remote)) => return Ok(remote),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 
+use super::one_line::one_line;
 use crate::cluster::answer::{Silent, answer_within, ask_first};
 use crate::cluster::endpoint::probe_endpoint;
 use crate::cluster::operator_access::OperatorAccess;
@@ -82,7 +83,7 @@ pub(super) fn tell_silent(silent: &Silent<'_>) -> String {
         .0
         .iter()
         .map(|(host, error)| {
-            let why = super::one_line(error, &host.name);
+            let why = one_line(error, &host.name);
             format!("through {}: {why}", host.name)
         })
         .collect();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use pki::Action;
 
+use super::one_line::short;
 use crate::plan::draft::Draft;
 use crate::run::Run;
 use crate::run::error::Error;
@@ -62,5 +63,5 @@ fn why(run: &Run, error: &Error) -> String {
     {
         return format!("{host} is unreachable");
     }
-    super::short(&error.to_string())
+    short(&error.to_string())
 }

@@ -7,6 +7,7 @@ use futures::future::join_all;
 
 use super::access::tell_silent;
 use super::model::EtcdMemberStatus;
+use super::one_line::short;
 use crate::cluster::answer::{answer_within, ask_first};
 use crate::cluster::etcd;
 use crate::inventory::Host;
@@ -35,15 +36,15 @@ pub(super) fn statuses(members: &[Member]) -> Vec<EtcdMemberStatus> {
         .map(|member| {
             let said = member.said.as_ref().ok();
             let mut wrong: Vec<String> = match &member.said {
-                Ok(said) => said.errors.iter().map(|why| super::short(why)).collect(),
-                Err(why) => vec![super::short(why)],
+                Ok(said) => said.errors.iter().map(|why| short(why)).collect(),
+                Err(why) => vec![short(why)],
             };
             if said.is_some_and(|said| !said.has_leader()) {
                 wrong.insert(0, "it has no leader".into());
             }
             EtcdMemberStatus {
-                name: super::short(&member.listed.name),
-                id: super::short(&member.listed.hex()),
+                name: short(&member.listed.name),
+                id: short(&member.listed.hex()),
                 leader: said
                     .is_some_and(|said| said.has_leader() && said.leader == member.listed.id),
                 learner: member.listed.is_learner,

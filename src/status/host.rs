@@ -8,6 +8,7 @@ use ssh::SshError;
 
 use super::access::Access;
 use super::model::{ComponentStatus, Health};
+use super::one_line::{one_line, short};
 use crate::cluster::answer::answer_within;
 use crate::cluster::health::ask_api_server;
 use crate::host::{UnitState, Vitals};
@@ -15,6 +16,7 @@ use crate::inventory::Host;
 use crate::kubernetes::health::{HealthEndpoint, component_endpoint, kubelet_endpoint};
 use crate::kubernetes::{Component, api};
 use crate::layout::components::{API_SERVER, KUBELET};
+use crate::layout::health::API_SERVER_READY;
 use crate::layout::names::KUBELET_UNIT;
 use crate::run::Run;
 use crate::run::error::Error;
@@ -39,7 +41,7 @@ pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told,
         answer = try_once(run, host, access).await;
     }
     answer.map_err(|error| {
-        let why = super::one_line(&error, &host.name);
+        let why = one_line(&error, &host.name);
         if let Some(kept) = &run.kept {
             kept.put(&host.name, Err(why.clone()));
         }
@@ -48,13 +50,13 @@ pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told,
 }
 
 async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error> {
-    let session = run.connect(host).await?;
+    let remote = run.connect(host).await?;
     if let Some(kept) = &run.kept {
-        kept.put(&host.name, Ok(session.clone()));
+        kept.put(&host.name, Ok(remote.clone()));
     }
     let (vitals, probes) = tokio::join!(
-        session.read_vitals(&run.cluster, host),
-        join_all(probes(run, host, &session, access))
+        remote.read_vitals(&run.cluster, host),
+        join_all(probes(run, host, &remote, access))
     );
     let vitals = vitals?;
     let mut components = vec![kubelet(&vitals, &probes), runtime(host, &vitals)];
@@ -68,16 +70,16 @@ type Probing<'a> = BoxFuture<'a, ComponentStatus>;
 fn probes<'a>(
     run: &'a Run,
     host: &'a Host,
-    session: &'a Remote,
+    remote: &'a Remote,
     access: &'a Access,
 ) -> Vec<Probing<'a>> {
     let mut probes = Vec::new();
     // Without an endpoint, the kubelet's unit alone has to tell.
-    probes.extend(kubelet_endpoint(host).map(|at| probe(session, KUBELET, at)));
+    probes.extend(kubelet_endpoint(host).map(|at| probe(remote, KUBELET, at)));
     if !host.is_control_plane() {
         return probes;
     }
-    probes.push(api_server(run, host, session, access).boxed());
+    probes.push(api_server(run, host, remote, access).boxed());
     // In the order in which they are shown.
     let others = [
         Component::ControllerManager,
@@ -88,7 +90,7 @@ fn probes<'a>(
     for one in others.into_iter().filter(|one| here.contains(one)) {
         let at = component_endpoint(one, &run.cluster, host, None);
         probes.push(match at {
-            Some(at) => probe(session, one.name(), at),
+            Some(at) => probe(remote, one.name(), at),
             None => futures::future::ready(not_asked(one.name())).boxed(),
         });
     }
@@ -104,9 +106,9 @@ fn not_asked(name: &str) -> ComponentStatus {
     )
 }
 
-fn probe<'a>(session: &'a Remote, name: &'static str, at: HealthEndpoint) -> Probing<'a> {
+fn probe<'a>(remote: &'a Remote, name: &'static str, at: HealthEndpoint) -> Probing<'a> {
     let look = async move {
-        match session.probe_health(&at).await {
+        match remote.probe_health(&at).await {
             Ok(health) => health.into_component(name),
             Err(error) => refused(name, &at, &error),
         }
@@ -114,11 +116,11 @@ fn probe<'a>(session: &'a Remote, name: &'static str, at: HealthEndpoint) -> Pro
     within(name, look).boxed()
 }
 
-/// The API server is asked as the admin, because anonymous requests may be disabled.
-async fn api_server(run: &Run, host: &Host, session: &Remote, access: &Access) -> ComponentStatus {
+/// The API server is asked as the admin: not everybody lets strangers ask.
+async fn api_server(run: &Run, host: &Host, remote: &Remote, access: &Access) -> ComponentStatus {
     let look = async {
-        match access.client(run, host, session) {
-            Ok(client) => ask_api_server(&client, "/readyz")
+        match access.client(run, host, remote) {
+            Ok(client) => ask_api_server(&client, API_SERVER_READY)
                 .await
                 .into_component(API_SERVER),
             Err(why) => component(API_SERVER, Health::Unknown, Some(&why)),
@@ -155,7 +157,7 @@ pub(super) fn component(name: &str, health: Health, reason: Option<&str>) -> Com
     ComponentStatus {
         name: name.into(),
         health,
-        reason: reason.map(super::short),
+        reason: reason.map(short),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Merges the answers of a round into a status. Pure.
 
+use super::one_line::short;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use text::terminal::escape;
@@ -56,14 +57,14 @@ pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
     let api = ApiStatus {
         reachable: answers.api.is_ok(),
         through: answers.api.as_ref().ok().map(|(host, _)| host.clone()),
-        error: answers.api.as_ref().err().map(|why| super::short(why)),
+        error: answers.api.as_ref().err().map(|why| short(why)),
         endpoint: answers
             .endpoint
             .as_ref()
             .map(|(endpoint, answer)| EndpointStatus {
                 address: escape(&endpoint.to_string()).into_owned(),
                 reachable: answer.is_ok(),
-                error: answer.as_ref().err().map(|why| super::short(why)),
+                error: answer.as_ref().err().map(|why| short(why)),
                 held_by: cluster
                     .virtual_address()
                     .map(|_| holders(cluster, &answers.hosts)),
@@ -216,7 +217,7 @@ fn of_node(node: &Node) -> NodeStatus {
 fn readiness(node: &Node) -> (Option<bool>, Option<String>) {
     match api::node_ready(node) {
         api::Health::Ok => (Some(true), None),
-        api::Health::No(why) => (Some(false), Some(super::short(&why))),
+        api::Health::No(why) => (Some(false), Some(short(&why))),
     }
 }
 
@@ -246,7 +247,7 @@ fn of_etcd(cluster: &Cluster, answers: &Answers) -> EtcdStatus {
         endpoints,
         leader: leader.map(|member| member.name.clone()),
         error: match &answers.etcd {
-            Err(why) if !external => Some(super::short(why)),
+            Err(why) if !external => Some(short(why)),
             _ => None,
         },
         members,

@@ -2,14 +2,14 @@
 //! (`POST /v3/kv/range` …), plus health and version.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::{Value, json};
 
 use super::kv::{decode, number};
-use super::node::{Node, refuse};
+use super::node::{Node, TIMEOUT, refuse};
 use super::raft::{ELECTION, Member, Role};
 use crate::api::{Error, err};
 use crate::http::{Request, Response, json as reply, plain, stream};
@@ -68,8 +68,10 @@ async fn route(node: &Arc<Node>, path: &str, body: Value) -> Result<Value, Error
         "/v3/cluster/member/list" if body["linearizable"] == false => return Ok(members(node)),
         _ => {}
     }
-    // A leader may be lost between finding and asking it: once more then.
-    for _ in 0..5 {
+    // A leader may be lost between finding and asking it: once more then, for as long
+    // as a request may take.
+    let begin = Instant::now();
+    while begin.elapsed() < TIMEOUT {
         let answer = match node.leader().await? {
             None => answer_as_leader(node, path, body.clone()).await,
             Some(url) => forward(node, &url, path, &body).await,

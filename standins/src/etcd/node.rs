@@ -18,7 +18,7 @@ use crate::client::Pool;
 
 const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long a request waits for a majority, as etcd: 5 s plus two elections.
-const TIMEOUT: Duration = Duration::from_secs(7);
+pub const TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Entries whose effect somebody waits for: the term they must have, and where to tell.
 type Waiters = HashMap<u64, (u64, oneshot::Sender<Value>)>;

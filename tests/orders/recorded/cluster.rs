@@ -1,6 +1,7 @@
 //! A recorded cluster, and the runs over it.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use clusterctl::Error;
 use clusterctl::apply::certs::make_certificates;
@@ -31,6 +32,37 @@ pub struct Cluster {
     warnings: Arc<Warnings>,
 }
 
+/// The certificates of three control planes.
+fn make_all_certificates() -> TempDir {
+    let cluster = Cluster::without_certificates(3, 0);
+    // The runtime of the test that comes here first is busy with that test.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.expect("a runtime").block_on(async {
+                let run = cluster.run(&[]);
+                let mut draft = Box::pin(Draft::new(&run)).await.expect("a draft");
+                make_certificates(&run, &mut draft).expect("certificates");
+            });
+        });
+    });
+    cluster.directory
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        match entry.file_type().expect("a type").is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).expect("a copy")),
+        }
+    }
+}
+
 /// Keeps the warnings of all runs.
 #[derive(Default)]
 struct Warnings(std::sync::Mutex<Vec<String>>);
@@ -44,8 +76,21 @@ impl Sink for Warnings {
 }
 
 impl Cluster {
-    /// Bare machines.
+    /// Bare machines, whose certificates are there already: making them takes longer than all
+    /// the rest.
     pub fn bare(control_planes: usize, workers: usize) -> Self {
+        static CERTIFICATES: OnceLock<TempDir> = OnceLock::new();
+        let made = CERTIFICATES.get_or_init(make_all_certificates);
+        let cluster = Cluster::without_certificates(control_planes, workers);
+        copy(
+            &made.path().join("state"),
+            &cluster.directory.path().join("state"),
+        );
+        cluster
+    }
+
+    /// Bare machines, and an empty operator state.
+    pub fn without_certificates(control_planes: usize, workers: usize) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let artifacts = directory.path().join("artifacts/linux-amd64");
         std::fs::create_dir_all(&artifacts).expect("a directory");

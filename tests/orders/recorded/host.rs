@@ -16,6 +16,7 @@ use clusterctl::host::{
 use clusterctl::inventory::{self, Cluster};
 use clusterctl::kubernetes::api::{ApiError, EtcdClient, Health, Identity};
 use clusterctl::kubernetes::health::HealthEndpoint;
+use clusterctl::layout::ports;
 use clusterctl::run::events::Events;
 use clusterctl::run::remote::{
     Answer, ConnectHosts, Converging, Ownership, Remote, RemoteHost, Server,
@@ -29,10 +30,6 @@ use tokio::time::Instant;
 
 use super::api::Asked;
 use super::{CONVERGE, RESTART, Refusal, Shared, api, etcd};
-
-/// Ports that are asked.
-const ETCD: u16 = 2379;
-const KUBELET_HEALTHZ: u16 = 10248;
 
 /// What kube-vips take turns at.
 pub const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/plndr-cp-lock";
@@ -106,7 +103,7 @@ fn answer(
 ) -> Result<Option<http::Response<Body>>, Refusal> {
     let mut world = shared.lock();
     world.settle();
-    if port == ETCD {
+    if port == ports::ETCD_CLIENT {
         return match world.host(host).etcd_runs() {
             true => Ok(Some(etcd::answer(&mut world, host, asked))),
             false => Err(Refusal),
@@ -286,6 +283,17 @@ impl RemoteHost for RecordedHost {
         .boxed()
     }
 
+    fn ask_kubelet_unit(&self) -> Answer<'_, Health> {
+        async move {
+            self.begin("ask kubelet unit")?;
+            match self.shared.lock().host(&self.name).kubelet_runs() {
+                true => Ok(Health::Ok),
+                false => Ok(Health::No("kubelet.service is inactive".into())),
+            }
+        }
+        .boxed()
+    }
+
     fn find_crash_loop(&self) -> Answer<'_, Option<String>> {
         async move {
             self.begin("find crash loop")?;
@@ -344,24 +352,12 @@ impl RemoteHost for RecordedHost {
         .boxed()
     }
 
-    fn kubelet_unit_runs(&self) -> Answer<'_, Health> {
-        async move {
-            let mut world = self.shared.lock();
-            let runs = world.host(&self.name).kubelet_runs();
-            Ok(match runs {
-                true => Health::Ok,
-                false => Health::No("kubelet.service is inactive".into()),
-            })
-        }
-        .boxed()
-    }
-
     fn probe_health<'a>(&'a self, at: &'a HealthEndpoint) -> BoxFuture<'a, io::Result<Health>> {
         async move {
             let mut world = self.shared.lock();
             let host = world.host(&self.name);
             let runs = match at.port {
-                KUBELET_HEALTHZ => host.kubelet_runs(),
+                ports::KUBELET_HEALTHZ => host.kubelet_runs(),
                 _ => host.static_pod_runs("kube-scheduler"),
             };
             match runs {
