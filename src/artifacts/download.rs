@@ -98,6 +98,7 @@ impl Client {
             .await
     }
 
+    // Long: one sequence, in which each step decides about the file that the next goes on with.
     async fn attempt(
         &self,
         url: &str,

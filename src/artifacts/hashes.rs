@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -95,11 +95,7 @@ impl Hashes {
         }
         let parent = self.file.parent().unwrap_or(Path::new("."));
         files::create_private_dir(parent)?;
-        let mut temp = tempfile::NamedTempFile::new_in(parent)?;
-        serde_json::to_writer(&mut temp, &self.known)?;
-        temp.flush()?;
-        temp.persist(&self.file).map_err(|e| e.error)?;
-        Ok(())
+        files::write_private(&self.file, &serde_json::to_vec(&self.known)?)
     }
 }
 

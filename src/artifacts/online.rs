@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -252,7 +252,7 @@ impl Cache {
         }
         sums.extend(added);
         let (path, text) = (self.dir.join(sums::FILE), sums::format(&sums));
-        blocking(move || replace(&path, &text).map_err(writing(&path))).await
+        blocking(move || files::write_private(&path, text.as_bytes()).map_err(writing(&path))).await
     }
 
     /// Whether a file is there, with the listed checksum.
@@ -295,15 +295,6 @@ fn move_into_place(part: &Path, target: &Path) -> Result<(), ArtifactsError> {
         fs::rename(part, target)
     };
     place().map_err(writing(target))
-}
-
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
 }
 
 /// Unpacks to a temporary directory, then moves into place; returns the checksums of the

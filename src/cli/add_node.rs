@@ -76,6 +76,7 @@ impl AddNodeArgs {
         }
     }
 
+    // Long: the order of the steps is what matters here.
     async fn add_hosts(
         &self,
         global: &Global,

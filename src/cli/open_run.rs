@@ -97,6 +97,7 @@ impl OpenRun {
     }
 
     /// Like `open`, for an inventory that is already loaded.
+    // Long: a run is set up in one order, of which nothing is used elsewhere.
     pub(super) fn with(
         global: &Global,
         verb: &'static str,

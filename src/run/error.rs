@@ -254,6 +254,7 @@ impl Error {
     }
 
     /// What to do next, if there is something to say.
+    // Long: one arm for each error.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } | Error::Unhealthy { hint, .. } => hint.clone(),

@@ -218,6 +218,7 @@ impl Login<'_> {
     }
 
     /// Offers a key: as the agent holds it, its certificate, then the file.
+    // Long: one key in the order in which OpenSSH offers it: agent, certificate, file.
     async fn offer_key_file(
         &mut self,
         identity: &IdentityFile,

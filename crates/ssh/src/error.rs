@@ -261,6 +261,7 @@ pub enum SudoFailure {
 
 impl SshError {
     /// What to do next, where there is something.
+    // Long: one arm for each error.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             SshError::HostKeyUnknown { presented } => format!(

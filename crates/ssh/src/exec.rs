@@ -119,6 +119,7 @@ struct Owner {
 impl Owner {
     /// Runs the command, reports how it ended, and leaves nothing behind on the
     /// host. Long, because its steps share the borrowed halves of the channel.
+    // Long: one loop over what may happen to a channel, in the order of its states.
     async fn run(mut self, command_line: Vec<u8>) {
         let begun = Instant::now();
         let (mut read, write) = self.channel.split();

@@ -36,6 +36,27 @@ pub(super) struct TrustArgs {
     yes: bool,
 }
 
+/// A host's keys, and what is known of each.
+type Scan = Result<(HostKeys, Vec<(HostKey, Trust)>), Error>;
+
+/// Fetches the keys of every host, side by side.
+async fn scan_hosts<'a>(state: &State, hosts: Vec<&'a Host>) -> Vec<(&'a Host, Scan)> {
+    let connector = &Connector::new(std::sync::Arc::new(Terminal), None);
+    futures::stream::iter(hosts)
+        .map(async |host| {
+            let scan = async {
+                let target = ssh_target(state, host)?;
+                let keys = scan_host_keys(&target, connector).await?;
+                let judged = judge_host_keys(&target, &keys)?;
+                Ok((keys, judged))
+            };
+            (host, scan.await)
+        })
+        .buffered(64)
+        .collect()
+        .await
+}
+
 impl TrustArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
@@ -49,21 +70,7 @@ impl TrustArgs {
             })
             .collect();
         let state = State::open(cluster.state_dir())?;
-        let connector = Connector::new(std::sync::Arc::new(Terminal), None);
-        type Scan = Result<(HostKeys, Vec<(HostKey, Trust)>), Error>;
-        let scans: Vec<(&Host, Scan)> = futures::stream::iter(wanted)
-            .map(async |host| {
-                let scan = async {
-                    let target = ssh_target(&state, host)?;
-                    let keys = scan_host_keys(&target, &connector).await?;
-                    let judged = judge_host_keys(&target, &keys)?;
-                    Ok((keys, judged))
-                };
-                (host, scan.await)
-            })
-            .buffered(64)
-            .collect()
-            .await;
+        let scans = scan_hosts(&state, wanted).await;
         let (mut rows, mut unknown, mut failed) = (Vec::new(), Vec::new(), 0);
         for (host, scan) in scans {
             let (keys, judged) = match scan {
