@@ -1,7 +1,7 @@
 //! Moves kube-vip's address to another control plane before its holder is changed.
 
 use crate::cluster::api::ClusterApi;
-use crate::cluster::virtual_address::{hand_over, stays};
+use crate::cluster::virtual_address::{address_stays, hand_over_address};
 use crate::plan::model::{Plan, Work};
 use crate::run::Run;
 use crate::run::tracker::Part;
@@ -27,8 +27,10 @@ pub(super) async fn before_restart(run: &Run, plan: &Plan, work: &Work, part: &P
     match ClusterApi::new(run, &plan.context.pki, heir) {
         Ok(api) => {
             let heir = &heir.host.node_name;
-            hand_over(run, work.host(), session, heir, &api.admin, part).await;
+            hand_over_address(run, work.host(), session, heir, &api.admin, part).await;
         }
-        Err(error) => run.events().warn(stays(work.host(), &error.to_string())),
+        Err(error) => run
+            .events()
+            .warn(address_stays(work.host(), &error.to_string())),
     }
 }

@@ -34,7 +34,7 @@ impl PreflightArgs {
             &part,
             AccessMode::Read,
         )?;
-        let report = crate::plan::preflight::report(&opened.run).await?;
+        let report = crate::plan::preflight::report_findings(&opened.run).await?;
         let printer = global.printer();
         if global.output == OutputFormat::Json {
             let json = serde_json::json!({

@@ -84,7 +84,7 @@ impl RemoveNodeArgs {
             unreachable: self.unreachable,
         };
         // The phases handle Ctrl-C themselves: a node must not stay cordoned.
-        let removal = crate::remove::node::remove(&opened.run, options).await?;
+        let removal = crate::remove::node::remove_nodes(&opened.run, options).await?;
         let edited = match self.keep_inventory || removal.removed.is_empty() {
             true => Ok(false),
             false => mark_removed(&path, &removal),

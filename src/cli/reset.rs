@@ -73,7 +73,7 @@ impl ResetArgs {
             keep_images: self.keep_images,
             force: self.force,
         };
-        let hosts = crate::remove::reset::reset(run, options).await?;
+        let hosts = crate::remove::reset::reset_hosts(run, options).await?;
         let failed = hosts.iter().filter(|host| host.outcome.is_err()).count();
         if failed == 0 && hosts.len() == run.cluster.hosts.len() {
             forget_cluster(run)?;

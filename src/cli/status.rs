@@ -64,7 +64,7 @@ impl StatusArgs {
         let watch = Watch::new(&opened.run);
         let screen = Screen::new(global, self.watch.is_some());
         let Some(seconds) = self.watch else {
-            let status = watch.look().await;
+            let status = watch.query_cluster().await;
             screen.show(&status);
             let well = status.healthy && status.drifted == Some(false);
             return Ok(match self.exit_code && !well {
@@ -75,7 +75,7 @@ impl StatusArgs {
         let pause = Duration::from_secs(seconds.into());
         let watching = async {
             loop {
-                screen.show(&watch.look().await);
+                screen.show(&watch.query_cluster().await);
                 tokio::time::sleep(pause).await;
             }
         };

@@ -26,7 +26,7 @@ struct Credentials {
 ///
 /// # Errors
 /// Files that cannot be read.
-pub(crate) async fn findings(
+pub(crate) async fn check_external_etcds(
     run: &Run,
     control_planes: Vec<(&Subject<'_>, &Remote)>,
 ) -> Result<Vec<Finding>, Error> {
@@ -41,7 +41,7 @@ pub(crate) async fn findings(
     let findings: Vec<Vec<Finding>> = futures::stream::iter(control_planes)
         .map(|(subject, remote)| async move {
             let asked = urls.iter().map(|url| async move {
-                let answer = limit_request(version(remote, url, credentials)).await;
+                let answer = limit_request(read_version(remote, url, credentials)).await;
                 (url.clone(), answer.map_err(|error| error.to_string()))
             });
             check_external_etcd(subject, &join_all(asked).await)
@@ -74,7 +74,7 @@ impl Credentials {
     }
 }
 
-async fn version(remote: &Remote, url: &str, as_whom: &Credentials) -> Result<String, Error> {
+async fn read_version(remote: &Remote, url: &str, as_whom: &Credentials) -> Result<String, Error> {
     let (ca, identity) = (as_whom.ca.as_deref(), as_whom.identity.as_ref());
     let client = remote.external_etcd_client(url, ca, identity)?;
     Ok(client.version().await?)

@@ -34,7 +34,7 @@ pub struct Aside {
 /// Connects to the selected hosts, and to all control planes, because the API is reached
 /// through them. Unreachable hosts are set aside; whether a run can continue without one of
 /// its control planes is known only after asking the API.
-pub(crate) async fn survey(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
+pub(crate) async fn survey_hosts(run: &Run) -> (Vec<Surveyed>, Vec<Aside>) {
     let workers_only = !run
         .cluster
         .control_planes()

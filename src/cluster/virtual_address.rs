@@ -28,7 +28,7 @@ const TRIES: usize = 10;
 
 /// Moves the address to the Node `heir`, if `host` holds it; `api` is a client of the
 /// heir's API server. Failures are only warnings: kube-vip moves it by itself, but later.
-pub(crate) async fn hand_over(
+pub(crate) async fn hand_over_address(
     run: &Run,
     host: &Host,
     remote: &Remote,
@@ -41,7 +41,7 @@ pub(crate) async fn hand_over(
     };
     let leases = Api::namespaced(api.clone(), KUBE_SYSTEM);
     let moved = async {
-        if !bequeath(&leases, &host.node_name, heir).await? {
+        if !give_lease(&leases, &host.node_name, heir).await? {
             return Ok(());
         }
         part.doing(&host.name, format!("moving address {address} to {heir}"));
@@ -58,10 +58,10 @@ pub(crate) async fn hand_over(
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("timed out after {} s", PATIENCE.as_secs()),
     };
-    run.events().warn(stays(host, &why));
+    run.events().warn(address_stays(host, &why));
 }
 
-pub(crate) fn stays(host: &Host, why: &str) -> String {
+pub(crate) fn address_stays(host: &Host, why: &str) -> String {
     format!(
         "{}: kube-vip's address could not be moved ({}): clients may be refused for some seconds, \
          until it moves by itself",
@@ -71,12 +71,13 @@ pub(crate) fn stays(host: &Host, why: &str) -> String {
 }
 
 /// Transfers the lease to the heir, if `holder` holds it; returns whether it did.
-async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool, Error> {
+async fn give_lease(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool, Error> {
     let mut tries = 0;
     loop {
         let lease = leases.get_opt(KUBE_VIP_LEASE).await;
         let lease = lease.map_err(ApiError::request(format!("read lease {KUBE_VIP_LEASE}")))?;
-        let Some(lease) = lease.and_then(|lease| given(lease, holder, heir, Timestamp::now()))
+        let Some(lease) =
+            lease.and_then(|lease| lease_given_to(lease, holder, heir, Timestamp::now()))
         else {
             return Ok(false);
         };
@@ -97,7 +98,7 @@ async fn bequeath(leases: &Api<Lease>, holder: &str, heir: &str) -> Result<bool,
 }
 
 /// The lease as the heir would have written it; `None` if `holder` does not hold it.
-fn given(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<Lease> {
+fn lease_given_to(mut lease: Lease, holder: &str, heir: &str, now: Timestamp) -> Option<Lease> {
     let spec = lease.spec.take()?;
     if spec.holder_identity.as_deref() != Some(holder) {
         return None;
@@ -129,9 +130,12 @@ mod tests {
             ..Lease::default()
         };
         let now = Timestamp::from_second(1_800_000_000).unwrap();
-        assert!(given(lease.clone(), "cp2", "cp3", now).is_none());
-        assert!(given(Lease::default(), "cp1", "cp3", now).is_none());
-        let spec = given(lease, "cp1", "cp3", now).unwrap().spec.unwrap();
+        assert!(lease_given_to(lease.clone(), "cp2", "cp3", now).is_none());
+        assert!(lease_given_to(Lease::default(), "cp1", "cp3", now).is_none());
+        let spec = lease_given_to(lease, "cp1", "cp3", now)
+            .unwrap()
+            .spec
+            .unwrap();
         assert_eq!(spec.holder_identity.as_deref(), Some("cp3"));
         assert_eq!(spec.lease_transitions, Some(3));
         assert_eq!(spec.lease_duration_seconds, Some(5));

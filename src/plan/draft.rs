@@ -12,7 +12,7 @@ use super::model::{Live, Plan};
 use super::{build, preflight};
 use crate::artifacts::Set;
 use crate::cluster::etcd::list_members;
-use crate::cluster::survey::{Aside, Surveyed, survey};
+use crate::cluster::survey::{Aside, Surveyed, survey_hosts};
 use crate::desired::context::Context;
 use crate::desired::etcd_members::{Known, Membership};
 use crate::desired::target::facts_of;
@@ -52,7 +52,7 @@ impl Draft {
         // this phase.
         run.tracker.expect(Phase::Preflight, 1);
         let whole = run.tracker.part(Phase::Preflight);
-        let (surveyed, mut aside) = survey(run).await;
+        let (surveyed, mut aside) = survey_hosts(run).await;
         let control_planes: Vec<Surveyed> = surveyed
             .iter()
             .filter(|one| one.host.is_control_plane())
@@ -64,7 +64,7 @@ impl Draft {
         let reached: Vec<&Surveyed> = control_planes.iter().collect();
         let request = certificates::request(&run.cluster, &facts_of(&reached))?;
         let pki = plan_certificates(run, &request)?;
-        let findings = preflight::check(run, pki.ca_cert(), &surveyed).await?;
+        let findings = preflight::run_preflight(run, pki.ca_cert(), &surveyed).await?;
         let architectures = surveyed
             .iter()
             .map(|one| one.gathered.facts.arch.clone())

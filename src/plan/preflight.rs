@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::cluster::endpoint;
-use crate::cluster::survey::{Aside, Surveyed, survey};
+use crate::cluster::survey::{Aside, Surveyed, survey_hosts};
 use crate::host;
 use crate::host::preflight::{
     Connection, Finding, Severity, Subject, check_reachability, check_virtual_address,
@@ -19,7 +19,7 @@ use crate::run::phase::Phase;
 ///
 /// # Errors
 /// [`Error::Preflight`], after the findings have been reported.
-pub(crate) async fn check(
+pub(crate) async fn run_preflight(
     run: &Run,
     ca: &str,
     surveyed: &[Surveyed],
@@ -27,8 +27,8 @@ pub(crate) async fn check(
     if !run.has(Phase::Preflight) {
         return Ok::<_, Error>(Vec::new());
     }
-    let findings = findings(run, ca, surveyed).await?;
-    for warning in warnings(&findings) {
+    let findings = collect_findings(run, ca, surveyed).await?;
+    for warning in group_warnings(&findings) {
         run.events().warn(warning);
     }
     let errors = findings
@@ -42,7 +42,7 @@ pub(crate) async fn check(
 }
 
 /// Reports warnings, one line for all hosts that share one.
-fn warnings(findings: &[Finding]) -> Vec<String> {
+fn group_warnings(findings: &[Finding]) -> Vec<String> {
     let mut shared: Vec<(&Finding, Vec<&str>)> = Vec::new();
     for finding in findings
         .iter()
@@ -84,8 +84,8 @@ pub struct Report {
 ///
 /// # Errors
 /// A control plane that is unreachable.
-pub async fn report(run: &Run) -> Result<Report, Error> {
-    let (surveyed, aside) = survey(run).await;
+pub async fn report_findings(run: &Run) -> Result<Report, Error> {
+    let (surveyed, aside) = survey_hosts(run).await;
     let control_planes: Vec<&Surveyed> = surveyed
         .iter()
         .filter(|one| one.host.is_control_plane())
@@ -97,7 +97,7 @@ pub async fn report(run: &Run) -> Result<Report, Error> {
             &crate::desired::target::facts_of(&control_planes),
         )?,
     )?;
-    let mut findings = findings(run, pki.ca_cert(), &surveyed).await?;
+    let mut findings = collect_findings(run, pki.ca_cert(), &surveyed).await?;
     findings.retain(|finding| finding.severity != Severity::Passed);
     Ok(Report {
         hosts: surveyed.iter().map(|one| one.host.name.clone()).collect(),
@@ -107,7 +107,11 @@ pub async fn report(run: &Run) -> Result<Report, Error> {
 }
 
 /// Runs all checks on all hosts.
-async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Finding>, Error> {
+async fn collect_findings(
+    run: &Run,
+    ca: &str,
+    surveyed: &[Surveyed],
+) -> Result<Vec<Finding>, Error> {
     let subjects: Vec<Subject<'_>> = surveyed
         .iter()
         .map(|one| Subject {
@@ -121,14 +125,15 @@ async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Find
         })
         .collect();
     let mut findings = host::preflight::check_hosts(&run.cluster, &subjects);
-    findings.extend(reachability(run, &subjects, surveyed).await?);
+    findings.extend(probe_reachability(run, &subjects, surveyed).await?);
     let control_planes = subjects
         .iter()
         .zip(surveyed)
         .filter(|(subject, _)| subject.host.is_control_plane())
         .map(|(subject, one)| (subject, &one.session))
         .collect();
-    findings.extend(crate::cluster::external_etcd::findings(run, control_planes).await?);
+    findings
+        .extend(crate::cluster::external_etcd::check_external_etcds(run, control_planes).await?);
     let of_cluster = subjects
         .iter()
         .zip(surveyed)
@@ -143,7 +148,7 @@ async fn findings(run: &Run, ca: &str, surveyed: &[Surveyed]) -> Result<Vec<Find
 /// Checks that new hosts can connect to the hosts they need and vice versa, and that
 /// kube-vip's address is unused. Skipped between hosts that already work together, which
 /// saves a command.
-async fn reachability(
+async fn probe_reachability(
     run: &Run,
     subjects: &[Subject<'_>],
     surveyed: &[Surveyed],

@@ -55,15 +55,19 @@ enum Fate {
 ///
 /// # Errors
 /// [`Error::Refused`] with the pods; an error of the API.
-pub(crate) async fn check(client: &kube::Client, node: &str, force: bool) -> Result<(), Error> {
+pub(crate) async fn refuse_losses(
+    client: &kube::Client,
+    node: &str,
+    force: bool,
+) -> Result<(), Error> {
     if force {
         return Ok(());
     }
     let losing: Vec<String> = pods_on(client, node)
         .await?
         .iter()
-        .filter_map(|pod| match fate(pod) {
-            Fate::Loses(what) => Some(format!("{}: {what}", name(pod))),
+        .filter_map(|pod| match fate_of(pod) {
+            Fate::Loses(what) => Some(format!("{}: {what}", pod_name(pod))),
             Fate::Stays | Fate::Goes => None,
         })
         .collect();
@@ -84,7 +88,7 @@ pub(crate) async fn check(client: &kube::Client, node: &str, force: bool) -> Res
 ///
 /// # Errors
 /// [`Error::Drain`] with the remaining pods; [`Error::Interrupted`].
-pub(crate) async fn drain(
+pub(crate) async fn drain_node(
     run: &Run,
     client: &kube::Client,
     host: &str,
@@ -93,22 +97,22 @@ pub(crate) async fn drain(
     part: &Part,
 ) -> Result<(), Error> {
     part.doing(host, "cordoning");
-    let ours = cordon(client, node).await?;
+    let ours = cordon_node(client, node).await?;
     let drained = tokio::select! {
-        drained = empty(run, client, host, node, options, part) => drained,
+        drained = evict_until_empty(run, client, host, node, options, part) => drained,
         () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
     };
     let Err(error) = drained else { return Ok(()) };
     if ours {
-        give_back(run, client, node).await;
+        uncordon_or_warn(run, client, node).await;
     }
     Err(error)
 }
 
 /// Uncordons a node that is not removed after all. A failure is only a warning, so that it
 /// does not hide the original error.
-pub(crate) async fn give_back(run: &Run, client: &kube::Client, node: &str) {
-    if let Err(left) = uncordon(client, node).await {
+pub(crate) async fn uncordon_or_warn(run: &Run, client: &kube::Client, node: &str) {
+    if let Err(left) = uncordon_node(client, node).await {
         run.events().warn(format!(
             "node {node} is still cordoned ({left}): run `kubectl uncordon {node}`"
         ));
@@ -116,7 +120,7 @@ pub(crate) async fn give_back(run: &Run, client: &kube::Client, node: &str) {
 }
 
 /// Cordons a node. Returns whether the cordon is ours.
-async fn cordon(client: &kube::Client, node: &str) -> Result<bool, Error> {
+async fn cordon_node(client: &kube::Client, node: &str) -> Result<bool, Error> {
     let nodes: Api<Node> = Api::all(client.clone());
     let read = nodes.get(node).await;
     let live = read.map_err(ApiError::request(format!("read node {node}")))?;
@@ -125,7 +129,7 @@ async fn cordon(client: &kube::Client, node: &str) -> Result<bool, Error> {
         let annotations = live.metadata.annotations.unwrap_or_default();
         return Ok(annotations.contains_key(MARK));
     }
-    patch(
+    patch_node(
         client,
         node,
         &json!({
@@ -139,17 +143,21 @@ async fn cordon(client: &kube::Client, node: &str) -> Result<bool, Error> {
 }
 
 /// Uncordons a node.
-pub(crate) async fn uncordon(client: &kube::Client, node: &str) -> Result<(), Error> {
+pub(crate) async fn uncordon_node(client: &kube::Client, node: &str) -> Result<(), Error> {
     let undo = json!({
         "metadata": {"annotations": {MARK: null}},
         "spec": {"unschedulable": null},
     });
-    Ok(patch(client, node, &undo)
+    Ok(patch_node(client, node, &undo)
         .await
         .map_err(ApiError::request(format!("uncordon node {node}")))?)
 }
 
-async fn patch(client: &kube::Client, node: &str, with: &serde_json::Value) -> kube::Result<()> {
+async fn patch_node(
+    client: &kube::Client,
+    node: &str,
+    with: &serde_json::Value,
+) -> kube::Result<()> {
     let nodes: Api<Node> = Api::all(client.clone());
     let patch = Patch::Merge(with);
     nodes
@@ -159,7 +167,7 @@ async fn patch(client: &kube::Client, node: &str, with: &serde_json::Value) -> k
 }
 
 /// Evicts pods until none is left to evict.
-async fn empty(
+async fn evict_until_empty(
     run: &Run,
     client: &kube::Client,
     host: &str,
@@ -178,22 +186,24 @@ async fn empty(
                 unheard = None;
                 let pods: Vec<Pod> = pods
                     .into_iter()
-                    .filter(|pod| fate(pod) != Fate::Stays)
+                    .filter(|pod| fate_of(pod) != Fate::Stays)
                     .collect();
                 if pods.is_empty() {
                     return Ok(());
                 }
-                let losing = pods.iter().find(|pod| matches!(fate(pod), Fate::Loses(_)));
+                let losing = pods
+                    .iter()
+                    .find(|pod| matches!(fate_of(pod), Fate::Loses(_)));
                 if let Some(pod) = losing.filter(|_| !options.force) {
                     // It was scheduled after the check.
-                    let why = format!("{}: would be lost", name(pod));
-                    return Err(failed(
+                    let why = format!("{}: would be lost", pod_name(pod));
+                    return Err(drain_error(
                         node,
                         "a pod that needs `--force` has been added to it",
                         vec![why],
                     ));
                 }
-                part.doing(host, format!("draining: {} left", count(pods.len())));
+                part.doing(host, format!("draining: {} left", count_pods(pods.len())));
                 if patience.ends(pods.len(), Instant::now()) {
                     let patient = options.timeout.as_secs();
                     run.events().note(format!(
@@ -205,7 +215,7 @@ async fn empty(
                 match tokio::time::timeout_at(deadline, round).await {
                     Ok(answers) => left = answers?,
                     // Pods whose eviction was accepted may be terminating.
-                    Err(_) => left.retain(|pod, _| pods.iter().any(|one| name(one) == *pod)),
+                    Err(_) => left.retain(|pod, _| pods.iter().any(|one| pod_name(one) == *pod)),
                 }
             }
             Ok(Err(error)) if !error.is_transient() => return Err(error.into()),
@@ -219,7 +229,7 @@ async fn empty(
                 "timed out after {} s (--timeout)",
                 options.timeout.as_secs()
             );
-            return Err(failed(node, &why, pods));
+            return Err(drain_error(node, &why, pods));
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -257,11 +267,11 @@ fn reasons(left: &BTreeMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-fn count(pods: usize) -> String {
+fn count_pods(pods: usize) -> String {
     text::count(pods, "pod")
 }
 
-fn failed(node: &str, why: &str, pods: Vec<String>) -> Error {
+fn drain_error(node: &str, why: &str, pods: Vec<String>) -> Error {
     Error::Drain {
         node: node.to_owned(),
         why: format!("{why}{}", lines(&pods)),
@@ -280,9 +290,9 @@ async fn evict_all(client: &kube::Client, pods: &[Pod]) -> Result<BTreeMap<Strin
         .map(|pod| async move {
             let why = match pod.metadata.deletion_timestamp {
                 Some(_) => Some("still terminating".to_owned()),
-                None => evict(client, pod).await?,
+                None => evict_pod(client, pod).await?,
             };
-            Ok(why.map(|why| (name(pod), why)))
+            Ok(why.map(|why| (pod_name(pod), why)))
         })
         .buffer_unordered(AT_ONCE)
         .collect()
@@ -292,7 +302,7 @@ async fn evict_all(client: &kube::Client, pods: &[Pod]) -> Result<BTreeMap<Strin
 }
 
 /// Requests the eviction of one pod. Returns the reason if it cannot be evicted now.
-async fn evict(client: &kube::Client, pod: &Pod) -> Result<Option<String>, Error> {
+async fn evict_pod(client: &kube::Client, pod: &Pod) -> Result<Option<String>, Error> {
     let meta = &pod.metadata;
     let namespace = meta.namespace.as_deref().unwrap_or("default");
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -323,7 +333,7 @@ async fn evict(client: &kube::Client, pod: &Pod) -> Result<Option<String>, Error
             Ok(Some(status.message.clone()))
         }
         _ => {
-            let error = ApiError::request(format!("evict pod {}", name(pod)))(error);
+            let error = ApiError::request(format!("evict pod {}", pod_name(pod)))(error);
             match error.is_transient() {
                 true => Ok(Some(error.to_string())),
                 false => Err(error.into()),
@@ -337,14 +347,14 @@ async fn evict(client: &kube::Client, pod: &Pod) -> Result<Option<String>, Error
 ///
 /// # Errors
 /// An error of the API.
-pub(crate) async fn abandon(client: &kube::Client, node: &str) -> Result<Vec<String>, Error> {
+pub(crate) async fn delete_pods(client: &kube::Client, node: &str) -> Result<Vec<String>, Error> {
     let mut lost = Vec::new();
     for pod in pods_on(client, node).await? {
-        if mirrored(&pod) {
+        if is_mirror(&pod) {
             continue;
         }
-        if controller(&pod).is_none() && !finished(&pod) {
-            lost.push(name(&pod));
+        if controller_kind(&pod).is_none() && !has_finished(&pod) {
+            lost.push(pod_name(&pod));
         }
         let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -354,7 +364,7 @@ pub(crate) async fn abandon(client: &kube::Client, node: &str) -> Result<Vec<Str
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(error) => {
-                let what = format!("delete pod {}", name(&pod));
+                let what = format!("delete pod {}", pod_name(&pod));
                 return Err(ApiError::request(what)(error).into());
             }
         }
@@ -371,7 +381,7 @@ async fn pods_on(client: &kube::Client, node: &str) -> Result<Vec<Pod>, ApiError
 }
 
 /// `namespace/name`.
-fn name(pod: &Pod) -> String {
+fn pod_name(pod: &Pod) -> String {
     format!(
         "{}/{}",
         pod.metadata.namespace.as_deref().unwrap_or("default"),
@@ -379,13 +389,13 @@ fn name(pod: &Pod) -> String {
     )
 }
 
-fn mirrored(pod: &Pod) -> bool {
+fn is_mirror(pod: &Pod) -> bool {
     let annotations = pod.metadata.annotations.as_ref();
     annotations.is_some_and(|annotations| annotations.contains_key(MIRROR))
 }
 
 /// The kind of the pod's controller.
-fn controller(pod: &Pod) -> Option<&str> {
+fn controller_kind(pod: &Pod) -> Option<&str> {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
     owners
         .iter()
@@ -393,7 +403,7 @@ fn controller(pod: &Pod) -> Option<&str> {
         .map(|owner| owner.kind.as_str())
 }
 
-fn finished(pod: &Pod) -> bool {
+fn has_finished(pod: &Pod) -> bool {
     let phase = pod
         .status
         .as_ref()
@@ -401,18 +411,18 @@ fn finished(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
-fn fate(pod: &Pod) -> Fate {
-    if mirrored(pod) || controller(pod) == Some("DaemonSet") {
+fn fate_of(pod: &Pod) -> Fate {
+    if is_mirror(pod) || controller_kind(pod) == Some("DaemonSet") {
         return Fate::Stays;
     }
-    if finished(pod) {
+    if has_finished(pod) {
         return Fate::Goes;
     }
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref());
     let scratch = |volumes: &[k8s_openapi::api::core::v1::Volume]| {
         volumes.iter().any(|volume| volume.empty_dir.is_some())
     };
-    match controller(pod) {
+    match controller_kind(pod) {
         None => Fate::Loses("it has no controller"),
         Some(_) if volumes.is_some_and(scratch) => {
             Fate::Loses("it stores data in an emptyDir volume")
@@ -467,7 +477,7 @@ mod tests {
             let pod = pod(json!({
                 "metadata": metadata, "spec": spec, "status": {"phase": phase},
             }));
-            assert_eq!(fate(&pod), expected, "{pod:?}");
+            assert_eq!(fate_of(&pod), expected, "{pod:?}");
         }
     }
 
@@ -485,7 +495,7 @@ mod tests {
 
     #[test]
     fn what_the_api_says_of_pods_can_do_the_terminal_no_harm() {
-        let text = failed("w1", "late", vec!["x: \u{1b}[2J".into()]).to_string();
+        let text = drain_error("w1", "late", vec!["x: \u{1b}[2J".into()]).to_string();
         assert!(
             text.contains("\n  x: ") && !text.contains('\u{1b}'),
             "{text}"

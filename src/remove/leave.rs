@@ -52,7 +52,7 @@ pub(crate) async fn leave_etcd(
     let etcd = find_member(run, stay).await;
     for host in leaving {
         let left = match &etcd {
-            Ok(etcd) => leave(run, etcd, host).await,
+            Ok(etcd) => remove_member_of(run, etcd, host).await,
             Err(why) => Err(why.clone()),
         };
         refused.extend(left.err().map(|why| (host.name.clone(), why)));
@@ -61,14 +61,14 @@ pub(crate) async fn leave_etcd(
 }
 
 /// Removes one member, if it is one. etcd itself refuses if it would lose quorum.
-async fn leave(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
+async fn remove_member_of(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
     let what = format!("etcd member {}", host.node_name);
     let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
         let began = tokio::time::Instant::now();
         loop {
             match remove_member(etcd, host).await {
                 // The leader may be the member that leaves, and its answer is lost.
-                Err(error) if passes(&error.to_string()) && began.elapsed() < ELECTION => {
+                Err(error) if is_leaderless(&error.to_string()) && began.elapsed() < ELECTION => {
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
                 result => return result,
@@ -90,7 +90,7 @@ async fn remove_member(etcd: &EtcdClient, host: &Host) -> Result<(), Error> {
 }
 
 /// Whether an error of etcd is due to a temporary lack of a leader.
-fn passes(why: &str) -> bool {
+fn is_leaderless(why: &str) -> bool {
     [
         "request timed out",
         "leader changed",
@@ -134,17 +134,17 @@ pub(crate) async fn delete_nodes(run: &Run, stay: &[&Host], clean: &[&Host], par
         let deleted = async {
             let nodes = nodes.as_ref().map_err(Clone::clone)?;
             let what = format!("Node {name}");
-            run.journalled(None, Phase::Reset, &what, delete(nodes, name))
+            run.journalled(None, Phase::Reset, &what, delete_node(nodes, name))
                 .await
                 .map_err(|error| error.to_string())
         };
         match tokio::time::timeout(PATIENCE, deleted).await {
             Ok(Ok(true)) => part.changed(format!("Node {name}"), "deleted"),
             Ok(Ok(false)) => {}
-            Ok(Err(why)) => run.events().warn(stays(name, &why)),
+            Ok(Err(why)) => run.events().warn(node_stays(name, &why)),
             Err(_) => run
                 .events()
-                .warn(stays(name, "the API server is not responding")),
+                .warn(node_stays(name, "the API server is not responding")),
         }
     }
 }
@@ -165,12 +165,12 @@ async fn find_api(run: &Run, stay: &[&Host]) -> Result<kube::Client, String> {
     answer.map_err(|silent| escape(&silent.last_or("no control plane is reachable")).into_owned())
 }
 
-fn stays(node: &str, why: &str) -> String {
+fn node_stays(node: &str, why: &str) -> String {
     format!("Node {node} was not deleted ({why}): run `kubectl delete node {node}`")
 }
 
 /// Deletes a Node; returns whether it existed.
-pub(crate) async fn delete(nodes: &Api<Node>, name: &str) -> Result<bool, Error> {
+pub(crate) async fn delete_node(nodes: &Api<Node>, name: &str) -> Result<bool, Error> {
     match nodes.delete(name, &DeleteParams::default()).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
@@ -180,12 +180,12 @@ pub(crate) async fn delete(nodes: &Api<Node>, name: &str) -> Result<bool, Error>
 
 #[cfg(test)]
 mod tests {
-    use super::passes;
+    use super::is_leaderless;
 
     #[test]
     fn a_moment_without_a_leader_passes_and_a_refusal_does_not() {
-        assert!(passes("etcdserver: request timed out"));
-        assert!(passes("etcdserver: leader changed"));
-        assert!(!passes("etcdserver: unhealthy cluster"));
+        assert!(is_leaderless("etcdserver: request timed out"));
+        assert!(is_leaderless("etcdserver: leader changed"));
+        assert!(!is_leaderless("etcdserver: unhealthy cluster"));
     }
 }

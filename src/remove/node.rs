@@ -10,9 +10,9 @@ use kube::api::Api;
 
 use super::anchor::{Anchor, find_anchors, refuse_if_ready, refuse_lost_quorum};
 use super::drain::DrainOptions;
-use super::reset::{Looked, Outcome, ResetOptions};
+use super::reset::{InspectedHost, Outcome, ResetOptions};
 use super::{drain, leave, reset};
-use crate::cluster::virtual_address::hand_over;
+use crate::cluster::virtual_address::hand_over_address;
 use crate::inventory::Host;
 use crate::kubernetes::api::{Health, wait_healthy};
 use crate::run::Run;
@@ -59,7 +59,7 @@ pub struct Removal {
 ///
 /// # Errors
 /// Refusals before anything is changed; later failures are part of the result.
-pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error> {
+pub async fn remove_nodes(run: &Run, options: RemoveOptions) -> Result<Removal, Error> {
     let (leaving, stay): (Vec<&Host>, Vec<&Host>) = run
         .cluster
         .hosts
@@ -77,15 +77,15 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
     let anchor = &anchors[0];
     let nodes = anchor.node_names().await?;
     let has_node = |host: &Host| nodes.contains(&host.node_name);
-    let mut looked = if options.unreachable {
+    let mut inspected = if options.unreachable {
         refuse_if_ready(anchor, &leaving).await?;
         BTreeMap::new()
     } else {
-        look(run, &leaving).await?
+        inspect_hosts(run, &leaving).await?
     };
     if !options.unreachable {
         for host in leaving.iter().filter(|host| has_node(host)) {
-            drain::check(&anchor.client, &host.node_name, options.force).await?;
+            drain::refuse_losses(&anchor.client, &host.node_name, options.force).await?;
         }
     }
     drop(checks);
@@ -96,7 +96,7 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
         in_step: true,
     };
     for host in &leaving {
-        let one = One {
+        let one = Leaving {
             run,
             options,
             anchor,
@@ -104,7 +104,7 @@ pub async fn remove(run: &Run, options: RemoveOptions) -> Result<Removal, Error>
             host,
         };
         match one
-            .leave(looked.remove(host.name.as_str()), has_node(host))
+            .take_out(inspected.remove(host.name.as_str()), has_node(host))
             .await
         {
             Ok(removed) => removal.removed.push(removed),
@@ -141,17 +141,20 @@ async fn update_references(run: &Run, removed: &[Removed]) -> bool {
 }
 
 /// Connects to all leaving hosts.
-async fn look<'a>(run: &Run, leaving: &[&'a Host]) -> Result<BTreeMap<&'a str, Looked<'a>>, Error> {
-    let looks: Vec<(&'a Host, Result<Looked<'a>, Error>)> =
+async fn inspect_hosts<'a>(
+    run: &Run,
+    leaving: &[&'a Host],
+) -> Result<BTreeMap<&'a str, InspectedHost<'a>>, Error> {
+    let looks: Vec<(&'a Host, Result<InspectedHost<'a>, Error>)> =
         futures::stream::iter(leaving.iter().copied())
-            .map(|host| async move { (host, reset::look(run, host).await) })
+            .map(|host| async move { (host, reset::inspect_host(run, host).await) })
             .buffered(run.options.parallel)
             .collect()
             .await;
-    let mut looked = BTreeMap::new();
+    let mut inspected = BTreeMap::new();
     for (host, look) in looks {
         match look {
-            Ok(one) => looked.insert(host.name.as_str(), one),
+            Ok(one) => inspected.insert(host.name.as_str(), one),
             Err(error @ Error::Ssh(_)) => {
                 return Err(Error::Unreachable {
                     source: Box::new(error.on(&host.name)),
@@ -160,11 +163,11 @@ async fn look<'a>(run: &Run, leaving: &[&'a Host]) -> Result<BTreeMap<&'a str, L
             Err(error) => return Err(error.on(&host.name)),
         };
     }
-    Ok(looked)
+    Ok(inspected)
 }
 
 /// The removal of one host.
-struct One<'a> {
+struct Leaving<'a> {
     run: &'a Run,
     options: RemoveOptions,
     anchor: &'a Anchor,
@@ -172,24 +175,28 @@ struct One<'a> {
     host: &'a Host,
 }
 
-impl One<'_> {
-    async fn leave(&self, looked: Option<Looked<'_>>, has_node: bool) -> Result<Removed, Error> {
+impl Leaving<'_> {
+    async fn take_out(
+        &self,
+        inspected: Option<InspectedHost<'_>>,
+        has_node: bool,
+    ) -> Result<Removed, Error> {
         let (run, host) = (self.run, self.host);
         let part = run.tracker.part(Phase::Drain);
         if has_node {
-            self.empty(&part).await?;
+            self.empty_node(&part).await?;
         }
         part.done(&host.name, usize::from(has_node));
         run.tracker.expect(Phase::Reset, 1);
         let part = run.tracker.part(Phase::Reset);
         let rest = async {
-            if let Some(looked) = looked.as_ref().filter(|_| host.is_control_plane()) {
+            if let Some(inspected) = inspected.as_ref().filter(|_| host.is_control_plane()) {
                 let (heir, api) = (&self.anchor.node_name, &self.anchor.client);
-                hand_over(run, host, &looked.session, heir, api, &part).await;
+                hand_over_address(run, host, &inspected.session, heir, api, &part).await;
             }
             self.leave_etcd(&part).await?;
             self.delete_node(&part).await?;
-            let Some(looked) = looked else {
+            let Some(inspected) = inspected else {
                 return Ok(Removed {
                     name: host.name.clone(),
                     left: Vec::new(),
@@ -201,7 +208,7 @@ impl One<'_> {
                 force: true,
                 ..ResetOptions::default()
             };
-            let outcome = reset::clean(run, options, &looked, &part).await?;
+            let outcome = reset::clean_host(run, options, &inspected, &part).await?;
             // A kubelet that was just starting may have registered again.
             self.delete_node(&part).await?;
             let (left, cleaned) = match outcome {
@@ -223,11 +230,11 @@ impl One<'_> {
     }
 
     /// Drains the node, or deletes its pods if it is unreachable.
-    async fn empty(&self, part: &Part) -> Result<(), Error> {
+    async fn empty_node(&self, part: &Part) -> Result<(), Error> {
         let (run, host) = (self.run, self.host);
         if self.options.unreachable {
             part.doing(&host.name, "deleting its pods");
-            let abandoned = drain::abandon(&self.anchor.client, &host.node_name);
+            let abandoned = drain::delete_pods(&self.anchor.client, &host.node_name);
             let lost = run
                 .journalled(
                     Some(&host.name),
@@ -250,7 +257,7 @@ impl One<'_> {
             force: self.options.force,
         };
         let (client, node) = (&self.anchor.client, host.node_name.as_str());
-        let drain = drain::drain(run, client, &host.name, node, options, part);
+        let drain = drain::drain_node(run, client, &host.name, node, options, part);
         run.journalled(Some(&host.name), Phase::Drain, "drain", drain)
             .await
     }
@@ -268,7 +275,7 @@ impl One<'_> {
         };
         // It stays a member, so its node stays in use, too.
         if !self.options.unreachable {
-            drain::give_back(self.run, &self.anchor.client, &host.node_name).await;
+            drain::uncordon_or_warn(self.run, &self.anchor.client, &host.node_name).await;
         }
         Err(Error::Quorum { why })
     }
@@ -279,7 +286,7 @@ impl One<'_> {
         let nodes: Api<Node> = Api::all(self.anchor.client.clone());
         let what = format!("Node {name}");
         let deleted = run
-            .journalled(None, Phase::Reset, &what, leave::delete(&nodes, name))
+            .journalled(None, Phase::Reset, &what, leave::delete_node(&nodes, name))
             .await?;
         if !deleted {
             return Ok(());

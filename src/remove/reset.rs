@@ -50,7 +50,7 @@ pub enum Outcome {
 }
 
 /// An inspected host.
-pub(crate) struct Looked<'a> {
+pub(crate) struct InspectedHost<'a> {
     pub(crate) host: &'a Host,
     pub(crate) session: Remote,
     receipt: Option<Receipt>,
@@ -63,7 +63,7 @@ pub(crate) struct Looked<'a> {
 ///
 /// # Errors
 /// Only errors of this machine; a failure on a host is that host's outcome.
-pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, Error> {
+pub async fn reset_hosts(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, Error> {
     let (wanted, stay): (Vec<&Host>, Vec<&Host>) = run
         .cluster
         .hosts
@@ -72,7 +72,7 @@ pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, E
     run.tracker.expect(Phase::Reset, wanted.len() + 1);
     let whole = run.tracker.part(Phase::Reset);
 
-    let (mut looked, mut refused) = leave_etcd(run, &wanted, &stay).await;
+    let (mut inspected, mut refused) = leave_etcd(run, &wanted, &stay).await;
     if options.force {
         for (host, why) in std::mem::take(&mut refused) {
             run.events()
@@ -82,13 +82,13 @@ pub async fn reset(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, E
 
     let hosts: Vec<ResetHost> = futures::stream::iter(wanted)
         .map(|host| {
-            let looked = looked.remove(host.name.as_str());
+            let inspected = inspected.remove(host.name.as_str());
             let refused = refused.remove(&host.name);
             async move {
                 let part = run.tracker.part(Phase::Reset);
                 let outcome = match refused {
                     Some(why) => Err(Error::Quorum { why }),
-                    None => one(run, options, host, looked, &part).await,
+                    None => reset_host(run, options, host, inspected, &part).await,
                 };
                 match &outcome {
                     Ok(Outcome::Clean { removed, .. }) => part.done(&host.name, *removed),
@@ -120,7 +120,7 @@ async fn leave_etcd<'a>(
     wanted: &[&'a Host],
     stay: &[&Host],
 ) -> (
-    BTreeMap<&'a str, Result<Looked<'a>, Error>>,
+    BTreeMap<&'a str, Result<InspectedHost<'a>, Error>>,
     BTreeMap<String, String>,
 ) {
     if !leave::changes_etcd(run, wanted, stay) {
@@ -128,41 +128,44 @@ async fn leave_etcd<'a>(
     }
     let looks = wanted.iter().map(|host| async {
         let name = host.name.as_str();
-        (name, look(run, host).await)
+        (name, inspect_host(run, host).await)
     });
-    let looked: BTreeMap<&str, Result<Looked<'_>, Error>> = futures::stream::iter(looks)
+    let inspected: BTreeMap<&str, Result<InspectedHost<'_>, Error>> = futures::stream::iter(looks)
         .buffered(run.options.parallel)
         .collect()
         .await;
-    let ours: Vec<&Host> = looked
+    let ours: Vec<&Host> = inspected
         .values()
-        .filter_map(|looked| looked.as_ref().ok())
-        .filter(|looked| looked.receipt.is_some())
-        .map(|looked| looked.host)
+        .filter_map(|inspected| inspected.as_ref().ok())
+        .filter(|inspected| inspected.receipt.is_some())
+        .map(|inspected| inspected.host)
         .collect();
     let refused = leave::leave_etcd(run, stay, &ours).await;
-    (looked, refused)
+    (inspected, refused)
 }
 
-async fn one(
+async fn reset_host(
     run: &Run,
     options: ResetOptions,
     host: &Host,
-    looked: Option<Result<Looked<'_>, Error>>,
+    inspected: Option<Result<InspectedHost<'_>, Error>>,
     part: &Part,
 ) -> Result<Outcome, Error> {
-    let looked = match looked {
-        Some(looked) => looked?,
+    let inspected = match inspected {
+        Some(inspected) => inspected?,
         None => {
             part.doing(&host.name, "connecting");
-            look(run, host).await?
+            inspect_host(run, host).await?
         }
     };
-    clean(run, options, &looked, part).await
+    clean_host(run, options, &inspected, part).await
 }
 
 /// Connects, and reads the receipt.
-pub(crate) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Error> {
+pub(crate) async fn inspect_host<'a>(
+    run: &Run,
+    host: &'a Host,
+) -> Result<InspectedHost<'a>, Error> {
     let session = run.connect(host).await?;
     let Ownership { receipt, joined } = session.read_receipt().await?;
     if let Some(receipt) = &receipt
@@ -174,7 +177,7 @@ pub(crate) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Er
         }
         .into());
     }
-    Ok(Looked {
+    Ok(InspectedHost {
         host,
         session,
         receipt,
@@ -183,20 +186,20 @@ pub(crate) async fn look<'a>(run: &Run, host: &'a Host) -> Result<Looked<'a>, Er
 }
 
 /// Removes Kubernetes from an inspected host.
-pub(crate) async fn clean(
+pub(crate) async fn clean_host(
     run: &Run,
     options: ResetOptions,
-    looked: &Looked<'_>,
+    inspected: &InspectedHost<'_>,
     part: &Part,
 ) -> Result<Outcome, Error> {
-    let Some(receipt) = &looked.receipt else {
+    let Some(receipt) = &inspected.receipt else {
         return Ok(Outcome::Untouched {
-            joined: looked.joined,
+            joined: inspected.joined,
         });
     };
     let wanted = Reset {
         receipt,
-        cri_socket: &looked.host.cri_socket,
+        cri_socket: &inspected.host.cri_socket,
         etcd_data: match &run.cluster.etcd {
             Etcd::Local(local) => Some(&local.data_dir),
             Etcd::External(_) => None,
@@ -205,10 +208,10 @@ pub(crate) async fn clean(
         virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
     };
-    let name = &looked.host.name;
+    let name = &inspected.host.name;
     let mut on_step = |step: String| part.doing(name, step);
     run.journalled(Some(name), Phase::Reset, "reset", async {
-        let cleaned = looked.session.reset(&wanted, &mut on_step).await?;
+        let cleaned = inspected.session.reset(&wanted, &mut on_step).await?;
         Ok(Outcome::Clean {
             left: cleaned.left,
             removed: receipt.count(),

@@ -43,7 +43,7 @@ pub(super) fn name(certificates_dir: &str, path: &str) -> String {
 /// Reads the certificates in the state directory. Blocks.
 ///
 /// Leaves out the kubelet's: it is a seed that the kubelet replaces.
-pub(super) fn of_operator(run: &Run) -> Vec<Found> {
+pub(super) fn read_operator_certificates(run: &Run) -> Vec<Found> {
     let mut found = Vec::new();
     let mut read = |file: String, name: &str, owner: Option<&str>| {
         if let Ok(pem) = fs::read_to_string(run.state.dir().join(file)) {

@@ -29,7 +29,7 @@ pub(super) struct Drift {
 }
 
 /// Builds a plan and counts its changes.
-pub(super) async fn look(run: &Run) -> Result<Drift, String> {
+pub(super) async fn count_changes(run: &Run) -> Result<Drift, String> {
     let planning = async {
         let plan = Draft::new(run).await?.plan(run).await?;
         Ok::<_, Error>(Drift {
@@ -50,13 +50,13 @@ pub(super) async fn look(run: &Run) -> Result<Drift, String> {
     };
     match tokio::time::timeout(PATIENCE, planning).await {
         Ok(Ok(drift)) => Ok(drift),
-        Ok(Err(error)) => Err(why(run, &error)),
+        Ok(Err(error)) => Err(explain_failure(run, &error)),
         Err(_) => Err(format!("planning timed out after {} s", PATIENCE.as_secs())),
     }
 }
 
 /// A short reason for hosts that are already known to be unreachable.
-fn why(run: &Run, error: &Error) -> String {
+fn explain_failure(run: &Run, error: &Error) -> String {
     if let Error::OnHost { host, .. } = error
         && let Some(kept) = &run.kept
         && matches!(kept.get(host), Some(Err(_)))

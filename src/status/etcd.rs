@@ -85,7 +85,7 @@ async fn ask_member(
     let said = match listed.has_started() {
         true => {
             let asking = async {
-                let client = client(run, &listed, lister, through)?;
+                let client = client_of_member(run, &listed, lister, through)?;
                 answer_within(ANSWER, client.status()).await
             };
             asking.await.map_err(|error| error.to_string())
@@ -95,7 +95,7 @@ async fn ask_member(
     Member { listed, said }
 }
 
-fn client(
+fn client_of_member(
     run: &Run,
     listed: &api::Member,
     lister: (&Host, &Remote),
@@ -108,13 +108,13 @@ fn client(
     let (address, port) = listed
         .client_urls
         .iter()
-        .find_map(|url| address(url))
+        .find_map(|url| parse_client_url(url))
         .ok_or_else(|| ApiError::Client("it advertises no client URL".into()))?;
     etcd::member_client_at(run, lister.1, lister.0, address, port)
 }
 
 /// Address and port of a client URL.
-fn address(url: &str) -> Option<(IpAddr, u16)> {
+fn parse_client_url(url: &str) -> Option<(IpAddr, u16)> {
     let uri: http::Uri = url.parse().ok()?;
     let address = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
     Some((address, uri.port_u16()?))
@@ -127,8 +127,8 @@ mod tests {
     #[test]
     fn client_urls_lead_to_members() {
         let v4 = Some((IpAddr::from([192, 0, 2, 11]), 2379));
-        assert_eq!(address("https://192.0.2.11:2379"), v4);
-        assert!(address("https://[2001:db8::1]:2379").is_some_and(|(ip, _)| ip.is_ipv6()));
-        assert_eq!(address("https://\u{1b}"), None);
+        assert_eq!(parse_client_url("https://192.0.2.11:2379"), v4);
+        assert!(parse_client_url("https://[2001:db8::1]:2379").is_some_and(|(ip, _)| ip.is_ipv6()));
+        assert_eq!(parse_client_url("https://\u{1b}"), None);
     }
 }

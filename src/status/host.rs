@@ -34,11 +34,11 @@ pub(super) struct Told {
 
 /// Connects, if necessary, and asks. Failures are remembered, so that they are not repeated
 /// in this round.
-pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told, String> {
-    let mut answer = try_once(run, host, access).await;
+pub(super) async fn ask_host(run: &Run, host: &Host, access: &Access) -> Result<Told, String> {
+    let mut answer = ask_once(run, host, access).await;
     // A connection from an earlier round may have been lost: try once more.
     if let Err(Error::Ssh(SshError::Lost { .. })) = &answer {
-        answer = try_once(run, host, access).await;
+        answer = ask_once(run, host, access).await;
     }
     answer.map_err(|error| {
         let why = one_line(&error, &host.name);
@@ -49,7 +49,7 @@ pub(super) async fn ask(run: &Run, host: &Host, access: &Access) -> Result<Told,
     })
 }
 
-async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error> {
+async fn ask_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error> {
     let remote = run.connect(host).await?;
     if let Some(kept) = &run.kept {
         kept.put(&host.name, Ok(remote.clone()));
@@ -59,7 +59,10 @@ async fn try_once(run: &Run, host: &Host, access: &Access) -> Result<Told, Error
         join_all(probes(run, host, &remote, access))
     );
     let vitals = vitals?;
-    let mut components = vec![kubelet(&vitals, &probes), runtime(host, &vitals)];
+    let mut components = vec![
+        kubelet_status(&vitals, &probes),
+        runtime_status(host, &vitals),
+    ];
     components.extend(probes.into_iter().filter(|one| one.name != KUBELET));
     Ok(Told { vitals, components })
 }
@@ -110,10 +113,10 @@ fn probe<'a>(remote: &'a Remote, name: &'static str, at: HealthEndpoint) -> Prob
     let look = async move {
         match remote.probe_health(&at).await {
             Ok(health) => health.into_component(name),
-            Err(error) => refused(name, &at, &error),
+            Err(error) => explain_refusal(name, &at, &error),
         }
     };
-    within(name, look).boxed()
+    answer_in_time(name, look).boxed()
 }
 
 /// The API server is asked as the admin: not everybody lets strangers ask.
@@ -126,10 +129,13 @@ async fn api_server(run: &Run, host: &Host, remote: &Remote, access: &Access) ->
             Err(why) => component(API_SERVER, Health::Unknown, Some(&why)),
         }
     };
-    within(API_SERVER, look).await
+    answer_in_time(API_SERVER, look).await
 }
 
-async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> ComponentStatus {
+async fn answer_in_time(
+    name: &str,
+    look: impl Future<Output = ComponentStatus>,
+) -> ComponentStatus {
     match answer_within(PROBE, async { Ok::<_, Error>(look.await) }).await {
         Ok(component) => component,
         Err(error) => component(name, Health::Unhealthy, Some(&error.to_string())),
@@ -137,7 +143,7 @@ async fn within(name: &str, look: impl Future<Output = ComponentStatus>) -> Comp
 }
 
 /// Nothing listens there; or sshd forwards nothing, and its health is unknown.
-fn refused(name: &str, at: &HealthEndpoint, error: &std::io::Error) -> ComponentStatus {
+fn explain_refusal(name: &str, at: &HealthEndpoint, error: &std::io::Error) -> ComponentStatus {
     match error.get_ref().and_then(|e| e.downcast_ref::<SshError>()) {
         Some(SshError::ForwardRefused {
             prohibited: true, ..
@@ -176,8 +182,8 @@ impl IntoComponent for api::Health {
 
 /// systemd's word first: a unit that is down says more than a closed port. It is
 /// the only one where the inventory disables the kubelet's health endpoint.
-fn kubelet(vitals: &Vitals, probes: &[ComponentStatus]) -> ComponentStatus {
-    if let Some(why) = down(vitals.units.get(KUBELET_UNIT)) {
+fn kubelet_status(vitals: &Vitals, probes: &[ComponentStatus]) -> ComponentStatus {
+    if let Some(why) = why_down(vitals.units.get(KUBELET_UNIT)) {
         return component(KUBELET, Health::Unhealthy, Some(&why));
     }
     match probes.iter().find(|one| one.name == KUBELET) {
@@ -186,7 +192,7 @@ fn kubelet(vitals: &Vitals, probes: &[ComponentStatus]) -> ComponentStatus {
     }
 }
 
-fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
+fn runtime_status(host: &Host, vitals: &Vitals) -> ComponentStatus {
     let name = ["containerd", "crio"]
         .into_iter()
         .find(|name| host.cri_socket.contains(name));
@@ -201,7 +207,7 @@ fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
         };
     };
     let unit = vitals.units.get(&format!("{name}.service"));
-    match (down(unit), vitals.socket) {
+    match (why_down(unit), vitals.socket) {
         (Some(why), _) => component(name, Health::Unhealthy, Some(&why)),
         (None, false) => component(name, Health::Unhealthy, Some("its socket does not exist")),
         (None, true) => component(name, Health::Healthy, None),
@@ -209,7 +215,7 @@ fn runtime(host: &Host, vitals: &Vitals) -> ComponentStatus {
 }
 
 /// Why a unit is not running, as systemd reports it.
-fn down(unit: Option<&UnitState>) -> Option<String> {
+fn why_down(unit: Option<&UnitState>) -> Option<String> {
     let unit = unit?;
     match (unit.load.as_str(), unit.active.as_str()) {
         (_, "active" | "reloading") => None,
@@ -226,7 +232,7 @@ mod tests {
     #[test]
     fn a_unit_that_is_down_says_how() {
         let unit = |load: &str, active: &str| {
-            down(Some(&UnitState {
+            why_down(Some(&UnitState {
                 load: load.into(),
                 active: active.into(),
                 file: "enabled".into(),

@@ -49,7 +49,7 @@ impl Watch {
         let events = Events::new(vec![Arc::new(Once::of(run.events().clone()))]);
         Watch {
             run: Run {
-                cluster: Arc::new(offline(&run.cluster)),
+                cluster: Arc::new(without_downloads(&run.cluster)),
                 inventory: run.inventory.clone(),
                 state: run.state.clone(),
                 connector: run.connector.clone(),
@@ -64,7 +64,7 @@ impl Watch {
     }
 
     /// Looks once.
-    pub async fn look(&self) -> ClusterStatus {
+    pub async fn query_cluster(&self) -> ClusterStatus {
         let run = &self.run;
         if let Some(kept) = &run.kept {
             kept.forget_failures();
@@ -72,7 +72,7 @@ impl Watch {
         let access = Access::read(run);
         let patient = self.somebody_may_be_asked();
         let hosts: Vec<Result<Told, String>> = futures::stream::iter(&run.cluster.hosts)
-            .map(|host| self.ask(host, &access, patient))
+            .map(|host| self.ask_in_time(host, &access, patient))
             .buffered(run.options.parallel)
             .collect()
             .await;
@@ -92,13 +92,18 @@ impl Watch {
                 endpoint,
                 etcd,
                 drift,
-                operator: certs::of_operator(run),
+                operator: certs::read_operator_certificates(run),
             },
         )
     }
 
-    async fn ask(&self, host: &Host, access: &Access, patient: bool) -> Result<Told, String> {
-        let asking = host::ask(&self.run, host, access);
+    async fn ask_in_time(
+        &self,
+        host: &Host,
+        access: &Access,
+        patient: bool,
+    ) -> Result<Told, String> {
+        let asking = host::ask_host(&self.run, host, access);
         if patient {
             return asking.await;
         }
@@ -165,7 +170,7 @@ impl Watch {
         {
             return Ok(drift);
         }
-        let looked = drift::look(&self.run).await;
+        let looked = drift::count_changes(&self.run).await;
         let mut drift = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
         *drift = Some((Instant::now(), looked.clone()));
         looked
@@ -174,7 +179,7 @@ impl Watch {
 
 /// The same cluster with short times, and artifacts from the cache alone:
 /// nobody wants to see 500 MB fetched by a look.
-fn offline(cluster: &Cluster) -> Cluster {
+fn without_downloads(cluster: &Cluster) -> Cluster {
     let mut cluster = cluster.clone();
     for host in &mut cluster.hosts {
         host.ssh.connect_timeout = host.ssh.connect_timeout.min(CONNECT);

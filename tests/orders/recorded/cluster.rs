@@ -8,8 +8,8 @@ use clusterctl::apply::certs::make_certificates;
 use clusterctl::inventory;
 use clusterctl::plan::document::PlanDocument;
 use clusterctl::plan::draft::Draft;
-use clusterctl::remove::node::{Removal, RemoveOptions, remove};
-use clusterctl::remove::reset::{ResetHost, ResetOptions, reset};
+use clusterctl::remove::node::{Removal, RemoveOptions, remove_nodes};
+use clusterctl::remove::reset::{ResetHost, ResetOptions, reset_hosts};
 use clusterctl::run::events::{Event, Events, Sink};
 use clusterctl::run::selection::Selection;
 use clusterctl::run::state::State;
@@ -26,6 +26,8 @@ pub struct Cluster {
     pub shared: Shared,
     /// Lines below `spec` of the inventory.
     pub spec: String,
+    /// Phases that are left out.
+    pub skipped: Vec<String>,
     control_planes: usize,
     workers: usize,
     directory: TempDir,
@@ -102,6 +104,7 @@ impl Cluster {
         let mut cluster = Cluster {
             shared: Shared::default(),
             spec: String::new(),
+            skipped: Vec::new(),
             control_planes: 0,
             workers: 0,
             directory,
@@ -183,8 +186,7 @@ impl Cluster {
             ])),
             journal: None,
             options: Options {
-                // What preflight finds on machines has tests of its own.
-                selection: Selection::new(&[], &["preflight".into()]).expect("a selection"),
+                selection: Selection::new(&[], &self.skipped).expect("a selection"),
                 hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
                 cache: Some(self.directory.path().join("cache")),
                 ..Options::default()
@@ -232,11 +234,11 @@ impl Cluster {
     }
 
     pub async fn remove(&self, hosts: &[&str], options: RemoveOptions) -> Result<Removal, Error> {
-        Box::pin(remove(&self.run(hosts), options)).await
+        Box::pin(remove_nodes(&self.run(hosts), options)).await
     }
 
     pub async fn reset(&self, hosts: &[&str], options: ResetOptions) -> Vec<ResetHost> {
-        Box::pin(reset(&self.run(hosts), options))
+        Box::pin(reset_hosts(&self.run(hosts), options))
             .await
             .expect("a reset")
     }

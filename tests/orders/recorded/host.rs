@@ -1,6 +1,6 @@
 //! A recorded host, as a run speaks to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -118,6 +118,10 @@ fn answer(
     api::answer(&mut world, asked)
 }
 
+fn words(text: &str) -> BTreeSet<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
 fn failure(operation: &str) -> Error {
     HostError::Step {
         step: operation.to_owned(),
@@ -170,6 +174,20 @@ impl RemoteHost for RecordedHost {
                     kubelet_server: line(kubelet, "server: "),
                     ..Facts::default()
                 },
+                // What preflight asks for, as far as a node that works has it.
+                commands: words(
+                    "losetup mount cp sha256sum stat base64 xargs systemctl ip modprobe iptables \
+                     ethtool conntrack socat tc ebtables crictl nft",
+                ),
+                present: words("/run/systemd/system /proc/sys/net/bridge"),
+                cgroup_controllers: words("cpu cpuset memory pids hugetlb io"),
+                cgroup_freezer: true,
+                sysctls: [
+                    ("net.ipv4.ip_forward", "1"),
+                    ("net.bridge.bridge-nf-call-iptables", "1"),
+                ]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
                 runtime: Runtime::Ready,
                 kubelet_ca: line(kubelet, "certificate-authority-data: "),
                 receipt_cluster: machine.receipt.as_ref().map(|one| one.cluster.clone()),
@@ -318,8 +336,16 @@ impl RemoteHost for RecordedHost {
     ) -> Answer<'a, BTreeMap<(IpAddr, u16), Probe>> {
         async move {
             self.begin("try connections")?;
-            let tried = connections.iter();
-            let tried = tried.map(|one| ((one.address, one.port), Probe::Refused));
+            let world = self.shared.lock();
+            let tried = connections.iter().map(|one| {
+                let is_host = world.hosts.values().any(|host| host.address == one.address);
+                let probe = if is_host {
+                    Probe::Refused
+                } else {
+                    Probe::Timeout
+                };
+                ((one.address, one.port), probe)
+            });
             Ok(tried.collect())
         }
         .boxed()
