@@ -1,4 +1,4 @@
-//! Asking hosts: in bounded time, and one after another until one answers.
+//! Asks hosts with a time limit, one after another until one responds.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) async fn answer_within<T, E: Into<Error>>(
     }
 }
 
-/// The same for a look at a component: silence is not health.
+/// Like it, for a health check: no response means unhealthy.
 pub(crate) async fn health_within(
     limit: Duration,
     looking: impl Future<Output = Health>,
@@ -33,13 +33,14 @@ pub(crate) async fn health_within(
 
 /// What came of asking hosts one after another.
 pub(crate) struct Asked<'a, T> {
-    /// The first answer.
+    /// The first response.
     pub(crate) answer: Option<T>,
-    /// The hosts that were asked before it, or all of them, each with why it didn't answer.
+    /// The hosts that were asked before it, or all of them, each with why it did not
+    /// respond.
     pub(crate) silent: Silent<'a>,
 }
 
-/// Hosts that didn't answer, and why.
+/// Hosts that did not respond, and why.
 #[derive(Debug, Default)]
 pub(crate) struct Silent<'a>(pub(crate) Vec<(&'a Host, Error)>);
 
@@ -68,10 +69,10 @@ fn name_host(host: &Host, error: &Error) -> String {
 }
 
 impl<'a, T> Asked<'a, T> {
-    /// The answer.
+    /// The response.
     ///
     /// # Errors
-    /// The hosts that didn't answer, if none did.
+    /// The hosts that did not respond, if none did.
     pub(crate) fn into_result(self) -> Result<T, Silent<'a>> {
         self.answer.ok_or(self.silent)
     }

@@ -30,7 +30,7 @@ pub(crate) async fn converge(
         return Ok(());
     }
     let name = &one.host.name;
-    let mut doing = "sending what has changed".to_owned();
+    let mut doing = "sending the changes".to_owned();
     let mut on_progress = |progress| match progress {
         Converging::Change(at) => {
             if let Some(change) = plan.changes.get(at) {

@@ -1,4 +1,4 @@
-//! The API as the operator's kubeconfig opens it, through any control plane.
+//! Access to the API with the admin kubeconfig, through any control plane.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Remote;
 
-/// What the operator's kubeconfig holds.
+/// The contents of the admin kubeconfig.
 #[derive(Debug)]
 pub(crate) struct OperatorAccess {
     /// The cluster's CA, PEM.
@@ -21,10 +21,10 @@ pub(crate) struct OperatorAccess {
 }
 
 impl OperatorAccess {
-    /// Reads the kubeconfig of the operator state.
+    /// Reads the kubeconfig in the state directory.
     ///
     /// # Errors
-    /// [`Error::NoKubeconfig`] if there is none yet; one that can't be used.
+    /// [`Error::NoKubeconfig`] if there is none yet; one that cannot be used.
     pub(crate) fn read(run: &Run) -> Result<Self, Error> {
         let path = run.state.kubeconfig();
         let text = match std::fs::read_to_string(&path).map(Zeroizing::new) {

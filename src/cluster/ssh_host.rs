@@ -30,7 +30,7 @@ use crate::run::remote::{Answer, Converging, Ownership, RemoteHost, Server};
 /// host that takes longer is a host in trouble.
 const GATHER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time for one observation: it hashes the files that are there.
+/// Time limit for one observation: it hashes files.
 const OBSERVE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Time for one bundle. Images and binaries go through it, so this is for a
@@ -246,7 +246,7 @@ impl RemoteHost for SshHost {
     fn ask_kubelet_unit(&self) -> Answer<'_, Health> {
         async move {
             let timeout = RunOptions::default().timeout;
-            let name = "ask for the kubelet's unit";
+            let name = "check the kubelet's unit";
             let output = self.run_text(name, KUBELET_UNIT_RUNS, timeout).await?;
             if output.status == 0 {
                 return Ok(Health::Ok);

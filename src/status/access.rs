@@ -1,4 +1,4 @@
-//! The API as the operator's kubeconfig opens it, or why nothing does.
+//! Access to the API with the admin kubeconfig, or why there is none.
 
 use std::time::Duration;
 

@@ -122,6 +122,18 @@ fn labels(flags: &Flags) -> anyhow::Result<Vec<(String, String)>> {
     Ok(labels)
 }
 
+/// Settings that take one of these words.
+const OPTIONS: [(&str, &str); 5] = [
+    ("cgroupDriver", "cgroupfs systemd"),
+    ("hairpinMode", "promiscuous-bridge hairpin-veth none"),
+    ("cpuManagerPolicy", "none static"),
+    (
+        "topologyManagerPolicy",
+        "none best-effort restricted single-numa-node",
+    ),
+    ("topologyManagerScope", "container pod"),
+];
+
 fn validate(value: &Value) -> anyhow::Result<()> {
     let check = |good: bool, why: String| match good {
         true => Ok(()),
@@ -129,13 +141,17 @@ fn validate(value: &Value) -> anyhow::Result<()> {
             "failed to validate kubelet configuration, error: invalid configuration: {why}"
         )),
     };
-    let driver = text(value, "cgroupDriver");
-    check(
-        matches!(driver, "" | "cgroupfs" | "systemd"),
-        format!(
-            "option {driver:?} specified for cgroupDriver. Valid options are [\"cgroupfs\" \"systemd\"]"
-        ),
-    )?;
+    for (name, options) in OPTIONS {
+        let given = text(value, name);
+        check(
+            given.is_empty() || options.split(' ').any(|option| option == given),
+            format!("option {given:?} specified for {name}. Valid options are [{options}]"),
+        )?;
+    }
+    for (gate, _) in value["featureGates"].as_object().into_iter().flatten() {
+        let good = gate.starts_with(|c: char| c.is_ascii_uppercase());
+        check(good, format!("unrecognized feature gate: {gate}"))?;
+    }
     let percent = |name: &str, default| value[name].as_i64().unwrap_or(default);
     let low = percent("imageGCLowThresholdPercent", 80);
     let high = percent("imageGCHighThresholdPercent", 85);

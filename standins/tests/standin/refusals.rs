@@ -86,6 +86,11 @@ fn the_kubelet_refuses_what_it_cannot_live_with() {
         ("/maxPods", json!("1"), "cannot unmarshal string"),
         ("/cgroupDriver", json!("system"), "cgroupDriver"),
         (
+            "/topologyManagerPolicy",
+            json!("nonsense"),
+            "topologyManagerPolicy",
+        ),
+        (
             "/containerRuntimeEndpoint",
             json!(""),
             "container runtime endpoint",
