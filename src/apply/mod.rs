@@ -3,19 +3,19 @@
 //! | phase | file |
 //! |---|---|
 //! | preflight | `plan/preflight.rs`: a plan is made only of hosts that passed |
-//! | certs | [`certs`], before the rest, for a plan is about their content |
-//! | hosts | [`hosts`]; for workers' load balancers (phase load-balancer) as well |
-//! | control-plane | [`control_plane`], with [`etcd`] and [`virtual_address`] |
-//! | kubeconfig | [`kubeconfig`] |
-//! | upload-config | [`upload_config`] |
-//! | upload-certs | [`upload_certs`] |
-//! | bootstrap-token | [`bootstrap_token`] |
-//! | addons | [`addons`] |
-//! | join | [`join`] |
-//! | network | [`network`] |
-//! | nodes | [`nodes`] |
+//! | certs | `certs.rs`, before the rest, for a plan is about their content |
+//! | hosts | `hosts.rs`; for workers' load balancers (phase load-balancer) as well |
+//! | control-plane | `control_plane.rs`, with `etcd.rs` and `virtual_address.rs` |
+//! | kubeconfig | `kubeconfig.rs` |
+//! | upload-config | `upload_config.rs` |
+//! | upload-certs | `upload_certs.rs` |
+//! | bootstrap-token | `bootstrap_token.rs` |
+//! | addons | `addons.rs` |
+//! | join | `join.rs` |
+//! | network | `network.rs` |
+//! | nodes | `nodes.rs` |
 //!
-//! [`carry_out`] has the order in which they run.
+//! `carry_out` has the order in which they run.
 
 mod addons;
 mod bootstrap_token;

@@ -144,8 +144,7 @@ impl Story {
         }
         let before = fs::read_to_string(&path).unwrap_or_default();
         if seen != before {
-            let diff = similar::TextDiff::from_lines(&before, &seen);
-            let diff = diff.unified_diff().to_string();
+            let diff = text::diff::unified(&before, &seen);
             self.differ.push(format!("{}\n{diff}", path.display()));
         }
     }

@@ -9,7 +9,7 @@ use super::inventory::Inventory;
 const ID: &str = "https://clusterctl.rs/schemas/v1alpha1/inventory.schema.json";
 
 /// The JSON Schema (2020-12) of the inventory file, with a description of each
-/// field. [`super::parse`] checks files against this very value.
+/// field. [`crate::inventory::parse`] checks files against this very value.
 pub fn schema() -> Value {
     let mut schema = SchemaSettings::draft2020_12()
         .into_generator()
