@@ -163,6 +163,6 @@ mod tests {
         let own = format!("{}:NoSchedule", names::CONTROL_PLANE);
         assert_eq!(unwanted_taints(&host, &node), [own]);
         let worker = cluster.workers().next().unwrap();
-        assert_eq!(unwanted_taints(worker, &node), [""; 0], "somebody else's");
+        assert_eq!(unwanted_taints(worker, &node), [""; 0], "not ours");
     }
 }

@@ -59,7 +59,7 @@ words! {
         Load = "load",
         /// A sysctl is set.
         Set = "set",
-        /// systemd reads its units anew.
+        /// systemd reloads its units.
         Reload = "reload",
         /// A unit will start at boot.
         Enable = "enable",
@@ -67,7 +67,7 @@ words! {
         Disable = "disable",
         /// A unit that doesn't run is started.
         Start = "start",
-        /// A unit that runs is started anew.
+        /// A running unit is restarted.
         Restart = "restart",
         /// A unit is stopped.
         Stop = "stop",

@@ -63,18 +63,9 @@ pub(crate) async fn leave_etcd(
 /// Removes one member, if it is one. etcd itself refuses if it would lose quorum.
 async fn remove_member_of(run: &Run, etcd: &EtcdClient, host: &Host) -> Result<(), String> {
     let what = format!("etcd member {}", host.node_name);
-    let left = run.journalled(Some(&host.name), Phase::Reset, &what, async {
-        let began = tokio::time::Instant::now();
-        loop {
-            match remove_member(etcd, host).await {
-                // The leader may be the member that leaves, and its answer is lost.
-                Err(error) if is_leaderless(&error.to_string()) && began.elapsed() < ELECTION => {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-                result => return result,
-            }
-        }
-    });
+    // The leader may be the member that leaves, and its answer is lost.
+    let removed = retry_during_election(async || remove_member(etcd, host).await);
+    let left = run.journalled(Some(&host.name), Phase::Reset, &what, removed);
     match tokio::time::timeout(PATIENCE, left).await {
         Ok(left) => left.map_err(|error| escape(&error.to_string()).into_owned()),
         Err(_) => Err("etcd is not responding".into()),
@@ -86,6 +77,19 @@ async fn remove_member(etcd: &EtcdClient, host: &Host) -> Result<(), Error> {
     match members.iter().find(|one| one.name == host.node_name) {
         Some(member) => limit_request(etcd.remove(member)).await,
         None => Ok(()),
+    }
+}
+
+/// Tries again while etcd elects a leader, for [`ELECTION`] at most.
+async fn retry_during_election<T>(attempt: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    let began = tokio::time::Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if is_leaderless(&error.to_string()) && began.elapsed() < ELECTION => {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            result => return result,
+        }
     }
 }
 
@@ -169,13 +173,17 @@ fn node_stays(node: &str, why: &str) -> String {
     format!("Node {node} was not deleted ({why}): run `kubectl delete node {node}`")
 }
 
-/// Deletes a Node; returns whether it existed.
+/// Deletes a Node; returns whether it existed. A member that has just left etcd may have been its
+/// leader, so that the API can't write for a moment.
 pub(crate) async fn delete_node(nodes: &Api<Node>, name: &str) -> Result<bool, Error> {
-    match nodes.delete(name, &DeleteParams::default()).await {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        Err(error) => Err(ApiError::request(format!("delete node {name}"))(error).into()),
-    }
+    retry_during_election(
+        async || match nodes.delete(name, &DeleteParams::default()).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(error) => Err(ApiError::request(format!("delete node {name}"))(error).into()),
+        },
+    )
+    .await
 }
 
 #[cfg(test)]

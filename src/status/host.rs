@@ -92,21 +92,10 @@ fn probes<'a>(
     let here = Component::all(&run.cluster);
     for one in others.into_iter().filter(|one| here.contains(one)) {
         let at = component_endpoint(one, &run.cluster, host, None);
-        probes.push(match at {
-            Some(at) => probe(remote, one.name(), at),
-            None => futures::future::ready(not_asked(one.name())).boxed(),
-        });
+        // One that the inventory gives no endpoint can't be judged, and is left out.
+        probes.extend(at.map(|at| probe(remote, one.name(), at)));
     }
     probes
-}
-
-/// A component that the operator told to answer nobody is not down for that.
-fn not_asked(name: &str) -> ComponentStatus {
-    component(
-        name,
-        Health::Unknown,
-        Some("the inventory disables its health endpoint"),
-    )
 }
 
 fn probe<'a>(remote: &'a Remote, name: &'static str, at: HealthEndpoint) -> Probing<'a> {

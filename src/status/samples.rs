@@ -167,8 +167,8 @@ pub(crate) fn healthy() -> ClusterStatus {
     merge(&cluster(), &answers())
 }
 
-/// w1 is off, w2's kubelet is stopped, somebody edited a file on cp3; a Node
-/// that nobody asked for, and certificates that end.
+/// w1 is off, w2's kubelet is stopped, a file was edited on cp3; a Node
+/// that is not in the inventory, and certificates that end.
 pub(crate) fn a_dead_worker() -> ClusterStatus {
     let mut answers = answers();
     answers.hosts[3] = Err("cannot connect to 192.0.2.21:22: No route to host".into());

@@ -311,7 +311,7 @@ fn strip_server_fields(mut object: Value) -> Value {
 }
 
 /// SHA-256 of an object as far as it is ours, lower hex; of a Secret, the first
-/// digits. Two of an object that nobody has changed are the same: left out is
+/// digits. Two of an object that has not changed are the same: left out is
 /// what the server fills in, when a bootstrap token ends, and of a Node all but
 /// its labels and annotations, for the rest moves by itself.
 pub fn fingerprint(object: &Value) -> String {

@@ -84,10 +84,10 @@ pub fn client(
 }
 
 /// Whether an API server of the cluster whose CA is `ca` answers behind `dial`, and
-/// is ready to serve. Asks as nobody: one that wants to know more still answers.
+/// is ready to serve. Asks without an identity: one that wants to know more still answers.
 ///
 /// # Errors
-/// Who answers instead, why nobody does, or what is not ready.
+/// Who answers instead, why there is no answer, or what is not ready.
 pub async fn answers(dial: Arc<dyn Dial>, ca: &str) -> Result<(), ApiError> {
     let server = Server {
         url: "https://kubernetes",

@@ -124,7 +124,7 @@ impl EtcdClient {
         EtcdClient(client)
     }
 
-    /// A client of an etcd that somebody else runs, behind `dial`. Without a CA it is
+    /// A client of an external etcd, behind `dial`. Without a CA it is
     /// not verified who answers: enough to ask for its version.
     ///
     /// # Errors

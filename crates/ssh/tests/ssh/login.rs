@@ -195,7 +195,7 @@ async fn the_agent() {
         .is_err()
     );
 
-    // A named key is used from the agent, so that nobody asks for its
+    // A named key is used from the agent, so that there is no prompt for its
     // passphrase; no other key of the agent's is offered then.
     let key = new_key();
     write_key(&sshd.path("locked"), &key, None);
