@@ -184,7 +184,7 @@ impl Story {
         }
         self.run(&["status", "--exit-code"])
             .exits(3)
-            .says(&[&format!("{lost}: can't be reached"), "UNHEALTHY"]);
+            .says(&[&format!("{lost}: unreachable"), "UNHEALTHY"]);
         self.run(&["plan", "--exit-code"])
             .exits(4)
             .says(&["set aside:", lost]);

@@ -141,7 +141,7 @@ impl Story {
         self.lab.verb(&["kill", &holder]);
         self.writes(jiff::Timestamp::now());
         self.run(&["status", "--exit-code"]).exits(3).says(&[
-            &format!("{holder}: can't be reached"),
+            &format!("{holder}: unreachable"),
             "(controlPlaneEndpoint) reaches it",
         ]);
         self.lab.verb(&["start", &holder]);

@@ -120,7 +120,7 @@ impl Story {
         self.operator
             .run(&["plan", "--out", "inventory.yaml"])
             .exits(2)
-            .says(&["is no plan"]);
+            .says(&["is not a plan"]);
         let refused = |what: &str| {
             self.operator
                 .run(&["apply", "next.plan", "--yes"])

@@ -219,7 +219,7 @@ impl Story {
         assert_eq!(host(&status, &self.hosts[1])["drift"]["changes"], 0);
         let text = self.operator.run(&["status", "--exit-code"]).exits(3);
         eprintln!("{}", text.stdout);
-        text.says(&[&format!("{third}: can't be reached: ")]);
+        text.says(&[&format!("{third}: unreachable: ")]);
 
         self.lab.verb(&["start", third]);
         seen(&watch, lines, true);

@@ -109,7 +109,7 @@ impl Story {
             .collect();
         fs::write(&file, wrong).unwrap();
         self.operator.run(&["apply", "--yes"]).exits(1).says(&[
-            "is not the one in",
+            "does not match",
             "ssh-keygen",
             "-R",
         ]);
@@ -117,7 +117,7 @@ impl Story {
         self.operator
             .run(&["plan"])
             .exits(1)
-            .says(&["is not the one in"]);
+            .says(&["does not match"]);
         fs::write(&file, right).unwrap();
     }
 
