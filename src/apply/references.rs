@@ -18,7 +18,7 @@ use crate::run::{Options, Run};
 ///
 /// # Errors
 /// Those of `apply`.
-pub async fn in_step(run: &Run, hosts: Vec<Host>) -> Result<bool, Error> {
+pub async fn update_references(run: &Run, hosts: Vec<Host>) -> Result<bool, Error> {
     let mut phases = vec![
         Phase::UploadConfig,
         Phase::BootstrapToken,

@@ -11,6 +11,7 @@ use super::load::load_inventory;
 use super::open_run::{AccessMode, OpenRun, PartArgs, no_host};
 use super::prompt::confirm;
 use crate::apply::certs::make_certificates;
+use crate::apply::references::update_references;
 use crate::inventory::edit::{EditError, HostEntry};
 use crate::inventory::{Cluster, Host, Role, edit};
 use crate::plan::draft::Draft;
@@ -137,12 +138,12 @@ impl AddNodeArgs {
         }
         aside.extend(crate::apply::apply(run, &plan).await?);
         let mut control_planes = run.cluster.control_planes();
-        let in_step = match control_planes.any(|host| self.names.contains(&host.name)) {
-            true => crate::apply::references::in_step(run, run.cluster.hosts.clone()).await?,
+        let references_updated = match control_planes.any(|host| self.names.contains(&host.name)) {
+            true => update_references(run, run.cluster.hosts.clone()).await?,
             false => true,
         };
         printer.out(&opened.summary.render());
-        Ok(match (conclude(printer, &aside), in_step) {
+        Ok(match (conclude(printer, &aside), references_updated) {
             (ExitStatus::Done, false) => ExitStatus::SetAside,
             (status, _) => status,
         })

@@ -98,7 +98,7 @@ impl RemoveNodeArgs {
             return Err(error);
         }
         edited?;
-        Ok(match removal.in_step {
+        Ok(match removal.references_updated {
             true => ExitStatus::Done,
             false => ExitStatus::SetAside,
         })

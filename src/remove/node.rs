@@ -51,7 +51,7 @@ pub struct Removal {
     /// The error that ended the run early, if any.
     pub failed: Option<Error>,
     /// Whether all references to control planes were updated.
-    pub in_step: bool,
+    pub references_updated: bool,
 }
 
 /// Removes the selected hosts one after the other, workers before control planes. All
@@ -93,7 +93,7 @@ pub async fn remove_nodes(run: &Run, options: RemoveOptions) -> Result<Removal, 
     let mut removal = Removal {
         removed: Vec::new(),
         failed: None,
-        in_step: true,
+        references_updated: true,
     };
     for host in &leaving {
         let one = Leaving {
@@ -114,7 +114,7 @@ pub async fn remove_nodes(run: &Run, options: RemoveOptions) -> Result<Removal, 
             }
         }
     }
-    removal.in_step = update_references(run, &removal.removed).await;
+    removal.references_updated = update_references(run, &removal.removed).await;
     Ok(removal)
 }
 
@@ -128,7 +128,7 @@ async fn update_references(run: &Run, removed: &[Removed]) -> bool {
     }
     let hosts = run.cluster.hosts.iter();
     let left: Vec<Host> = hosts.filter(|host| !gone(host)).cloned().collect();
-    match interruptible(crate::apply::references::in_step(run, left)).await {
+    match interruptible(crate::apply::references::update_references(run, left)).await {
         Ok(updated) => updated,
         Err(error) => {
             run.events().warn(format!(
