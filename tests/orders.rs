@@ -9,6 +9,8 @@
 
 #[path = "orders/control_planes.rs"]
 mod control_planes;
+#[path = "orders/identity.rs"]
+mod identity;
 #[path = "orders/leaving.rs"]
 mod leaving;
 #[path = "orders/planning.rs"]

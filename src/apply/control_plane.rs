@@ -1,6 +1,6 @@
 //! Phase `control-plane`: starts or changes control planes and waits until each is healthy.
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 
 use super::execution::Execution;
 use super::{etcd, hosts, nodes, virtual_address};
@@ -27,10 +27,29 @@ pub(super) async fn bring_up(execution: &Execution<'_>) -> Result<(), Error> {
         control_planes.partition(|work| plan.is_new_control_plane(work.host()));
     // Repair one that is down before taking another one down.
     old.sort_by_key(|work| !work.mends());
-    for work in old.into_iter().chain(new) {
+    let (down, up) = match plan.responds {
+        true => (Vec::new(), old),
+        false => split_off_down(execution, old).await,
+    };
+    // None of these can respond before most of them do, and nothing can be lost by changing them.
+    try_join_all(down.iter().map(|work| bring_up_one(execution, work))).await?;
+    for work in up.into_iter().chain(new) {
         bring_up_one(execution, work).await?;
     }
     Ok(())
+}
+
+/// Control planes whose etcd doesn't work, and those whose etcd does.
+async fn split_off_down<'a>(
+    execution: &Execution<'_>,
+    all: Vec<&'a Work>,
+) -> (Vec<&'a Work>, Vec<&'a Work>) {
+    let (run, plan) = (execution.run, execution.plan);
+    let looks = all.iter().map(|work| etcd::is_down(run, plan, work));
+    let down = join_all(looks).await;
+    let (down, up): (Vec<_>, Vec<_>) = all.into_iter().zip(down).partition(|(_, down)| *down);
+    let works = |zipped: Vec<(&'a Work, bool)>| zipped.into_iter().map(|(work, _)| work).collect();
+    (works(down), works(up))
 }
 
 /// Applies what control planes get once their nodes have registered.
@@ -63,10 +82,12 @@ async fn take_steps(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     }
     let part = run.tracker.part(Phase::ControlPlane);
     if plan.live && work.restarts_control_plane() {
-        etcd::wait_for_others(run, plan, work, &part).await?;
+        if plan.responds || !etcd::is_down(run, plan, work).await {
+            etcd::wait_for_others(run, plan, work, &part).await?;
+        }
         virtual_address::before_restart(run, plan, work, &part).await;
     }
-    if work.etcd == Some(EtcdStep::Join) {
+    if let Some(EtcdStep::Join | EtcdStep::Replace) = work.etcd {
         etcd::admit(run, plan, work, &part).await?;
     }
     hosts::prepare(execution, work).await?;

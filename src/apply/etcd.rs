@@ -23,7 +23,8 @@ use crate::run::tracker::Part;
 const OTHERS: Duration = Duration::from_secs(60);
 
 /// Waits until `work`'s control plane can be taken down: enough of the others must be
-/// healthy for etcd to keep quorum and the API to respond.
+/// healthy for etcd to keep quorum and the API to respond. Counted are etcd's own members,
+/// whether their hosts take part or not.
 ///
 /// # Errors
 /// [`Error::AtRisk`] if they are not in time.
@@ -38,11 +39,12 @@ pub(super) async fn wait_for_others(
         .iter()
         .filter(|one| one.host.name != work.name() && !plan.is_new_control_plane(&one.host))
         .collect();
-    let all = run
+    let in_inventory = run
         .cluster
         .control_planes()
         .filter(|host| !plan.is_new_control_plane(host))
         .count();
+    let all = in_inventory.max(plan.context.etcd.count_voters());
     if all < 2 {
         return Ok(());
     }
@@ -71,6 +73,12 @@ pub(super) async fn wait_for_others(
         })
 }
 
+/// Whether `work`'s control plane does nothing that could be lost: nothing has to be waited for
+/// before it is changed.
+pub(super) async fn is_down(run: &Run, plan: &Plan, work: &Work) -> bool {
+    works(run, plan, &work.surveyed).await != Health::Ok
+}
+
 /// Whether one of `all` control planes can be taken down, where `others` are the reachable
 /// others, each with what is wrong with it. Of two, none can be; then the other must at
 /// least be healthy.
@@ -96,15 +104,19 @@ fn enough<'a>(all: usize, others: impl Iterator<Item = (&'a str, Option<&'a str>
     ))
 }
 
-/// Whether a control plane's API server and etcd are healthy.
+/// Whether a control plane's API server and etcd are healthy. Where no API server responds,
+/// etcd alone decides: it is what must not be lost.
 async fn works(run: &Run, plan: &Plan, one: &Surveyed) -> Health {
-    let api = match ClusterApi::new(run, &plan.context.pki, one) {
-        Ok(api) => api,
-        Err(error) => return Health::No(error.to_string()),
-    };
-    let answer = api.ask_health(API_SERVER_READY).await;
-    if answer != Health::Ok || matches!(run.cluster.etcd, Etcd::External(_)) {
-        return answer;
+    let external = matches!(run.cluster.etcd, Etcd::External(_));
+    if plan.responds || external {
+        let api = match ClusterApi::new(run, &plan.context.pki, one) {
+            Ok(api) => api,
+            Err(error) => return Health::No(error.to_string()),
+        };
+        let answer = api.ask_health(API_SERVER_READY).await;
+        if answer != Health::Ok || external {
+            return answer;
+        }
     }
     match member_client(run, &one.session, &one.host) {
         Ok(client) => health::ask_etcd(&client).await,

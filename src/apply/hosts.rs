@@ -46,10 +46,10 @@ async fn install_runtime_first(
             matches!(resource, Resource::Package(package) if packages.contains(&package.name.as_str()))
         })
         .collect();
-    let changes = converge::compare(run, one, &packages).await?;
+    let changes = converge::compare(&plan.context.owner, one, &packages).await?;
     converge::converge(run, one, &changes, part).await?;
     let gathered = one.session.gather(&run.cluster, &one.host).await?;
     let resources = plan.prepared_again(work, &gathered.facts)?;
-    let changes = converge::compare(run, one, &resources).await?;
+    let changes = converge::compare(&plan.context.owner, one, &resources).await?;
     converge::converge(run, one, &changes, part).await
 }

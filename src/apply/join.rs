@@ -22,7 +22,12 @@ pub(super) async fn join(execution: &Execution<'_>, work: &Work) -> Result<(), E
     let part = run.tracker.part(Phase::Join);
     part.doing(work.name(), "joining");
     // Observed again right before: minutes may have passed since the plan.
-    let plan = converge::compare(run, &work.surveyed, &work.join_resources).await?;
+    let plan = converge::compare(
+        &execution.plan.context.owner,
+        &work.surveyed,
+        &work.join_resources,
+    )
+    .await?;
     converge::converge(run, &work.surveyed, &plan, &part).await?;
     wait::wait_for_kubelet(run, &work.surveyed).await?;
     part.doing(work.name(), "waiting for its certificate");

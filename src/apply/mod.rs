@@ -52,7 +52,13 @@ use crate::run::error::Error;
 /// The first failing control plane, or the first error of the API: the run cannot continue
 /// then.
 pub async fn apply(run: &Run, plan: &Plan) -> Result<Vec<Aside>, Error> {
-    carry_out(&Execution::new(run, plan)?).await
+    let execution = Execution::new(run, plan)?;
+    // Before the first host is changed: its receipt names this cluster.
+    let owner = &plan.context.owner;
+    if run.state.owner()?.as_ref() != Some(owner) {
+        run.state.remember_owner(owner)?;
+    }
+    carry_out(&execution).await
 }
 
 /// Hosts proceed in parallel and wait for others only where the cluster requires it:

@@ -36,7 +36,7 @@ pub(super) async fn set_up(execution: &Execution<'_>, work: &Work) -> Result<(),
     part.doing(work.name(), "waiting for its pod CIDR");
     let node = wait_registered(execution, work, bridge).await?;
     let resources = plan.after_registration(work, &pod_cidrs(&node))?;
-    let changes = converge::compare(run, &work.surveyed, &resources).await?;
+    let changes = converge::compare(&plan.context.owner, &work.surveyed, &resources).await?;
     converge::converge(run, &work.surveyed, &changes, &part).await?;
     part.done(work.name(), changes.changes.len());
     Ok(())

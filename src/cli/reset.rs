@@ -131,6 +131,8 @@ fn forget_cluster(run: &crate::run::Run) -> Result<(), Error> {
             run.state.dir().join("pki").display()
         ));
     }
+    // The next cluster is another, though it has the same CA.
+    run.state.forget_owner()?;
     if let Etcd::External(etcd) = &run.cluster.etcd {
         run.events().note(format!(
             "etcd at {} still holds the cluster's data, and the next apply will use it; to start \

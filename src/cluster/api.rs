@@ -1,11 +1,13 @@
 //! The cluster's API as seen through the SSH session to a control plane.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use pki::Pki;
 use serde_json::Value;
 
-use super::health::ask_api_server;
+use super::health::{ask_api_server, ask_api_server_within};
 use super::survey::Surveyed;
 use crate::kubernetes::api;
 use crate::kubernetes::api::{ApiError, Applier, Health, Identity};
@@ -19,7 +21,7 @@ pub(crate) struct ClusterApi {
     pub(crate) admin: kube::Client,
     /// As `kubernetes-super-admin`, which needs no RBAC objects.
     super_admin: Option<kube::Client>,
-    budget: std::time::Duration,
+    budget: Duration,
 }
 
 impl ClusterApi {
@@ -68,6 +70,11 @@ impl ClusterApi {
     /// Asks the API server for its health, once: `/livez` or `/readyz`.
     pub(crate) async fn ask_health(&self, path: &'static str) -> Health {
         ask_api_server(&self.admin, path).await
+    }
+
+    /// The same, waiting for the answer as long as `limit`.
+    pub(crate) async fn ask_health_within(&self, path: &'static str, limit: Duration) -> Health {
+        ask_api_server_within(&self.admin, path, limit).await
     }
 
     /// Lists all Nodes.

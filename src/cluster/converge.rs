@@ -2,7 +2,7 @@
 
 use super::survey::Surveyed;
 use crate::host;
-use crate::host::{HostPlan, Resource};
+use crate::host::{HostPlan, Owner, Resource};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::remote::Converging;
@@ -10,12 +10,12 @@ use crate::run::tracker::Part;
 
 /// Observes the resources of a host and says what has to change. One command.
 pub(crate) async fn compare(
-    run: &Run,
+    owner: &Owner,
     one: &Surveyed,
     resources: &[Resource],
 ) -> Result<HostPlan, Error> {
     let observed = one.session.observe(resources).await?;
-    Ok(host::diff(resources, &observed, &run.cluster.name)?)
+    Ok(host::diff(resources, &observed, owner)?)
 }
 
 /// Makes the changes of a plan. One command, fed by one stream; none if there are no

@@ -1,14 +1,15 @@
 //! etcd's members, through the SSH session and with our own client certificate.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
 use pki::Store;
 
-use super::answer::{answer_within, ask_first};
+use super::answer::answer_within;
 use super::survey::Surveyed;
 use crate::inventory::Host;
-use crate::kubernetes::api::{EtcdClient, Identity, Member};
+use crate::kubernetes::api::{EtcdClient, Identity, MemberView};
 use crate::kubernetes::health::etcd_client_address;
 use crate::run::Run;
 use crate::run::error::Error;
@@ -17,6 +18,9 @@ use crate::run::remote::Remote;
 /// Time limit for one request. etcd itself gives up after about seven seconds (twice the
 /// election timeout plus five).
 const REQUEST: Duration = Duration::from_secs(10);
+
+/// Time limit for a look at a member, which is part of every plan.
+const VIEW: Duration = Duration::from_secs(5);
 
 /// A client of the member on `host`.
 pub(crate) fn member_client(run: &Run, remote: &Remote, host: &Host) -> Result<EtcdClient, Error> {
@@ -48,16 +52,21 @@ pub(crate) async fn limit_request<T, E: Into<Error>>(
     answer_within(REQUEST, request).await
 }
 
-/// Lists etcd's members through the first control plane that responds.
-///
-/// # Errors
-/// The error of the last one, if none responds.
-pub(crate) async fn list_members(run: &Run, standing: &[&Surveyed]) -> Result<Vec<Member>, String> {
-    let hosts = standing.iter().map(|one| (&one.host, &one.session));
-    let asked = ask_first(hosts, async |host, remote| {
-        let client = member_client(run, remote, host)?;
-        limit_request(client.members()).await
+/// What each member says about all of etcd, or why it says nothing: by host name.
+pub(crate) async fn ask_views(
+    run: &Run,
+    control_planes: &[&Surveyed],
+) -> BTreeMap<String, Result<MemberView, String>> {
+    let asking = control_planes.iter().map(|one| async {
+        let view = async {
+            let client = member_client(run, &one.session, &one.host)?;
+            answer_within(VIEW, client.view()).await
+        };
+        let view = view.await.map_err(|error| error.to_string());
+        (one.host.name.clone(), view)
     });
-    let answer = asked.await.into_result();
-    answer.map_err(|silent| silent.last_or("no control plane is reachable"))
+    futures::future::join_all(asking)
+        .await
+        .into_iter()
+        .collect()
 }

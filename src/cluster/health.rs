@@ -37,6 +37,15 @@ pub(crate) async fn ask_kubelet_unit(one: &Surveyed) -> Health {
 /// Asks an API server for its health, once: `/livez` or `/readyz`. The answer names the checks
 /// that failed.
 pub(crate) async fn ask_api_server(client: &kube::Client, path: &'static str) -> Health {
+    ask_api_server_within(client, path, LOOK).await
+}
+
+/// The same with a time limit of its own.
+pub(crate) async fn ask_api_server_within(
+    client: &kube::Client,
+    path: &'static str,
+    limit: Duration,
+) -> Health {
     let request = match Request::get(path).body(Vec::new()) {
         Ok(request) => request,
         Err(error) => return Health::No(error.to_string()),
@@ -50,7 +59,7 @@ pub(crate) async fn ask_api_server(client: &kube::Client, path: &'static str) ->
             }
         }
     };
-    health_within(LOOK, asked).await
+    health_within(limit, asked).await
 }
 
 /// Asks an etcd member for its health, once.

@@ -2,12 +2,14 @@
 
 pub(crate) mod answer;
 pub(crate) mod api;
+pub(crate) mod clocks;
 pub(crate) mod converge;
 pub(crate) mod diagnose;
 pub(crate) mod endpoint;
 pub(crate) mod etcd;
 pub(crate) mod external_etcd;
 pub(crate) mod health;
+pub(crate) mod identity;
 pub(crate) mod operator_access;
 pub(crate) mod ssh_connect;
 mod ssh_host;

@@ -12,7 +12,7 @@ use super::etcd_members::Membership;
 use super::target::{Target, owns};
 use crate::artifacts::Set;
 use crate::cluster::survey::Surveyed;
-use crate::host::{Content, Facts, FileResource, Resource};
+use crate::host::{Content, Facts, FileResource, LostEtcdData, Owner, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::{
     ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
@@ -46,6 +46,10 @@ pub(crate) struct Context {
     pub(crate) token: Token,
     /// What the etcd manifests list.
     pub(crate) etcd: Membership,
+    /// Whether there is a cluster already: its API has responded once.
+    pub(crate) exists: bool,
+    /// The identity of the cluster, which receipts name.
+    pub(crate) owner: Owner,
 }
 
 impl std::fmt::Debug for Context {
@@ -91,6 +95,10 @@ impl Context {
             }));
         }
         if target.host.is_control_plane() {
+            resources.extend(
+                self.lost_etcd_data(target)
+                    .map(|data| (Phase::ControlPlane, data)),
+            );
             let files = external_etcd(&self.cluster)?;
             resources.extend(files.into_iter().map(|file| (Phase::ControlPlane, file)));
         }
@@ -160,6 +168,29 @@ impl Context {
             }),
         }
         .render())
+    }
+
+    /// Data of etcd on a host that its member must not start with, for it joins again.
+    fn lost_etcd_data(&self, target: &Target<'_>) -> Option<Resource> {
+        let Etcd::Local(local) = &self.cluster.etcd else {
+            return None;
+        };
+        let replaced = self.etcd.has_lost_data(target.host)
+            // An interrupted run has removed the manifest, but not the data.
+            || target.joined && self.etcd.joins(target.host);
+        replaced.then(|| {
+            Resource::LostEtcdData(LostEtcdData {
+                data_dir: local.data_dir.clone(),
+            })
+        })
+    }
+
+    /// The same with etcd manifests as they would be if they were written now.
+    pub(crate) fn with_settled_etcd(&self) -> Self {
+        Context {
+            etcd: self.etcd.settled(),
+            ..self.clone()
+        }
     }
 
     /// Whether a host has joined this cluster.

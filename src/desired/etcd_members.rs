@@ -1,15 +1,15 @@
 //! Which members each control plane's etcd manifest lists.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
+use super::etcd_views::{Found, LostData, Views, member, read_views};
 use super::target::facts_of;
 use crate::cluster::survey::Surveyed;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Etcd, Host};
+use crate::kubernetes::EtcdMember;
 use crate::kubernetes::api::Member;
-use crate::kubernetes::etcd::{parse_members, peer_url};
-use crate::kubernetes::{EtcdMember, endpoint};
+use crate::kubernetes::etcd::parse_members;
 use crate::run::error::Error;
 
 /// What the etcd manifests of the control planes list.
@@ -17,10 +17,18 @@ use crate::run::error::Error;
 pub(crate) struct Membership {
     /// By host name.
     listed: BTreeMap<String, Listed>,
+    /// All members, once etcd runs: what a manifest lists that changes anyway.
+    all: Vec<EtcdMember>,
+    /// How many of them vote.
+    voters: usize,
     /// Hosts whose member has to be added to a running etcd.
     joining: BTreeSet<String>,
     /// Hosts whose member is a learner, without a vote.
     learners: BTreeSet<String>,
+    /// Hosts whose member has lost its data.
+    lost: BTreeSet<String>,
+    /// What can't be healed now, as sentences.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What one etcd manifest lists.
@@ -32,21 +40,26 @@ pub(crate) struct Listed {
     pub(crate) joins: bool,
 }
 
-/// What is known about a cluster before asking its etcd.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Known {
-    /// Whether its API server is reachable.
-    pub(crate) live: bool,
-    /// Whether it was complete once: the state directory has its kubeconfig.
-    pub(crate) was_whole: bool,
-}
-
 impl Membership {
     /// What a host's manifest lists.
     pub(crate) fn of(&self, host: &Host) -> (&[EtcdMember], bool) {
         self.listed
             .get(&host.name)
             .map_or((&[], false), |listed| (&listed.members, listed.joins))
+    }
+
+    /// The same for a manifest that changes anyway: it lists every member and says that etcd
+    /// exists. From then on, a member that finds no data fails, and never starts a second
+    /// etcd beside the one that runs. (etcd reads neither while it has data.)
+    pub(crate) fn settled(&self) -> Membership {
+        let mut settled = self.clone();
+        for (host, listed) in &mut settled.listed {
+            if !self.all.is_empty() && !self.joining.contains(host) {
+                listed.members = self.all.clone();
+                listed.joins = true;
+            }
+        }
+        settled
     }
 
     /// Whether a host's member has to be added to a running etcd.
@@ -57,6 +70,16 @@ impl Membership {
     /// Whether a host's member is a learner, without a vote.
     pub(crate) fn is_learner(&self, host: &Host) -> bool {
         self.learners.contains(&host.name)
+    }
+
+    /// How many members vote, as far as etcd was asked.
+    pub(crate) fn count_voters(&self) -> usize {
+        self.voters
+    }
+
+    /// Whether a host's member has lost its data.
+    pub(crate) fn has_lost_data(&self, host: &Host) -> bool {
+        self.lost.contains(&host.name)
     }
 
     /// All control planes form etcd together: they are known beforehand, so they need not
@@ -87,17 +110,17 @@ impl Membership {
 
     /// The membership of observed hosts: existing manifests are kept, whatever members were
     /// added or removed since, because etcd ignores the list once it has data, and a change
-    /// would restart it for nothing. A control plane without a manifest joins the others if
-    /// they are running.
+    /// would restart it for nothing. A control plane without a manifest, or without the data
+    /// that its member had, joins the others if they are running.
     ///
     /// # Errors
     /// An etcd that was complete once and does not respond now, so that no member can join
-    /// it.
+    /// it; members that no control plane of the inventory runs.
     pub(crate) async fn decide(
         cluster: &Cluster,
         control_planes: &[&Surveyed],
-        known: Known,
-        list_members: impl AsyncFnOnce(&[&Surveyed]) -> Result<Vec<Member>, String>,
+        exists: bool,
+        ask_views: impl AsyncFnOnce(&[&Surveyed]) -> Views,
     ) -> Result<Self, Error> {
         if matches!(cluster.etcd, Etcd::External(_)) {
             return Ok(Membership::default());
@@ -115,36 +138,46 @@ impl Membership {
             let named = listed.map(|listed| (one.host.name.clone(), listed));
             membership.listed.extend(named);
         }
-        if control_planes.len() < 2 || (new.is_empty() && !known.live) {
-            return Ok(membership);
-        }
-        match list_members(&standing).await {
-            Ok(members) => {
-                membership.join(&members, &new)?;
-                membership.find_learners(&members, &standing)?;
-            }
+        match read_views(cluster, &standing, &ask_views(&standing).await)? {
+            Ok(found) => membership.settle(found, &standing, new)?,
             Err(_) if new.is_empty() => {}
-            Err(why) => membership.form_with(&new, known.was_whole, why)?,
+            Err(why) => membership.form_with(&new, exists, why)?,
         }
         Ok(membership)
+    }
+
+    /// Takes over what etcd says of itself.
+    fn settle<'a>(
+        &mut self,
+        found: Found,
+        standing: &[&'a Surveyed],
+        mut joining: Vec<&'a Surveyed>,
+    ) -> Result<(), Error> {
+        self.find_learners(&found.members, standing)?;
+        for (host, lost) in found.lost {
+            let why = match lost {
+                LostData::Gone => "has lost its data",
+                LostData::Other => "has the data of another etcd",
+            };
+            if !found.has_quorum {
+                self.warnings.push(format!(
+                    "{host}: its etcd member {why}; it can be replaced once most of the others run"
+                ));
+                continue;
+            }
+            joining.extend(standing.iter().filter(|one| one.host.name == host));
+            self.lost.insert(host);
+        }
+        self.all = describe_members(&found.members);
+        let votes = |member: &&Member| !member.is_learner;
+        self.voters = found.members.iter().filter(votes).count();
+        self.join(&found.members, &joining)
     }
 
     /// New control planes join a running etcd one after the other: each lists those before
     /// it.
     fn join(&mut self, known: &[Member], new: &[&Surveyed]) -> Result<(), Error> {
-        let mut members: Vec<EtcdMember> = known
-            .iter()
-            .filter_map(|member| {
-                Some(EtcdMember {
-                    // Like kubeadm, use the id of a member without a name.
-                    name: match member.has_started() {
-                        true => member.name.clone(),
-                        false => member.hex(),
-                    },
-                    peer_url: member.peer_urls.first()?.clone(),
-                })
-            })
-            .collect();
+        let mut members = describe_members(known);
         for one in new {
             let own = member(&one.host, &one.gathered.facts)?;
             members.retain(|member| member.peer_url != own.peer_url);
@@ -174,14 +207,14 @@ impl Membership {
     /// An interrupted run left some members, but no quorum: the others continue as planned.
     /// But an etcd that was complete once must not get an empty member in place of one that
     /// has lost its data.
-    fn form_with(&mut self, new: &[&Surveyed], was_whole: bool, why: String) -> Result<(), Error> {
+    fn form_with(&mut self, new: &[&Surveyed], exists: bool, why: String) -> Result<(), Error> {
         for one in new {
             let own = member(&one.host, &one.gathered.facts)?;
             let forming = self
                 .listed
                 .values()
                 .find(|listed| !listed.joins && listed.members.contains(&own));
-            let Some(listed) = forming.filter(|_| !was_whole).cloned() else {
+            let Some(listed) = forming.filter(|_| !exists).cloned() else {
                 return Err(Error::EtcdSilent {
                     host: one.host.name.clone(),
                     why,
@@ -193,13 +226,21 @@ impl Membership {
     }
 }
 
-/// A host's own member.
-fn member(host: &Host, facts: &Facts) -> Result<EtcdMember, Error> {
-    let address: IpAddr = endpoint::advertise_address(host, facts)?;
-    Ok(EtcdMember {
-        name: host.node_name.clone(),
-        peer_url: peer_url(address),
-    })
+/// Members as a manifest lists them.
+fn describe_members(known: &[Member]) -> Vec<EtcdMember> {
+    let describe = |member: &Member| {
+        Some(EtcdMember {
+            // Like kubeadm, use the id of a member without a name.
+            name: match member.has_started() {
+                true => member.name.clone(),
+                false => member.hex(),
+            },
+            peer_url: member.peer_urls.first()?.clone(),
+        })
+    };
+    let mut members: Vec<EtcdMember> = known.iter().filter_map(describe).collect();
+    members.sort_by(|a, b| a.peer_url.cmp(&b.peer_url));
+    members
 }
 
 /// What an existing manifest on a host lists.

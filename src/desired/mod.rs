@@ -4,6 +4,7 @@ pub(crate) mod artifacts;
 pub(crate) mod certificates;
 pub(crate) mod context;
 pub(crate) mod etcd_members;
+mod etcd_views;
 pub(crate) mod node;
 pub mod render;
 pub(crate) mod renewed;

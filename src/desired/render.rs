@@ -70,6 +70,8 @@ pub async fn render(cluster: &Cluster, facts: &BTreeMap<String, Facts>) -> Resul
         templates: Arc::new(Templates::load(cluster.templates_dir.as_deref())?),
         patches: Arc::new(Patches::load(cluster.patches_dir.as_deref())?),
         token: Token::generate()?,
+        exists: false,
+        owner: crate::host::Owner::named(&cluster.name),
         etcd: crate::desired::etcd_members::Membership::forming(cluster, &control_planes)?,
         cluster: Arc::new(fitted),
     };

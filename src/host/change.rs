@@ -71,6 +71,8 @@ words! {
         Restart = "restart",
         /// A unit is stopped.
         Stop = "stop",
+        /// Something is kept beside its place, which is empty then.
+        SetAside = "set aside",
         /// An image comes out of an archive.
         Import = "import",
         /// An image is pulled by the host.
@@ -99,6 +101,8 @@ words! {
         Systemd = "systemd",
         /// A systemd unit.
         Unit = "unit",
+        /// The data of etcd.
+        EtcdData = "etcd data in",
         /// A container image.
         Image = "image",
         /// A static pod that runs already.

@@ -2,6 +2,7 @@
 
 use super::error::HostError;
 use super::observed::Observed;
+use super::owner::Owner;
 use super::plan::HostPlan;
 use super::receipt::Receipt;
 use super::resource::{Comparison, KINDS, Resource, Wanted, Work, remaining_stamps};
@@ -15,17 +16,20 @@ use super::resource::{Comparison, KINDS, Resource, Wanted, Work, remaining_stamp
 pub fn diff(
     resources: &[Resource],
     observed: &Observed,
-    cluster: &str,
+    owner: &Owner,
 ) -> Result<HostPlan, HostError> {
     let receipt = match &observed.receipt {
-        Some(receipt) if receipt.cluster != cluster => {
+        Some(receipt) if !receipt.owner.agrees_with(owner) => {
             return Err(HostError::OtherCluster {
-                found: receipt.cluster.clone(),
-                wanted: cluster.into(),
+                found: receipt.owner.clone(),
+                wanted: owner.clone(),
             });
         }
-        Some(receipt) => receipt.clone(),
-        None => Receipt::new(cluster),
+        Some(receipt) => Receipt {
+            owner: receipt.owner.completed_by(owner),
+            ..receipt.clone()
+        },
+        None => Receipt::new(owner),
     };
     let wanted = Wanted::new(resources.iter().map(Resource::as_piece));
     let mut found = Comparison::new(observed, receipt);
@@ -34,7 +38,7 @@ pub fn diff(
     }
     let stamps = remaining_stamps(&found);
     Ok(HostPlan {
-        cluster: cluster.into(),
+        cluster: owner.cluster.clone(),
         changes: found.changes,
         receipt_changed: observed.receipt.as_ref() != Some(&found.receipt),
         receipt: found.receipt,

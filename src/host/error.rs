@@ -1,5 +1,7 @@
 //! What can go wrong between a host and its desired state.
 
+use super::owner::Owner;
+
 /// Why a host's answer or desired state can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -26,12 +28,12 @@ pub enum HostError {
         why: String,
     },
     /// The host is part of another cluster.
-    #[error("the host belongs to cluster `{found}`, not to `{wanted}`")]
+    #[error("the host belongs to cluster {found}, not to {wanted}")]
     OtherCluster {
         /// The cluster that the host's receipt names.
-        found: String,
+        found: Owner,
         /// The cluster of the inventory.
-        wanted: String,
+        wanted: Owner,
     },
     /// A name that the scripts can't carry.
     #[error("{kind} {name:?} can't be managed: {why}")]
@@ -74,9 +76,9 @@ impl HostError {
                 "if the file is damaged, move it away: what is on the host is then taken for its own"
                     .into(),
             ),
-            HostError::OtherCluster { found, .. } => Some(format!(
-                "reset the host with the inventory of cluster `{found}` first, or take it out of this one"
-            )),
+            HostError::OtherCluster { .. } => Some(
+                "reset the host with the inventory and the .clusterctl directory of its own cluster first, or take it out of this one".into(),
+            ),
             HostError::NotClean { .. } => Some(
                 "the receipt is kept: fix what remains, then run the same command again"
                     .into(),

@@ -11,6 +11,7 @@ mod facts;
 mod hash;
 mod observe;
 mod observed;
+mod owner;
 mod packages;
 mod plan;
 pub mod preflight;
@@ -32,14 +33,15 @@ pub use error::HostError;
 pub use facts::{Address, Facts, Gathered, Listener, Runtime, gather, parse_gathered};
 pub use observe::observe;
 pub use observed::{Observed, PathKind, PathState};
+pub use owner::Owner;
 pub use packages::PackageManager;
 pub use plan::HostPlan;
 pub use prepare::{prepare_resources, user_file};
 pub use receipt::{Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
 pub use reset::{Cleaned, cleaned, look_for_receipt, reset, reset_progress};
 pub use resource::{
-    Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, Package,
-    Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, Withdrawn,
+    Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, LostEtcdData,
+    Package, Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, Withdrawn,
 };
 pub use systemd::UnitState;
 pub use vitals::{Vitals, parse_vitals, vitals};

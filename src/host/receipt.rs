@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::error::HostError;
+use super::owner::Owner;
 
 /// What we did to a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,8 +21,9 @@ use super::error::HostError;
 pub struct Receipt {
     /// Version of this form: 1.
     pub version: u32,
-    /// The cluster's name.
-    pub cluster: String,
+    /// The cluster that the host belongs to.
+    #[serde(flatten)]
+    pub owner: Owner,
     /// Directories that we made. `reset` removes the empty ones.
     pub directories: BTreeSet<String>,
     /// Directories whose mode or owner we changed, with what they were before.
@@ -79,10 +81,10 @@ pub struct ReceiptUnit {
 
 impl Receipt {
     /// An empty one.
-    pub fn new(cluster: &str) -> Self {
+    pub fn new(owner: &Owner) -> Self {
         Receipt {
             version: 1,
-            cluster: cluster.into(),
+            owner: owner.clone(),
             ..Receipt::default()
         }
     }

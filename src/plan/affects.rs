@@ -14,7 +14,7 @@ impl Plan {
             Phase::Hosts => !work.prepare.is_empty(),
             // A cluster that has yet to answer is waited for, whatever is left to write.
             Phase::ControlPlane => {
-                let waited_for = !work.prepare.is_empty() || work.etcd.is_some() || !self.live;
+                let waited_for = !work.prepare.is_empty() || work.etcd.is_some() || !self.responds;
                 self.phases.has(phase) && work.is_control_plane() && waited_for
             }
             Phase::Join => work.join.is_some(),

@@ -8,17 +8,15 @@ use k8s_openapi::api::core::v1::Node;
 use serde_json::Value;
 
 use super::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
-use crate::cluster::answer::ask_first;
-use crate::cluster::api::ClusterApi;
 use crate::cluster::survey::{Aside, Surveyed};
 use crate::desired::context::Context;
 use crate::desired::target::Target;
 use crate::desired::{node, renewed};
 use crate::host;
-use crate::host::{Observed, Resource};
-use crate::kubernetes::api::Health;
+use crate::host::{Observed, Owner, Resource};
 use crate::kubernetes::upload_certs::CertificateKey;
-use crate::layout::health::API_SERVER;
+use crate::layout::components::ETCD;
+use crate::layout::paths;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -152,7 +150,8 @@ pub(crate) async fn build_plan(
         context: Arc::clone(context),
         first: first.cloned().ok_or(Error::Interrupted)?,
         control_planes: control_planes.to_vec(),
-        live: live.is_some(),
+        live: live.is_some() || context.exists,
+        responds: live.is_some(),
         work,
         objects,
         object_changes,
@@ -175,6 +174,40 @@ fn collect_objects(run: &Run, context: &Context) -> Result<Vec<(Phase, Value)>, 
     Ok(objects)
 }
 
+/// What a host should hold, by when it gets it in this run.
+struct Sorted {
+    now: Vec<Resource>,
+    /// Once it can join.
+    later: Vec<Resource>,
+    /// Not in this run: other phases' part.
+    assumed: Vec<(Phase, Resource)>,
+}
+
+fn sort_resources(
+    run: &Run,
+    context: &Context,
+    one: &Looked,
+    joins: bool,
+) -> Result<Sorted, Error> {
+    let mut sorted = Sorted {
+        now: Vec::new(),
+        later: Vec::new(),
+        assumed: Vec::new(),
+    };
+    let wanted = resources(context, &one.surveyed, one.node.as_ref())?;
+    let today = jiff::Timestamp::now();
+    for (phase, resource) in renewed::left_alone(wanted, &one.observed, &context.pki, today) {
+        if !run.has(phase) {
+            sorted.assumed.push((phase, resource));
+        } else if phase == Phase::Join && joins {
+            sorted.later.push(resource);
+        } else {
+            sorted.now.push(resource);
+        }
+    }
+    Ok(sorted)
+}
+
 async fn plan_work(
     run: &Run,
     context: &Context,
@@ -187,25 +220,22 @@ async fn plan_work(
         observed,
     } = one;
     let joins = !surveyed.host.is_control_plane() && !context.owns(surveyed);
-    let (mut now, mut later) = (Vec::new(), Vec::new());
-    let mut assumed = Vec::new();
-    let wanted = resources(context, surveyed, node.as_ref())?;
-    let today = jiff::Timestamp::now();
-    for (phase, resource) in renewed::left_alone(wanted, observed, &context.pki, today) {
-        if !run.has(phase) {
-            assumed.push((phase, resource));
-        } else if phase == Phase::Join && joins {
-            later.push(resource);
-        } else {
-            now.push(resource);
-        }
+    let owner = &context.owner;
+    let Sorted {
+        mut now,
+        later,
+        assumed,
+    } = sort_resources(run, context, one, joins)?;
+    refuse_alone(run, owner, observed, assumed)?;
+    let mut prepare = host::diff(&now, observed, owner)?;
+    let etcd = paths::manifest(ETCD);
+    if prepare.changes.iter().any(|change| change.name == etcd) {
+        now = sort_resources(run, &context.with_settled_etcd(), one, joins)?.now;
+        prepare = host::diff(&now, observed, owner)?;
     }
-    let cluster = &run.cluster.name;
-    refuse_alone(run, cluster, observed, assumed)?;
-    let prepare = host::diff(&now, observed, cluster)?;
     let join = match later.is_empty() {
         true => None,
-        false => Some(host::diff(&later, observed, cluster)?),
+        false => Some(host::diff(&later, observed, owner)?),
     };
     let (mut labels, mut taints, mut removed_taints) = (None, Vec::new(), Vec::new());
     if let (Some(node), Some(live), true) = (node, live, run.has(Phase::Nodes)) {
@@ -242,6 +272,8 @@ async fn plan_work(
 fn etcd_step(run: &Run, context: &Context, one: &Surveyed) -> Option<EtcdStep> {
     if !run.has(Phase::ControlPlane) || !one.host.is_control_plane() {
         None
+    } else if context.etcd.has_lost_data(&one.host) {
+        Some(EtcdStep::Replace)
     } else if context.etcd.joins(&one.host) {
         Some(EtcdStep::Join)
     } else if context.etcd.is_learner(&one.host) {
@@ -254,7 +286,7 @@ fn etcd_step(run: &Run, context: &Context, one: &Surveyed) -> Option<EtcdStep> {
 /// Fails if a phase needs others that are not selected and have not run.
 fn refuse_alone(
     run: &Run,
-    cluster: &str,
+    owner: &Owner,
     observed: &Observed,
     assumed: Vec<(Phase, Resource)>,
 ) -> Result<(), Error> {
@@ -268,7 +300,7 @@ fn refuse_alone(
                 .filter(|(owner, _)| *owner == needed)
                 .map(|(_, resource)| resource.clone())
                 .collect();
-            let changes = host::diff(&resources, observed, cluster)?.changes;
+            let changes = host::diff(&resources, observed, owner)?.changes;
             if let Some(first) = changes.first() {
                 return Err(Error::NotAlone {
                     phase: phase.name(),
@@ -286,47 +318,6 @@ fn refuse_alone(
         }
     }
     Ok(())
-}
-
-/// Asks the API for its Nodes, through the first control plane that responds; `None` if
-/// none does.
-///
-/// # Errors
-/// An API server that responds with an error.
-pub(crate) async fn find_live_api(
-    run: &Run,
-    context: &Context,
-    control_planes: &[&Surveyed],
-) -> Result<Option<Live>, Error> {
-    let owned = control_planes.iter().filter(|one| context.owns(one));
-    let asked = ask_first(owned.map(|one| (&one.host, one)), async |_, one| {
-        // What is wrong on this machine is no reason to ask the next.
-        let api = match ClusterApi::new(run, &context.pki, one) {
-            Ok(api) => api,
-            Err(error) => return Ok(Err(error)),
-        };
-        match api.ask_health(API_SERVER).await {
-            Health::Ok => Ok(Ok((one, api))),
-            Health::No(why) => Err(Error::NotReady { why }),
-        }
-    });
-    let Some(answer) = asked.await.answer else {
-        return Ok(None);
-    };
-    let (one, mut api) = answer?;
-    let nodes = match api.nodes().await {
-        // The run that started it was interrupted before the admin had any rights.
-        Err(error) if error.is_forbidden() => {
-            api = api.elevated().ok_or(error)?;
-            api.nodes().await?
-        }
-        nodes => nodes?,
-    };
-    Ok(Some(Live {
-        api,
-        nodes,
-        through: one.host.name.clone(),
-    }))
 }
 
 /// The key that encrypts uploaded certificates: the inventory's, or a new one. `None` if

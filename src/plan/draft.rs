@@ -3,21 +3,25 @@
 
 use std::sync::Arc;
 
-use pki::Pki;
+use pki::{Pki, spki_pin};
 
 use super::build::Looked;
 use super::certificates::plan_certificates;
 use super::document::PlanDocument;
+use super::live::find_live_api;
 use super::model::{Live, Plan};
 use super::{build, preflight};
 use crate::artifacts::Set;
-use crate::cluster::etcd::list_members;
+use crate::cluster::clocks::refuse_wrong_clocks;
+use crate::cluster::etcd::ask_views;
+use crate::cluster::identity::{KnownCluster, refuse_other_clusters};
 use crate::cluster::survey::{Aside, Surveyed, survey_hosts};
 use crate::desired::context::Context;
-use crate::desired::etcd_members::{Known, Membership};
+use crate::desired::etcd_members::Membership;
 use crate::desired::target::facts_of;
 use crate::desired::{artifacts, certificates};
 use crate::host;
+use crate::host::Owner;
 use crate::kubernetes::api::{Health, node_ready};
 use crate::kubernetes::{Endpoints, Patches, Templates, Token, endpoint};
 use crate::run::Run;
@@ -61,29 +65,33 @@ impl Draft {
         if control_planes.is_empty() {
             return Err(lost_control_plane(run, &mut aside));
         }
+        let known = KnownCluster::read(run)?;
+        refuse_other_clusters(run, &known, &surveyed)?;
+        refuse_wrong_clocks(&surveyed)?;
         let reached: Vec<&Surveyed> = control_planes.iter().collect();
         let request = certificates::request(&run.cluster, &facts_of(&reached))?;
         let pki = plan_certificates(run, &request)?;
-        let findings = preflight::run_preflight(run, pki.ca_cert(), &surveyed).await?;
+        let owner = known.owner(&run.cluster, pki.ca_cert(), &surveyed);
+        let findings = preflight::run_preflight(run, &owner, pki.ca_cert(), &surveyed).await?;
         let architectures = surveyed
             .iter()
             .map(|one| one.gathered.facts.arch.clone())
             .collect();
         let artifacts = artifacts::open(run, architectures).await?;
         let mut context = context(run, pki, artifacts, templates, patches, &reached)?;
-        let live = build::find_live_api(run, &context, &reached).await?;
+        context.owner = owner;
+        context.exists = cluster_exists(run, &context, &surveyed);
+        context.etcd = decide_members(run, &reached, context.exists).await?;
+        for warning in &context.etcd.warnings {
+            run.events().warn(warning.as_str());
+        }
+        let live = find_live_api(run, &context, &reached).await?;
         // As long as the others keep the cluster running, an unreachable one affects only
         // itself. Without them, nothing can be done at all.
-        let mut lost = aside.iter().filter(|one| is_control_plane(run, one));
-        if live.is_none() && lost.next().is_some() {
+        if live.is_none() && aside.iter().any(|one| is_control_plane(run, one)) {
             return Err(lost_control_plane(run, &mut aside));
         }
-        for one in aside.iter().filter(|one| is_control_plane(run, one)) {
-            run.tracker.expect(Phase::Preflight, 1);
-            let part = run.tracker.part(Phase::Preflight);
-            part.failed(&one.host, &one.error);
-        }
-        context.etcd = decide_members(run, &reached, live.is_some()).await?;
+        report_lost_control_planes(run, &aside);
         let (looked, more) = build::observe_hosts(run, &context, live.as_ref(), surveyed).await?;
         aside.extend(more);
         drop(whole);
@@ -155,25 +163,34 @@ impl Draft {
 
     /// Replaces the certificates to plan with.
     pub(crate) fn use_certificates(&mut self, pki: Arc<Pki>) {
+        let ca = spki_pin(pki.ca_cert()).unwrap_or_default();
+        let owner = Owner {
+            ca,
+            ..self.context.owner.clone()
+        };
         self.context = Arc::new(Context {
             pki,
+            owner,
             ..Context::clone(&self.context)
         });
     }
 }
 
-/// Who forms etcd with whom. etcd itself is asked only where that decides something.
+/// Whether the API of the cluster has responded once: it has an administrator, or workers.
+/// From then on a silent API is one that is down, and never taken for no cluster.
+fn cluster_exists(run: &Run, context: &Context, surveyed: &[Surveyed]) -> bool {
+    let is_joined_worker = |one: &Surveyed| !one.host.is_control_plane() && context.owns(one);
+    run.state.kubeconfig().exists() || surveyed.iter().any(is_joined_worker)
+}
+
+/// Who forms etcd with whom.
 async fn decide_members(
     run: &Run,
     control_planes: &[&Surveyed],
-    live: bool,
+    exists: bool,
 ) -> Result<Membership, Error> {
-    let known = Known {
-        live,
-        was_whole: run.state.kubeconfig().exists(),
-    };
-    let ask = async |standing: &[&Surveyed]| list_members(run, standing).await;
-    Membership::decide(&run.cluster, control_planes, known, ask).await
+    let ask = async |standing: &[&Surveyed]| ask_views(run, standing).await;
+    Membership::decide(&run.cluster, control_planes, exists, ask).await
 }
 
 fn context(
@@ -205,6 +222,8 @@ fn context(
         patches: Arc::new(patches),
         token: Token::generate()?,
         etcd: Membership::default(),
+        exists: false,
+        owner: Owner::default(),
     })
 }
 
@@ -227,6 +246,14 @@ fn first_address(run: &Run, first: &Surveyed) -> Result<std::net::IpAddr, Error>
 fn is_control_plane(run: &Run, one: &Aside) -> bool {
     let mut control_planes = run.cluster.control_planes();
     control_planes.any(|host| host.name == one.host)
+}
+
+fn report_lost_control_planes(run: &Run, aside: &[Aside]) {
+    for one in aside.iter().filter(|one| is_control_plane(run, one)) {
+        run.tracker.expect(Phase::Preflight, 1);
+        let part = run.tracker.part(Phase::Preflight);
+        part.failed(&one.host, &one.error);
+    }
 }
 
 /// The error for the first control plane that is unreachable.

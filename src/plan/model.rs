@@ -35,9 +35,11 @@ pub struct Plan {
     pub(crate) first: Surveyed,
     /// All reachable control planes.
     pub(crate) control_planes: Vec<Surveyed>,
-    /// Whether the cluster is already running, so that its control planes are changed one
-    /// at a time.
+    /// Whether there is a cluster already, so that its control planes are changed one at a
+    /// time.
     pub(crate) live: bool,
+    /// Whether its API responds.
+    pub(crate) responds: bool,
     /// The work on each selected host.
     pub work: Vec<Work>,
     /// The objects that the cluster should hold, by phase.
@@ -84,6 +86,8 @@ pub struct Work {
 pub enum EtcdStep {
     /// It joins as a learner and is promoted once it has caught up.
     Join,
+    /// It has lost its data: it is removed, and joins again as a learner.
+    Replace,
     /// It is a learner and is promoted.
     Promote,
 }

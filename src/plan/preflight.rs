@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::cluster::endpoint;
+use crate::cluster::identity::{KnownCluster, Stranger};
 use crate::cluster::survey::{Aside, Surveyed, survey_hosts};
 use crate::host;
+use crate::host::Owner;
 use crate::host::preflight::{
     Connection, Finding, Severity, Subject, check_reachability, check_virtual_address,
     required_connections, virtual_address,
@@ -21,13 +23,14 @@ use crate::run::phase::Phase;
 /// [`Error::Preflight`], after the findings have been reported.
 pub(crate) async fn run_preflight(
     run: &Run,
+    owner: &Owner,
     ca: &str,
     surveyed: &[Surveyed],
 ) -> Result<Vec<Finding>, Error> {
     if !run.has(Phase::Preflight) {
         return Ok::<_, Error>(Vec::new());
     }
-    let findings = collect_findings(run, ca, surveyed).await?;
+    let findings = collect_findings(run, owner, ca, surveyed).await?;
     for warning in group_warnings(&findings) {
         run.events().warn(warning);
     }
@@ -97,7 +100,15 @@ pub async fn report_findings(run: &Run) -> Result<Report, Error> {
             &crate::desired::target::facts_of(&control_planes),
         )?,
     )?;
-    let mut findings = collect_findings(run, pki.ca_cert(), &surveyed).await?;
+    let known = KnownCluster::read(run)?;
+    let owner = known.owner(&run.cluster, pki.ca_cert(), &surveyed);
+    let mut findings = collect_findings(run, &owner, pki.ca_cert(), &surveyed).await?;
+    findings.extend(
+        known
+            .find_strangers(run, &surveyed)
+            .into_iter()
+            .map(other_cluster),
+    );
     findings.retain(|finding| finding.severity != Severity::Passed);
     Ok(Report {
         hosts: surveyed.iter().map(|one| one.host.name.clone()).collect(),
@@ -106,9 +117,25 @@ pub async fn report_findings(run: &Run) -> Result<Report, Error> {
     })
 }
 
+/// What every other verb would refuse: no setting demotes it.
+fn other_cluster(Stranger { host, why }: Stranger) -> Finding {
+    Finding {
+        host,
+        check: "OtherCluster".into(),
+        severity: Severity::Error,
+        message: why,
+        remedy: Some(
+            "take the host out of the inventory, or reset it with its own cluster's; if it is \
+                 this cluster's, run `clusterctl-rs state recover`"
+                .into(),
+        ),
+    }
+}
+
 /// Runs all checks on all hosts.
 async fn collect_findings(
     run: &Run,
+    owner: &Owner,
     ca: &str,
     surveyed: &[Surveyed],
 ) -> Result<Vec<Finding>, Error> {
@@ -117,11 +144,7 @@ async fn collect_findings(
         .map(|one| Subject {
             host: &one.host,
             gathered: &one.gathered,
-            owned: host::preflight::belongs_to_cluster(
-                &run.cluster,
-                &one.gathered,
-                Some(ca.as_bytes()),
-            ),
+            owned: host::preflight::belongs_to_cluster(owner, &one.gathered, Some(ca.as_bytes())),
         })
         .collect();
     let mut findings = host::preflight::check_hosts(&run.cluster, &subjects);

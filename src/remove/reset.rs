@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 
 use super::leave;
-use crate::host::{HostError, Receipt, Reset};
+use crate::cluster::identity::KnownCluster;
+use crate::host::{Receipt, Reset};
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::network;
 use crate::run::Run;
@@ -168,14 +169,8 @@ pub(crate) async fn inspect_host<'a>(
 ) -> Result<InspectedHost<'a>, Error> {
     let session = run.connect(host).await?;
     let Ownership { receipt, joined } = session.read_receipt().await?;
-    if let Some(receipt) = &receipt
-        && receipt.cluster != run.cluster.name
-    {
-        return Err(HostError::OtherCluster {
-            found: receipt.cluster.clone(),
-            wanted: run.cluster.name.clone(),
-        }
-        .into());
+    if let Some(receipt) = &receipt {
+        KnownCluster::read(run)?.refuse_other_receipt(run, &receipt.owner)?;
     }
     Ok(InspectedHost {
         host,

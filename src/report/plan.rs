@@ -103,6 +103,10 @@ fn host_lines(host: &PlannedHost, color: bool) -> Vec<String> {
     lines.extend(host.etcd.map(|step| {
         match step {
             EtcdStep::Join => "  add its etcd member as a learner, and promote it",
+            EtcdStep::Replace => {
+                "  replace its etcd member, which has lost its data: remove it, add it as a learner, \
+                 and promote it"
+            }
             EtcdStep::Promote => "  promote its etcd member from learner to voter",
         }
         .to_owned()

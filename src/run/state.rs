@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use crate::host::Owner;
+
 /// The state directory.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -91,6 +93,52 @@ impl State {
     /// The admin kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
+    }
+
+    /// Which cluster the directory belongs to; `None` before its first `apply`.
+    ///
+    /// # Errors
+    /// [`StateError`] if the file exists and cannot be used.
+    pub fn owner(&self) -> Result<Option<Owner>, StateError> {
+        let path = self.owner_file();
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                let what = "read";
+                return Err(StateError::Io { what, path, source });
+            }
+        };
+        match serde_json::from_slice(&text) {
+            Ok(owner) => Ok(Some(owner)),
+            Err(error) => Err(StateError::Io {
+                what: "read",
+                path,
+                source: io::Error::new(io::ErrorKind::InvalidData, error),
+            }),
+        }
+    }
+
+    /// Remembers which cluster the directory belongs to.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if it cannot be written.
+    pub fn remember_owner(&self, owner: &Owner) -> Result<(), StateError> {
+        // Strings can't fail to serialize.
+        let text = serde_json::to_string_pretty(owner).unwrap_or_default() + "\n";
+        self.write(&self.owner_file(), text.as_bytes())
+    }
+
+    /// Forgets which cluster the directory belonged to: the next one is another.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if the file cannot be removed.
+    pub fn forget_owner(&self) -> Result<(), StateError> {
+        self.remove(&self.owner_file()).map(|_| ())
+    }
+
+    fn owner_file(&self) -> PathBuf {
+        self.dir.join("cluster.json")
     }
 
     /// The directory of a new run, named by its start: `runs/<id>`.

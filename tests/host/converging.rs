@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use clusterctl::host::{
     Absent, Action, Content, Detail, Directory, FileResource, HostError, HostPlan, ImageArchive,
-    ImagePull, KernelModule, Kind, Package, Progress, Receipt, Resource, SeedLink, SwapOff, Sysctl,
-    Unit, converge, converged, diff,
+    ImagePull, KernelModule, Kind, Owner, Package, Progress, Receipt, Resource, SeedLink, SwapOff,
+    Sysctl, Unit, converge, converged, diff,
 };
 use sha2::{Digest, Sha256};
 
@@ -449,13 +449,13 @@ fn another_clusters_host_is_refused() {
         let resources = [Resource::File(file(&root, "/etc/motd", "ours\n"))];
         root.converge(&resources);
         let observed = root.observe(&resources);
-        let error = diff(&resources, &observed, "other").unwrap_err();
+        let error = diff(&resources, &observed, &Owner::named("other")).unwrap_err();
         assert!(matches!(error, HostError::OtherCluster { .. }));
         assert_eq!(
             error.to_string(),
             "the host belongs to cluster `demo`, not to `other`"
         );
-        assert!(error.hint().unwrap().contains("demo"));
+        assert!(error.hint().unwrap().contains("its own cluster"));
     }
 }
 

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use clusterctl::host::{
-    Cleaned, Directory, FileResource, HostError, ImagePull, KernelModule, Observed, Receipt,
+    Cleaned, Directory, FileResource, HostError, ImagePull, KernelModule, Observed, Owner, Receipt,
     ReceiptUnit, Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, cleaned, look_for_receipt,
     reset, reset_progress,
 };
@@ -290,7 +290,7 @@ fn an_address_that_kube_vip_could_not_take_back_goes() {
     for root in sealed() {
         root.write("var/lib/clusterctl/receipt.json", "{}");
         root.write("addresses", &format!("{own}{given}"));
-        run(&root, &script(&Receipt::new("c"))).unwrap();
+        run(&root, &script(&Receipt::new(&Owner::named("c")))).unwrap();
         assert!(
             root.log()
                 .contains("ip address delete 10.0.0.9/32 dev eth0\n")
@@ -299,7 +299,7 @@ fn an_address_that_kube_vip_could_not_take_back_goes() {
 
         root.write("addresses", given);
         root.write("busy", "");
-        let error = run(&root, &script(&Receipt::new("c"))).unwrap_err();
+        let error = run(&root, &script(&Receipt::new(&Owner::named("c")))).unwrap_err();
         assert!(
             error
                 .to_string()
@@ -311,14 +311,14 @@ fn an_address_that_kube_vip_could_not_take_back_goes() {
         // A machine's own one, should the inventory be wrong.
         root.write("addresses", &given.replace("/32", "/24"));
         root.log();
-        run(&root, &script(&Receipt::new("c"))).unwrap();
+        run(&root, &script(&Receipt::new(&Owner::named("c")))).unwrap();
         assert!(!root.log().contains("ip address"));
     }
 }
 
 #[test]
 fn a_kubelet_that_had_joined_by_hand_stays_stopped() {
-    let mut receipt = Receipt::new("c");
+    let mut receipt = Receipt::new(&Owner::named("c"));
     for unit in ["kubelet.service", "other.service"] {
         let before = ReceiptUnit {
             enabled: true,
@@ -535,7 +535,7 @@ fn answers_and_receipts_are_not_trusted() {
         Some("a\\u{7}b")
     );
 
-    let mut receipt = Receipt::new("demo");
+    let mut receipt = Receipt::new(&Owner::named("demo"));
     receipt.directories.insert("/../etc".into());
     let wanted = Reset {
         receipt: &receipt,

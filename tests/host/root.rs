@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use clusterctl::host::{HostPlan, Observed, Resource, converge, diff, observe};
+use clusterctl::host::{HostPlan, Observed, Owner, Resource, converge, diff, observe};
 use ssh::{Input, Output, Script};
 use tempfile::TempDir;
 
@@ -229,7 +229,7 @@ impl Root {
     }
 
     pub(crate) fn plan(&self, resources: &[Resource]) -> HostPlan {
-        diff(resources, &self.observe(resources), "demo").unwrap()
+        diff(resources, &self.observe(resources), &Owner::named("demo")).unwrap()
     }
 
     /// Converges, and demands that it worked and that nothing is left to do.

@@ -3,6 +3,8 @@
 use super::recorded::Cluster;
 use super::recorded::host::LEASE;
 
+const ETCD_MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
+
 /// A setting of the API server: each control plane's manifest changes.
 const CHANGE: &str = "  apiServer: {extraArgs: [{name: profiling, value: 'false'}]}\n";
 
@@ -180,5 +182,113 @@ async fn kube_vips_address_moves_before_its_holder_restarts() {
         &given,
         "cp3: address gone",
         "cp3: converge",
+    ]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_lost_its_data_is_replaced() {
+    let cluster = Cluster::running(3, 0).await;
+    cluster.shared.lock().host("cp2").lose_etcd_data();
+    cluster.apply().await.expect("an apply");
+    cluster.assert_order(&[
+        "etcd: remove cp2",
+        "etcd: add learner cp2",
+        "cp2: converge",
+        "etcd: promote cp2",
+    ]);
+    assert!(!cluster.has("cp1: converge") && !cluster.has("cp3: converge"));
+    assert_eq!(cluster.shared.lock().etcd.len(), 3);
+    let manifest = cluster
+        .shared
+        .lock()
+        .host("cp2")
+        .machine
+        .text(ETCD_MANIFEST);
+    assert!(
+        manifest.contains("--initial-cluster-state=existing"),
+        "{manifest}"
+    );
+    assert_eq!(cluster.plan().await.changes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_without_quorum_beside_it_is_not_replaced() {
+    let cluster = Cluster::running(3, 0).await;
+    cluster.shared.lock().host("cp2").lose_etcd_data();
+    cluster.shared.lock().host("cp3").lose_etcd_data();
+    let _ = cluster.apply().await;
+    assert!(!cluster.has("etcd: remove"), "{:#?}", cluster.lines());
+    let warned = cluster.warnings().join("\n");
+    assert!(
+        warned.contains("cp2: its etcd member has lost its data"),
+        "{warned}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_etcd_manifest_that_changes_anyway_can_start_no_second_etcd() {
+    let mut cluster = Cluster::running(1, 0).await;
+    cluster.add(2, 0);
+    cluster.start().await;
+    let manifest = |cluster: &Cluster| {
+        cluster
+            .shared
+            .lock()
+            .host("cp1")
+            .machine
+            .text(ETCD_MANIFEST)
+    };
+    assert!(
+        !manifest(&cluster).contains("existing"),
+        "not restarted for that"
+    );
+    cluster.spec +=
+        "  etcd: {local: {extraArgs: [{name: quota-backend-bytes, value: '4294967296'}]}}\n";
+    cluster.start().await;
+    let changed = manifest(&cluster);
+    assert!(
+        changed.contains("--initial-cluster-state=existing"),
+        "{changed}"
+    );
+    for member in ["cp1=", "cp2=", "cp3="] {
+        assert!(changed.contains(member), "{changed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_whose_host_left_the_inventory_is_refused_by_name() {
+    let mut cluster = Cluster::running(3, 0).await;
+    cluster.shared.lock().host("cp3").unreachable = true;
+    cluster.forget_last_control_plane();
+    let error = cluster.apply().await.expect_err("a refusal");
+    assert!(
+        error.to_string().contains("cp3 (https://192.0.2.13:2380)"),
+        "{error}"
+    );
+    assert!(
+        error
+            .hint()
+            .unwrap()
+            .contains("remove-node cp3 --unreachable")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_api_is_not_taken_for_no_cluster() {
+    let cluster = Cluster::running(3, 0).await;
+    for name in ["cp1", "cp2", "cp3"] {
+        let path = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+        cluster.shared.lock().host(name).machine.tamper(path);
+        cluster.shared.lock().host(name).api_is_down = true;
+    }
+    cluster.apply().await.expect("an apply");
+    // One after another: etcd works, and must go on to.
+    cluster.assert_order(&[
+        "cp1: converge",
+        "cp1: healthy",
+        "cp2: converge",
+        "cp2: healthy",
+        "cp3: converge",
+        "cp3: healthy",
     ]);
 }

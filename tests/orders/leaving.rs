@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clusterctl::Error;
-use clusterctl::host::{HostError, Receipt};
+use clusterctl::host::{HostError, Owner, Receipt};
 use clusterctl::remove::node::RemoveOptions;
 use clusterctl::remove::reset::{Outcome, ResetHost, ResetOptions};
 
@@ -163,7 +163,7 @@ async fn a_member_that_etcd_keeps_is_reset_only_by_force() {
 #[tokio::test(start_paused = true)]
 async fn a_host_of_another_cluster_is_not_reset() {
     let cluster = Cluster::running(1, 2).await;
-    cluster.shared.lock().host("w1").machine.receipt = Some(Receipt::new("other"));
+    cluster.shared.lock().host("w1").machine.receipt = Some(Receipt::new(&Owner::named("other")));
     let hosts = cluster.reset(&["w1", "w2"], ResetOptions::default()).await;
     let refused = matches!(
         hosts[0].outcome,

@@ -1,7 +1,7 @@
 //! Planning: how often hosts are asked, and when nothing may be changed.
 
 use clusterctl::Error;
-use clusterctl::host::Receipt;
+use clusterctl::host::{Owner, Receipt};
 use clusterctl::status::Watch;
 
 use super::recorded::Cluster;
@@ -70,7 +70,7 @@ async fn nothing_is_changed_if_the_only_control_plane_is_out_of_reach() {
 #[tokio::test(start_paused = true)]
 async fn a_host_of_another_cluster_is_refused_before_anything_is_changed() {
     let mut cluster = Cluster::bare(1, 1);
-    cluster.shared.lock().host("w1").machine.receipt = Some(Receipt::new("other"));
+    cluster.shared.lock().host("w1").machine.receipt = Some(Receipt::new(&Owner::named("other")));
     // By its check, and by the plan where checks are left out.
     for skipped in [vec![], vec!["preflight".to_owned()]] {
         cluster.skipped = skipped;

@@ -1,6 +1,7 @@
 //! Decides about the certificate authorities and the service account's key.
 //! None of them is ever replaced: what they have signed would be worth nothing.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rustls::pki_types::SubjectPublicKeyInfoDer;
@@ -40,6 +41,24 @@ struct CaFiles {
     cert_file: String,
     key_file: String,
     key: Option<(PrivateKey, Zeroizing<String>)>,
+}
+
+impl Store {
+    /// What the store has of its authorities, unjudged: the text of each public file, by its
+    /// path as below a control plane's `certificatesDir` (`ca.crt`, `sa.pub`).
+    ///
+    /// # Errors
+    /// A file that exists and can't be read.
+    pub fn authorities(&self) -> Result<BTreeMap<String, String>, PkiError> {
+        let certificates = Ca::ALL.map(|ca| (ca.base(), "crt"));
+        let mut found = BTreeMap::new();
+        for (base, extension) in certificates.into_iter().chain([(SERVICE_ACCOUNT, "pub")]) {
+            if let Some(text) = read_file(self, &shared_file(base, extension))? {
+                found.insert(format!("{base}.{extension}"), text.to_string());
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl PlannedPki<'_> {

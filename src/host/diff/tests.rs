@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::host::Owner;
 use crate::host::change::Detail;
 use crate::host::observed::{PathKind, PathState};
 use crate::host::receipt::ReceiptFile;
@@ -18,7 +19,7 @@ fn observed(answer: &str) -> Observed {
 }
 
 fn lines(resources: &[Resource], observed: &Observed) -> Vec<String> {
-    let plan = diff(resources, observed, "demo").expect("a plan");
+    let plan = diff(resources, observed, &Owner::named("demo")).expect("a plan");
     plan.changes.iter().map(ToString::to_string).collect()
 }
 
@@ -134,7 +135,7 @@ fn containerd_comes_before_images_and_the_kubelet_after() {
     ];
     let mut present = observed(&format!("@@section images\n{}\n", names.join("\n")));
     assert_eq!(lines(&resources[1..3], &present), [""; 0]);
-    let mut receipt = Receipt::new("demo");
+    let mut receipt = Receipt::new(&Owner::named("demo"));
     receipt
         .images
         .insert("registry.k8s.io/pause:3.10".into(), Some("11".into()));
@@ -152,7 +153,7 @@ fn secrets_show_only_hashes_and_text_is_escaped() {
     ));
     let secret = Resource::File(FileResource::text("/k", "new").secret());
     let text = Resource::File(FileResource::text("/t", "new\n").mode(0o600));
-    let plan = diff(&[secret, text], &seen, "demo").expect("a plan");
+    let plan = diff(&[secret, text], &seen, &Owner::named("demo")).expect("a plan");
     assert_eq!(
         plan.changes[0].detail,
         Detail::Secret {
@@ -185,7 +186,7 @@ fn what_a_kubelet_wrote_is_nothing_to_give_back() {
     }
     let file = |path: &str| Resource::File(FileResource::text(path, "new"));
     let resources: Vec<Resource> = theirs.iter().chain(&ours).map(|path| file(path)).collect();
-    let plan = diff(&resources, &observed, "demo").expect("a plan");
+    let plan = diff(&resources, &observed, &Owner::named("demo")).expect("a plan");
     for (paths, original) in [(&theirs[..], false), (&ours[..], true)] {
         for path in paths {
             assert_eq!(plan.receipt.files[*path].original, original, "{path}");
@@ -204,7 +205,7 @@ fn what_makes_a_node_goes_with_it_though_it_was_right_already() {
     ));
     let file = |path| Resource::File(FileResource::text(path, "x").mode(0o600));
     let resources = ["/etc/kubernetes/pki/ca.key", "/etc/hosts", "/new"].map(file);
-    let plan = diff(&resources, &seen, "demo").expect("a plan");
+    let plan = diff(&resources, &seen, &Owner::named("demo")).expect("a plan");
     let files: Vec<&str> = plan.receipt.files.keys().map(String::as_str).collect();
     assert_eq!(files, ["/etc/kubernetes/pki/ca.key", "/new"]);
     assert!(!plan.receipt.files["/etc/kubernetes/pki/ca.key"].original);
@@ -232,7 +233,12 @@ fn a_manifest_in_other_words_restarts_nothing() {
     assert_eq!(lines(&other), [&*update, restart]);
     // What else it reads has changed: it is restarted, but not by its manifest.
     let read = FileResource::text("/etc/kubernetes/pki/a", "x").restarts(&["etcd"]);
-    let plan = diff(&[ours, Resource::File(read)], &observed, "demo").expect("a plan");
+    let plan = diff(
+        &[ours, Resource::File(read)],
+        &observed,
+        &Owner::named("demo"),
+    )
+    .expect("a plan");
     let mut restarts = plan.work.all::<RestartStaticPod>();
     assert!(restarts.any(|(_, restart)| !restart.manifest));
 }
@@ -293,15 +299,19 @@ fn a_sysctl_that_nobody_wants_any_more_is_what_it_was() {
     };
     let mut observed = observed("@@section sysctls\n./proc/sys/net/a:0\n./proc/sys/net/b:0\n");
     let wanted = [sysctl("net.a"), sysctl("net.b")];
-    observed.receipt = Some(diff(&wanted, &observed, "demo").expect("a plan").receipt);
-    let less = diff(&wanted[..1], &observed, "demo").expect("a plan");
+    observed.receipt = Some(
+        diff(&wanted, &observed, &Owner::named("demo"))
+            .expect("a plan")
+            .receipt,
+    );
+    let less = diff(&wanted[..1], &observed, &Owner::named("demo")).expect("a plan");
     let told: Vec<String> = less.changes.iter().map(ToString::to_string).collect();
     assert_eq!(told, ["set sysctl net.a", "set sysctl net.b"]);
     let mut set = less.work.all::<Set>();
     assert!(set.any(|(_, set)| set.path.ends_with("net/b") && set.value == "0"));
     assert!(!less.receipt.sysctls.contains_key("net.b"));
     // Where nothing is said of sysctls, none goes.
-    let none = diff(&[], &observed, "demo").expect("a plan");
+    let none = diff(&[], &observed, &Owner::named("demo")).expect("a plan");
     assert!(none.changes.is_empty());
 }
 
@@ -313,7 +323,7 @@ fn a_file_is_withdrawn_only_if_it_is_ours() {
     let withdrawn = [Resource::Withdrawn(Withdrawn { path: path.into() })];
     assert_eq!(lines(&withdrawn, &observed), [""; 0]);
     let ours = [Resource::File(FileResource::text(path, "x"))];
-    let plan = diff(&ours, &Observed::default(), "demo").expect("a plan");
+    let plan = diff(&ours, &Observed::default(), &Owner::named("demo")).expect("a plan");
     observed.receipt = Some(plan.receipt);
     assert_eq!(
         lines(&withdrawn, &observed),
@@ -330,7 +340,7 @@ fn mode_and_owner_are_put_right_without_sending_the_file() {
     let plan = diff(
         &[Resource::File(FileResource::text("/k", "x").secret())],
         &seen,
-        "demo",
+        &Owner::named("demo"),
     )
     .expect("a plan");
     assert_eq!(
@@ -345,7 +355,7 @@ fn mode_and_owner_are_put_right_without_sending_the_file() {
         ..FileResource::text("/k", "x")
     };
     assert!(
-        !diff(&[Resource::File(same)], &seen, "demo")
+        !diff(&[Resource::File(same)], &seen, &Owner::named("demo"))
             .expect("a plan")
             .is_empty()
     );
@@ -354,7 +364,7 @@ fn mode_and_owner_are_put_right_without_sending_the_file() {
         ..FileResource::text("/k", "x")
     };
     assert!(
-        diff(&[Resource::File(same)], &seen, "demo")
+        diff(&[Resource::File(same)], &seen, &Owner::named("demo"))
             .expect("a plan")
             .is_empty()
     );
@@ -367,7 +377,7 @@ fn a_crash_before_an_original_was_kept_doesnt_lose_it() {
     let mut seen = observed(&format!(
         "@@section paths\n81a4 0:0 root:root 1 1 2 3 ./k\n@@section hashes\n{theirs}  ./k\n"
     ));
-    let mut receipt = Receipt::new("demo");
+    let mut receipt = Receipt::new(&Owner::named("demo"));
     let entry = ReceiptFile {
         sha256: ours,
         original: true,
@@ -377,7 +387,7 @@ fn a_crash_before_an_original_was_kept_doesnt_lose_it() {
     let plan = diff(
         &[Resource::File(FileResource::text("/k", "ours"))],
         &seen,
-        "demo",
+        &Owner::named("demo"),
     )
     .expect("a plan");
     let mut written = plan.work.all::<WriteFile>();
@@ -413,6 +423,6 @@ proptest! {
             Resource::File(FileResource::text("/a/b", "x\n").secret()),
             Resource::SwapOff(SwapOff),
         ];
-        prop_assert!(diff(&resources, &seen.unwrap_or_default(), "demo").is_ok());
+        prop_assert!(diff(&resources, &seen.unwrap_or_default(), &Owner::named("demo")).is_ok());
     }
 }

@@ -90,6 +90,7 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
         ("endpoint", endpoint),
         ("cri_socket", socket),
         ("paths", &paths.join("\n")),
+        ("certificates", &relative(&cluster.certificates_dir)?),
         ("directories", &directories.join("\n")),
         ("kernel_options", &options.join("\n")),
         ("package_managers", &package_manager_commands().join(" ")),

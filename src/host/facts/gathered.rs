@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::model::Facts;
+use crate::host::owner::Owner;
 use crate::host::systemd::UnitState;
 
 /// What one probe of a host brought: its facts, and beside them what only
@@ -50,7 +51,14 @@ pub struct Gathered {
     /// `certificate-authority-data` of the host's kubelet.conf, base64.
     pub kubelet_ca: Option<String>,
     /// The cluster that the receipt on the host names.
-    pub receipt_cluster: Option<String>,
+    pub receipt_owner: Option<Owner>,
+    /// The files of its authorities, by their path below `certificatesDir`: certificates and
+    /// the public key of service account tokens in PEM form. Of a key only that it exists.
+    pub authorities: BTreeMap<String, String>,
+    /// Whether etcd has data: there is a manifest, and the log that it names.
+    pub etcd_has_data: bool,
+    /// Whether etcd still runs on data that was deleted under it.
+    pub etcd_data_deleted: bool,
     /// The host's clock when the probe started and when it ended, in
     /// nanoseconds since 1970.
     pub clock: (i128, i128),

@@ -9,6 +9,7 @@ use super::derive::derive_facts;
 use super::gathered::{Gathered, Listener, Runtime};
 use super::small_files::Files;
 use crate::host::error::HostError;
+use crate::host::owner::Owner;
 
 /// Reads what [`gather`](super::gather)'s script said.
 ///
@@ -20,6 +21,8 @@ pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
     let files = &answer.files;
     let has_getent = answer.commands.contains("getent");
     let resolved = |who: &str| has_getent.then(|| addresses(&answer.said_by(who)));
+    let etcd = answer.sections.text("etcd");
+    let etcd_says = |what: &str| etcd.iter().any(|line| line == what);
     Ok(Gathered {
         facts: derive_facts(&answer),
         uid: answer.machine_number(4),
@@ -40,13 +43,32 @@ pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
         ),
         selinux_enforcing: files.first("/sys/fs/selinux/enforce") == Some("1"),
         kubelet_ca: certificate_authority(answer.sections.raw("joined")),
-        receipt_cluster: answer.joined_field("cluster"),
+        receipt_owner: answer.joined_field("cluster").map(|cluster| Owner {
+            cluster,
+            cluster_id: answer.joined_field("id").unwrap_or_default(),
+            ca: answer.joined_field("pin").unwrap_or_default(),
+        }),
+        authorities: authorities(&answer.sections.text("authorities")),
+        etcd_has_data: etcd_says("has-data"),
+        etcd_data_deleted: etcd_says("data-deleted"),
         clock: (answer.time("started"), answer.time("ended")),
         clock_offset: None,
         commands: answer.commands,
         present: answer.present,
         units: answer.units,
     })
+}
+
+/// Texts in PEM form by their name, of lines that begin with it. Of a key there is one empty
+/// line.
+fn authorities(lines: &[String]) -> BTreeMap<String, String> {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for (name, text) in lines.iter().filter_map(|line| line.split_once(':')) {
+        let file = files.entry(name.to_owned()).or_default();
+        file.push_str(text);
+        file.push('\n');
+    }
+    files
 }
 
 /// Bytes, by what the space is for: blocks' size and number, in the order in which it was

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::parse::{MAX_CA, certificate_authority, listeners};
 use super::*;
+use crate::host::owner::Owner;
 use crate::host::testing::cluster;
 
 const COMMANDS: [(&str, &str); 9] = [
@@ -45,7 +46,7 @@ esac",
     ("env", r"printf 'HTTPS_PROXY=http://p:1\nSECRET=x\n'"),
 ];
 
-const FILES: [(&str, &str); 18] = [
+const FILES: [(&str, &str); 20] = [
     (
         "etc/os-release",
         "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian \u{1b}[31m12\"\n",
@@ -75,12 +76,14 @@ const FILES: [(&str, &str); 18] = [
     ),
     (
         "var/lib/clusterctl/receipt.json",
-        "{\n  \"version\": 1,\n  \"cluster\": \"demo\",\n}\n",
+        "{\n  \"version\": 1,\n  \"cluster\": \"demo\",\n  \"clusterId\": \"5f0c\",\n  \"ca\": \"sha256:00\",\n}\n",
     ),
-    ("var/lib/etcd/member/x", ""),
+    ("var/lib/etcd/member/wal/x", ""),
+    ("etc/kubernetes/pki/ca.crt", "-----BEGIN\nAAAA\n"),
+    ("etc/kubernetes/pki/etcd/ca.key", "secret\n"),
     (
         "etc/kubernetes/manifests/etcd.yaml",
-        "  - command:\n    - etcd\n    - --initial-cluster=cp1=https://192.0.2.7:2380,cp2=https://192.0.2.8:2380\n    - --initial-cluster-state=existing\n",
+        "  - command:\n    - etcd\n    - --initial-cluster=cp1=https://192.0.2.7:2380,cp2=https://192.0.2.8:2380\n    - --initial-cluster-state=existing\n    - --data-dir=/var/lib/etcd\n",
     ),
 ];
 
@@ -219,7 +222,17 @@ fn a_host_is_read_by_every_shell() {
         );
         assert_eq!(gathered.runtime, Runtime::Absent);
         assert_eq!(gathered.kubelet_ca.as_deref(), Some("UEVN"));
-        assert_eq!(gathered.receipt_cluster.as_deref(), Some("demo"));
+        assert_eq!(
+            gathered.receipt_owner,
+            Some(Owner {
+                cluster: "demo".into(),
+                cluster_id: "5f0c".into(),
+                ca: "sha256:00".into(),
+            })
+        );
+        assert_eq!(gathered.authorities["ca.crt"], "-----BEGIN\nAAAA\n");
+        assert_eq!(gathered.authorities["etcd/ca.key"], "\n");
+        assert!(gathered.etcd_has_data);
         assert!(
             gathered.clock.0 > 1_700_000_000_000_000_000 && gathered.clock.1 >= gathered.clock.0
         );

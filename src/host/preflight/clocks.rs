@@ -8,8 +8,8 @@ const SKEW_WARNING: i128 = 5_000_000_000;
 
 /// Certificates are valid from five minutes before they are made: a clock that
 /// is further behind takes them for not yet valid. In nanoseconds, with some
-/// room (4 min).
-const SKEW_ERROR: i128 = 240_000_000_000;
+/// margin (4 min).
+pub const MAX_CLOCK_OFFSET: i128 = 240_000_000_000;
 
 pub(super) const CHECK: FleetCheck = FleetCheck {
     names: &["ClockSkew"],
@@ -32,22 +32,29 @@ fn check_clocks(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
             continue;
         };
         let from_median = offset.saturating_sub(median);
-        let behind = offset.saturating_neg();
-        let seconds = |nanos: i128| format!("{:.1} s", nanos.saturating_abs() as f64 / 1e9);
         let message = format!(
-            "the clock is {} {} the workstation's, {} from the middle of all hosts",
-            seconds(offset),
-            if offset < 0 { "behind" } else { "ahead of" },
+            "{}, {} from the middle of all hosts",
+            describe_clock(offset),
             seconds(from_median),
         );
         let remedy = "set the clock, and let chrony or systemd-timesyncd keep it";
-        let apart = from_median.saturating_abs();
-        if apart > SKEW_ERROR || behind > SKEW_ERROR {
+        let apart = from_median.saturating_abs().max(offset.saturating_abs());
+        if apart > MAX_CLOCK_OFFSET {
             report.error("ClockSkew", message, remedy);
-        } else if apart > SKEW_WARNING || behind > SKEW_WARNING {
+        } else if apart > SKEW_WARNING {
             report.warn("ClockSkew", message, remedy);
         } else {
             report.pass("ClockSkew");
         }
     }
+}
+
+/// How a host's clock is off, in words. `offset` is in nanoseconds.
+pub fn describe_clock(offset: i128) -> String {
+    let side = if offset < 0 { "behind" } else { "ahead of" };
+    format!("the clock is {} {side} the workstation's", seconds(offset))
+}
+
+fn seconds(nanos: i128) -> String {
+    format!("{:.1} s", nanos.saturating_abs() as f64 / 1e9)
 }

@@ -30,6 +30,7 @@ mod system_verification;
 mod tests;
 mod virtual_address;
 
+pub use clocks::{MAX_CLOCK_OFFSET, describe_clock};
 pub use external_etcd::check_external_etcd;
 pub use finding::{Finding, Severity};
 pub use list::check_hosts;

@@ -18,13 +18,13 @@ fn check_remains(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'
     let gathered = subject.gathered;
     let control_plane = subject.host.is_control_plane();
     if let Some(other) = gathered
-        .receipt_cluster
+        .receipt_owner
         .as_ref()
-        .filter(|name| **name != cluster.name)
+        .filter(|owner| owner.cluster != cluster.name)
     {
         report.error(
             "OtherCluster",
-            format!("the host belongs to cluster `{other}`"),
+            format!("the host belongs to cluster {other}"),
             "reset it from that cluster first, or take it out of the inventory",
         );
     }

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::host::facts::Gathered;
-use crate::inventory::{Cluster, Host};
+use crate::host::owner::Owner;
+use crate::inventory::Host;
 
 /// One host, as preflight sees it.
 #[derive(Debug, Clone, Copy)]
@@ -20,10 +21,10 @@ pub struct Subject<'a> {
 
 /// Whether a host is part of this very cluster: its receipt says so, or its
 /// kubelet trusts our CA. `ca` is the CA certificate as PEM.
-pub fn belongs_to_cluster(cluster: &Cluster, gathered: &Gathered, ca: Option<&[u8]>) -> bool {
+pub fn belongs_to_cluster(owner: &Owner, gathered: &Gathered, ca: Option<&[u8]>) -> bool {
     let ours = ca.map(|pem| STANDARD.encode(pem));
-    match &gathered.receipt_cluster {
-        Some(name) => *name == cluster.name,
+    match &gathered.receipt_owner {
+        Some(theirs) => theirs.agrees_with(owner),
         None => ours.is_some() && gathered.kubelet_ca == ours,
     }
 }

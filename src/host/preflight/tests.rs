@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::host::Owner;
 use crate::host::facts::{Address, Gathered, Listener, Runtime};
 use crate::host::systemd::UnitState;
 use crate::host::testing::cluster;
@@ -72,7 +73,7 @@ fn found(change: impl FnOnce(&mut Cluster, &mut Gathered, &mut Gathered)) -> Vec
         .map(|(host, gathered)| Subject {
             host,
             gathered,
-            owned: belongs_to_cluster(&cluster, gathered, None),
+            owned: belongs_to_cluster(&Owner::named("demo"), gathered, None),
         })
         .collect();
     check_hosts(&cluster, &subjects)
@@ -248,11 +249,11 @@ fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
     "#);
     let own = found(|_, cp, _| {
         remains(cp);
-        cp.receipt_cluster = Some("demo".into());
+        cp.receipt_owner = Some(Owner::named("demo"));
     });
     assert_eq!(own, [""; 0]);
     let stranger = found(|_, cp, _| {
-        cp.receipt_cluster = Some("demo".into());
+        cp.receipt_owner = Some(Owner::named("demo"));
         cp.listeners = vec![Listener {
             port: 2379,
             processes: vec!["nginx".into()],
@@ -262,7 +263,7 @@ fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
         stranger,
         ["cp1 Error Port-2379: nginx listens on port 2379"]
     );
-    let other = found(|_, _, worker| worker.receipt_cluster = Some("other".into()));
+    let other = found(|_, _, worker| worker.receipt_owner = Some(Owner::named("other")));
     assert_eq!(
         other,
         ["w1 Error OtherCluster: the host belongs to cluster `other`"]
@@ -273,11 +274,23 @@ fn remains_of_a_cluster_stop_a_stranger_but_not_our_own_node() {
 fn a_kubelet_that_trusts_our_ca_is_ours() {
     let mut gathered = good("cp1");
     gathered.kubelet_ca = Some("UEVN".into());
-    assert!(belongs_to_cluster(&cluster(), &gathered, Some(b"PEM")));
-    assert!(!belongs_to_cluster(&cluster(), &gathered, Some(b"another")));
-    assert!(!belongs_to_cluster(&cluster(), &gathered, None));
-    gathered.receipt_cluster = Some("other".into());
-    assert!(!belongs_to_cluster(&cluster(), &gathered, Some(b"PEM")));
+    assert!(belongs_to_cluster(
+        &Owner::named("demo"),
+        &gathered,
+        Some(b"PEM")
+    ));
+    assert!(!belongs_to_cluster(
+        &Owner::named("demo"),
+        &gathered,
+        Some(b"another")
+    ));
+    assert!(!belongs_to_cluster(&Owner::named("demo"), &gathered, None));
+    gathered.receipt_owner = Some(Owner::named("other"));
+    assert!(!belongs_to_cluster(
+        &Owner::named("demo"),
+        &gathered,
+        Some(b"PEM")
+    ));
 }
 
 #[test]

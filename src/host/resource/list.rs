@@ -2,6 +2,7 @@
 
 use super::absent::{self, Absent, Withdrawn};
 use super::directory::{self, Directory};
+use super::etcd_data::{self, LostEtcdData};
 use super::file::{self, FileResource};
 use super::image::{self, ImageArchive, ImagePull};
 use super::kind::{Piece, ResourceKind};
@@ -16,7 +17,7 @@ use super::unit::{self, Unit};
 /// Every kind, in the order in which they are asked for, compared and changed. Packages
 /// bring what units need, files lie in directories, containerd comes before images, and the
 /// kubelet after everything that it needs.
-pub(in crate::host) const KINDS: [ResourceKind; 12] = [
+pub(in crate::host) const KINDS: [ResourceKind; 13] = [
     package::KIND,
     directory::KIND,
     file::KIND,
@@ -28,6 +29,7 @@ pub(in crate::host) const KINDS: [ResourceKind; 12] = [
     unit::KIND,
     image::KIND,
     unit::KUBELET,
+    etcd_data::KIND,
     static_pod::KIND,
 ];
 
@@ -63,6 +65,7 @@ resources! {
         Sysctl(Sysctl),
         SwapOff(SwapOff),
         Unit(Unit),
+        LostEtcdData(LostEtcdData),
         ImageArchive(ImageArchive),
         ImagePull(ImagePull),
     }

@@ -1,10 +1,10 @@
 # Tells what this machine is. Changes nothing.
 #
-# Set before this text: endpoint, cri_socket, paths and directories (relative,
-# one a line), kernel_options (one a line), package_managers (commands).
+# Set before this text: endpoint, cri_socket, certificates (relative), paths and
+# directories (relative, one a line), kernel_options (one a line), package_managers (commands).
 
 : "${endpoint=}" "${cri_socket=}" "${paths=}" "${directories=}" "${kernel_options=}"
-: "${package_managers=}"
+: "${certificates=}" "${package_managers=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 nl='
@@ -119,13 +119,35 @@ fi | head -c 400000
 echo '@@section joined'
 sed -n -e 's/^ *certificate-authority-data: */ca /p' -e 's/^ *server: */server /p' \
 	./etc/kubernetes/kubelet.conf 2>/dev/null
-sed -n 's/^ *"cluster": "\(.*\)",*$/cluster \1/p' \
+sed -n -e 's/^  "cluster": "\(.*\)",*$/cluster \1/p' \
+	-e 's/^  "clusterId": "\(.*\)",*$/id \1/p' -e 's/^  "ca": "\(.*\)",*$/pin \1/p' \
 	./var/lib/clusterctl/receipt.json 2>/dev/null
+
+# Whose certificates are here: public files, each line with its name, and which keys exist.
+echo '@@section authorities'
+(
+	cd "$certificates" 2>/dev/null || exit 0
+	grep -aHs '' ca.crt etcd/ca.crt front-proxy-ca.crt sa.pub | head -c 100000
+	for name in ca.key etcd/ca.key front-proxy-ca.key sa.key; do
+		if [ -e "$name" ]; then printf '%s:\n' "$name"; fi
+	done
+)
 
 # What etcd was started with, word for word; the list may be long.
 echo '@@section etcd'
+etcd=./etc/kubernetes/manifests/etcd.yaml
 sed -n -e 's/^ *- --\(initial-cluster\)=/\1 /p' -e 's/^ *- --\(initial-cluster-state\)=/\1 /p' \
-	./etc/kubernetes/manifests/etcd.yaml 2>/dev/null
+	-e 's/^ *- --\(data-dir\)=/\1 /p' -e 's/^ *- --\(wal-dir\)=/\1 /p' "$etcd" 2>/dev/null
+# Without its log it has no data, whatever it still has in memory.
+if [ -e "$etcd" ]; then
+	wal=$(sed -n 's/^ *- --wal-dir=//p' "$etcd" | tail -n 1)
+	data=$(sed -n 's/^ *- --data-dir=//p' "$etcd" | tail -n 1)
+	if [ -e ".${wal:-$data/member/wal}" ]; then
+		echo has-data
+	elif ls -l ./proc/[0-9]*/fd 2>/dev/null | grep -q '/wal/[^ ]* (deleted)$'; then
+		echo data-deleted
+	fi
+fi
 
 # These take a while each, so all at once; every line is short and says whose
 # it is.

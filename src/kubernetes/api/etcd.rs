@@ -79,7 +79,27 @@ pub struct MemberStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 struct Header {
+    cluster_id: String,
     member_id: String,
+}
+
+/// What a member tells about all of etcd.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct MemberView {
+    header: Header,
+    /// Every member that it knows of.
+    pub members: Vec<Member>,
+    /// What it says of itself.
+    #[serde(skip)]
+    pub status: MemberStatus,
+}
+
+impl MemberView {
+    /// The number of the cluster that the member belongs to.
+    pub fn cluster_id(&self) -> &str {
+        &self.header.cluster_id
+    }
 }
 
 impl MemberStatus {
@@ -97,12 +117,6 @@ impl MemberStatus {
     pub fn leads(&self) -> bool {
         self.has_leader() && self.leader == self.header.member_id
     }
-}
-
-#[derive(Deserialize)]
-struct Members {
-    #[serde(default)]
-    members: Vec<Member>,
 }
 
 impl EtcdClient {
@@ -161,7 +175,7 @@ impl EtcdClient {
     /// # Errors
     /// What the member says, or the way to it.
     pub async fn members(&self) -> Result<Vec<Member>, ApiError> {
-        self.list(true).await
+        Ok(self.list(true).await?.members)
     }
 
     /// Every member that this one knows of, in quorum or not.
@@ -169,15 +183,22 @@ impl EtcdClient {
     /// # Errors
     /// What the member says, or the way to it.
     pub async fn members_known_here(&self) -> Result<Vec<Member>, ApiError> {
-        self.list(false).await
+        Ok(self.list(false).await?.members)
     }
 
-    async fn list(&self, linearizable: bool) -> Result<Vec<Member>, ApiError> {
+    /// What this one knows of etcd, in quorum or not.
+    ///
+    /// # Errors
+    /// What the member says, or the way to it.
+    pub async fn view(&self) -> Result<MemberView, ApiError> {
+        let (list, status) = futures::future::try_join(self.list(false), self.status()).await?;
+        Ok(MemberView { status, ..list })
+    }
+
+    async fn list(&self, linearizable: bool) -> Result<MemberView, ApiError> {
         let body = json!({"linearizable": linearizable});
-        let list: Members = self
-            .call("list etcd's members", "/v3/cluster/member/list", &body)
-            .await?;
-        Ok(list.members)
+        self.call("list etcd's members", "/v3/cluster/member/list", &body)
+            .await
     }
 
     /// What this member says of itself, in quorum or not.
@@ -208,7 +229,7 @@ impl EtcdClient {
     pub async fn add_learner(&self, peer_url: &str) -> Result<Vec<Member>, ApiError> {
         let body = json!({"peerURLs": [peer_url], "isLearner": true});
         let what = format!("add {peer_url} to etcd as a learner");
-        let list: Members = self.call(&what, "/v3/cluster/member/add", &body).await?;
+        let list: MemberView = self.call(&what, "/v3/cluster/member/add", &body).await?;
         Ok(list.members)
     }
 
@@ -339,7 +360,7 @@ mod tests {
     /// As etcd 3.6 wrote it: defaults are left out.
     #[test]
     fn answers_are_read_as_etcd_writes_them() {
-        let members: Members = serde_json::from_str(
+        let members: MemberView = serde_json::from_str(
             r#"{"header":{"cluster_id":"1","member_id":"2","raft_term":"3"},"members":[
                 {"ID":"10276657743932975437","name":"cp1","peerURLs":["https://192.0.2.11:2380"],"clientURLs":["https://192.0.2.11:2379"]},
                 {"ID":"2","peerURLs":["https://192.0.2.12:2380"],"isLearner":true}]}"#,

@@ -10,6 +10,6 @@ mod wait;
 pub use apply::{Applier, ObjectChange, ObjectId, fingerprint};
 pub use client::{Dial, Identity, Stream, answers, client};
 pub use error::ApiError;
-pub use etcd::{EtcdClient, Member, MemberStatus};
+pub use etcd::{EtcdClient, Member, MemberStatus, MemberView};
 pub use probe::{failed_checks, probe_http, probe_https, serving_certificate};
 pub use wait::{Health, node_ready, node_ready_since, wait_for_node, wait_healthy};

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use clusterctl::Error;
 use clusterctl::apply::certs::make_certificates;
+use clusterctl::host::Owner;
 use clusterctl::inventory;
 use clusterctl::plan::document::PlanDocument;
 use clusterctl::plan::draft::Draft;
@@ -150,6 +151,11 @@ impl Cluster {
         self.workers += workers;
     }
 
+    /// Deletes the last control plane from the inventory, and nothing else.
+    pub fn forget_last_control_plane(&mut self) {
+        self.control_planes -= 1;
+    }
+
     fn inventory(&self) -> inventory::Cluster {
         let mut text = format!(
             "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\nmetadata: {{name: demo}}\nspec:\n  \
@@ -193,6 +199,20 @@ impl Cluster {
             },
             kept: None,
         }
+    }
+
+    /// Takes a file or directory of the operator state away, or all of it.
+    pub fn lose_state(&self, path: &str) {
+        let path = self.directory.path().join("state").join(path);
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(path).expect("removed"),
+            false => std::fs::remove_file(path).expect("removed"),
+        }
+    }
+
+    /// Whom the operator state belongs to.
+    pub fn owner(&self) -> Option<Owner> {
+        self.run(&[]).state.owner().expect("a state")
     }
 
     /// What `apply` does once its question was answered. Comes back with the hosts that were

@@ -29,6 +29,7 @@ use ssh::SshError;
 use tokio::time::Instant;
 
 use super::api::Asked;
+use super::machine::Machine;
 use super::{CONVERGE, RESTART, Refusal, Shared, api, etcd};
 
 /// What kube-vips take turns at.
@@ -118,6 +119,19 @@ fn answer(
     api::answer(&mut world, asked)
 }
 
+fn authorities(machine: &Machine) -> BTreeMap<String, String> {
+    let public = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt", "sa.pub"];
+    let keys = ["ca.key", "etcd/ca.key", "front-proxy-ca.key", "sa.key"];
+    let path = |name: &str| format!("/etc/kubernetes/pki/{name}");
+    let there = |name: &&str| machine.has_file(&path(name));
+    let public = public.into_iter().filter(there);
+    let keys = keys.into_iter().filter(there);
+    public
+        .map(|name| (name.to_owned(), machine.text(&path(name))))
+        .chain(keys.map(|name| (name.to_owned(), "\n".to_owned())))
+        .collect()
+}
+
 fn words(text: &str) -> BTreeSet<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
@@ -190,7 +204,10 @@ impl RemoteHost for RecordedHost {
                 .into(),
                 runtime: Runtime::Ready,
                 kubelet_ca: line(kubelet, "certificate-authority-data: "),
-                receipt_cluster: machine.receipt.as_ref().map(|one| one.cluster.clone()),
+                authorities: authorities(machine),
+                etcd_has_data: host.has_etcd_data,
+                clock_offset: Some(host.clock_offset),
+                receipt_owner: machine.receipt.as_ref().map(|one| one.owner.clone()),
                 ..Gathered::default()
             })
         }
@@ -240,6 +257,7 @@ impl RemoteHost for RecordedHost {
             if changes(Kind::StaticPod, "") || changes(Kind::File, "/etc/kubernetes/manifests/") {
                 host.restarting_until = Some(Instant::now() + RESTART);
                 host.told_healthy = false;
+                host.api_is_down = false;
             }
             if changes(Kind::Unit, "kubelet.service") {
                 host.start_kubelet();

@@ -64,6 +64,14 @@ pub struct Host {
     pub sick: bool,
     /// Whether its kubelet ends whenever it is started.
     pub kubelet_dies: bool,
+    /// Whether its API server is down until its control plane is changed.
+    pub api_is_down: bool,
+    /// Nanoseconds that its clock is ahead.
+    pub clock_offset: i128,
+    /// Whether its etcd has data.
+    pub has_etcd_data: bool,
+    /// Whether its etcd had data that is gone.
+    pub lost_etcd_data: bool,
     restarting_until: Option<Instant>,
     /// Whether the log says that its control plane is healthy since it changed.
     told_healthy: bool,
@@ -82,6 +90,10 @@ impl Host {
             unreachable: false,
             sick: false,
             kubelet_dies: false,
+            api_is_down: false,
+            clock_offset: 0,
+            has_etcd_data: false,
+            lost_etcd_data: false,
             restarting_until: None,
             told_healthy: false,
             kubelet_started: Timestamp::UNIX_EPOCH,
@@ -107,7 +119,13 @@ impl Host {
     }
 
     pub fn etcd_runs(&self) -> bool {
-        self.static_pod_runs("etcd")
+        self.static_pod_runs("etcd") && self.has_etcd_data
+    }
+
+    /// Takes etcd's data away. Its member can't start again with the same number.
+    pub fn lose_etcd_data(&mut self) {
+        self.has_etcd_data = false;
+        self.lost_etcd_data = true;
     }
 }
 
@@ -125,6 +143,7 @@ impl World {
         let host = &self.hosts[host];
         let own = self.etcd.iter().find(|member| member.name == host.node);
         host.static_pod_runs("kube-apiserver")
+            && !host.api_is_down
             && own.is_some_and(|member| !member.is_learner)
             && self.has_quorum()
     }
@@ -167,11 +186,18 @@ impl World {
         let (node, url) = (host.node.clone(), format!("https://{}:2380", host.address));
         let manifest = host.machine.text("/etc/kubernetes/manifests/etcd.yaml");
         let known = self.etcd.iter().any(|member| member.name == node);
-        if !host.etcd_runs() || known {
+        if !host.static_pod_runs("etcd") {
+            return;
+        }
+        if known {
+            let host = self.host(name);
+            host.has_etcd_data |= !host.lost_etcd_data;
             return;
         }
         if let Some(member) = self.etcd.iter_mut().find(|member| member.peer_url == url) {
             member.name = node;
+            let host = self.host(name);
+            (host.has_etcd_data, host.lost_etcd_data) = (true, false);
             return;
         }
         let flag = |name: &str| {
@@ -183,6 +209,7 @@ impl World {
             return;
         }
         let listed = flag("--initial-cluster=").expect("a list of members");
+        self.host(name).has_etcd_data = true;
         for (id, member) in (1..).zip(listed.split(',')) {
             let (name, url) = member.split_once('=').expect("a member");
             self.etcd.push(EtcdMember {
