@@ -32,6 +32,7 @@ pub(crate) fn request(
             leaf: cluster.certificate_validity,
             ca: cluster.ca_certificate_validity,
         },
+        external_ca: cluster.external_ca,
         dns_domain: cluster.networking.dns_domain.clone(),
         service_ip: cluster.networking.service_ip(1),
         control_plane_endpoint: cluster

@@ -112,6 +112,7 @@ mod tests {
     fn before_and_after() -> (Pki, Pki, Timestamp) {
         let request = Request {
             algorithm: Algorithm::EcdsaP256,
+            external_ca: false,
             validity: Validity::default(),
             dns_domain: "cluster.local".into(),
             service_ip: "10.96.0.1".parse().unwrap(),

@@ -53,6 +53,7 @@ pub(super) fn cluster() -> Cluster {
         kubelet_config: Tree::new(),
         bootstrap_tokens: Vec::new(),
         certificate_key: None,
+        external_ca: false,
         skip_phases: Vec::new(),
         patches_dir: None,
         templates_dir: None,

@@ -229,6 +229,7 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
         certificates_dir: "/etc/kubernetes/pki".into(),
         image_repository: "registry.k8s.io".into(),
         encryption_algorithm: EncryptionAlgorithm::EcdsaP256,
+        external_ca: false,
         certificate_validity: hours(8760),
         ca_certificate_validity: hours(87600),
         feature_gates: BTreeMap::new(),

@@ -87,6 +87,12 @@ impl PlannedPki<'_> {
         let parsed = parse_ca(store, &cert_file, cert)?;
         let not_after = parsed.info.not_after;
         let (key, key_pem) = files.key.unzip();
+        if key.is_none() && !self.request.external_ca {
+            return Err(PkiError::CaKeyLost {
+                key: store.path(&files.key_file),
+                cert: store.path(&cert_file),
+            });
+        }
         if key.as_ref().is_some_and(|key| key.spki() != parsed.spki) {
             return Err(PkiError::KeyMismatch {
                 key: store.path(&files.key_file),

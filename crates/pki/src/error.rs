@@ -67,6 +67,14 @@ pub enum PkiError {
         /// One of those that it signed.
         leaf: PathBuf,
     },
+    /// A CA's key is missing, and that is not declared.
+    #[error("{} exists, but its key, {}, is missing", cert.display(), key.display())]
+    CaKeyLost {
+        /// The missing key.
+        key: PathBuf,
+        /// Its certificate.
+        cert: PathBuf,
+    },
     /// CAs without keys, and certificates that only they could sign.
     #[error("{}", list_external_leaves(cas, leaves))]
     ExternalCa {
@@ -138,6 +146,11 @@ impl PkiError {
                 leaf.display(),
                 ca.display()
             )),
+            PkiError::CaKeyLost { .. } => Some(
+                "restore it (every control plane has a copy, which `clusterctl-rs state recover` \
+                 fetches); if it is kept elsewhere on purpose, set `spec.externalCA: true`"
+                    .into(),
+            ),
             PkiError::ExternalCa { .. } => Some(
                 "have them issued, or put the CA's key beside its certificate while they are \
                  issued here"

@@ -33,6 +33,9 @@ pub struct Request {
     pub algorithm: Algorithm,
     /// How long certificates are valid.
     pub validity: Validity,
+    /// Whether keys of authorities are kept elsewhere on purpose. Otherwise one that is missing
+    /// is lost.
+    pub external_ca: bool,
     /// DNS domain of the cluster.
     pub dns_domain: String,
     /// Address of the `kubernetes` Service: the first of the first network.

@@ -72,6 +72,8 @@ pub struct Cluster {
     pub bootstrap_tokens: Vec<BootstrapToken>,
     /// Key for uploaded certificates, 64 hex digits.
     pub certificate_key: Option<String>,
+    /// Whether the CA's key is kept elsewhere on purpose.
+    pub external_ca: bool,
     /// Phases to leave out.
     pub skip_phases: Vec<String>,
     /// Directory of patches in kubeadm's form.

@@ -103,6 +103,7 @@ pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>)
         kubelet_config,
         bootstrap_tokens: spec.bootstrap_tokens,
         certificate_key: spec.certificate_key,
+        external_ca: spec.external_ca.unwrap_or(false),
         skip_phases: spec.skip_phases,
         patches_dir,
         templates_dir,

@@ -47,6 +47,11 @@ pub struct ClusterSpec {
     /// Algorithm for all keys that are generated.
     #[schemars(extend("default" = EncryptionAlgorithm::default()))]
     pub encryption_algorithm: Option<EncryptionAlgorithm>,
+    /// Whether the CA's key is kept elsewhere: its certificates are then made by you. A key that
+    /// is missing without this is an error.
+    #[serde(rename = "externalCA")]
+    #[schemars(extend("default" = false))]
+    pub external_ca: Option<bool>,
     /// How long leaf certificates are valid.
     #[schemars(extend("default" = defaults::CERTIFICATE_VALIDITY))]
     pub certificate_validity_period: Option<String>,

@@ -8,6 +8,7 @@ use pki::{Algorithm, EtcdSans, NodeRequest, Request, Validity};
 pub(crate) fn request() -> Request {
     Request {
         algorithm: Algorithm::EcdsaP256,
+        external_ca: false,
         validity: Validity::default(),
         dns_domain: "cluster.local".into(),
         service_ip: "10.96.0.1".parse().unwrap(),

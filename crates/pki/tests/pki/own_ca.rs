@@ -188,8 +188,13 @@ fn a_ca_without_key_is_external() {
     Store::new(state).ensure(&request()).unwrap();
     fs::remove_file(state.join("pki/ca.key")).unwrap();
 
+    // It is not guessed.
+    let lost = Store::new(state).ensure(&request()).unwrap_err();
+    assert!(matches!(lost, PkiError::CaKeyLost { .. }), "{lost}");
+    assert!(lost.hint().unwrap().contains("externalCA"));
+
     // All that it signed is there, so all is well.
-    let pki = Store::new(state).ensure(&request()).unwrap();
+    let pki = Store::new(state).ensure(&external()).unwrap();
     assert!(pki.external_ca && !pki.has_changes());
     assert!(pki.authority(Ca::Kubernetes).unwrap().key.is_none());
     assert!(pki.files_for("cp1").all(|file| file.path != "ca.key"));
@@ -199,7 +204,7 @@ fn a_ca_without_key_is_external() {
     let host = state.join("hosts/cp1/pki");
     fs::remove_file(host.join("kubeconfig/admin.crt")).unwrap();
     fs::remove_file(host.join("kubeconfig/scheduler.key")).unwrap();
-    let mut request = request();
+    let mut request = external();
     request.api_server_sans = vec!["api.example.com".into()];
     let error = Store::new(state).ensure(&request).unwrap_err();
     let text = error
@@ -220,6 +225,14 @@ fn an_external_ca_may_say_more_than_we_would() {
     more.api_server_sans = vec!["more.example.com".into()];
     Store::new(dir.path()).ensure(&more).unwrap();
     fs::remove_file(dir.path().join("pki/ca.key")).unwrap();
-    let pki = Store::new(dir.path()).ensure(&request()).unwrap();
+    let pki = Store::new(dir.path()).ensure(&external()).unwrap();
     assert!(!pki.has_changes());
+}
+
+/// The request of a cluster whose CA's key is kept elsewhere.
+fn external() -> pki::Request {
+    pki::Request {
+        external_ca: true,
+        ..request()
+    }
 }
