@@ -138,9 +138,9 @@ mod tests {
                 fs::create_dir_all(cluster.state_dir()).unwrap();
             }
             let error = check_state_dir(&link, &cluster).unwrap_err();
-            let hint = error.hint().unwrap();
+            let text = format!("{error}\n{}", error.hint().unwrap());
             for path in [&found, &cluster.state_dir()] {
-                assert!(hint.contains(&path.display().to_string()), "{hint}");
+                assert!(text.contains(&path.display().to_string()), "{text}");
             }
         }
         check_state_dir(&root.join("real/prod.yaml"), &cluster).unwrap();
