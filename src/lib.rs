@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod kubernetes;
 pub mod layout;
 pub mod plan;
+pub mod recover;
 pub mod remove;
 pub mod report;
 pub mod run;

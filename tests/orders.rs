@@ -17,5 +17,7 @@ mod leaving;
 mod planning;
 #[path = "orders/recorded/mod.rs"]
 mod recorded;
+#[path = "orders/recovery.rs"]
+mod recovery;
 #[path = "orders/workers.rs"]
 mod workers;

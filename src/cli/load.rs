@@ -7,11 +7,12 @@ use crate::inventory::Cluster;
 use crate::report::Printer;
 use crate::run::error::Error;
 
-/// Loads the inventory and shows its warnings.
+/// Loads the inventory and shows its warnings. Its state directory has to be in its place.
 pub(super) fn load_inventory(path: &Path, printer: Printer) -> Result<Cluster, Error> {
     let (cluster, warnings) = inventory::load(path)?;
     for warning in &warnings {
         printer.err(&warning.render(printer.color_err));
     }
+    inventory::check_state_dir(path, &cluster)?;
     Ok(cluster)
 }

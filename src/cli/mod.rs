@@ -17,6 +17,7 @@ mod remove_node;
 mod render;
 mod reset;
 mod schema;
+mod state;
 mod status;
 mod validate;
 
@@ -108,6 +109,7 @@ enum Verb {
     RemoveNode(remove_node::RemoveNodeArgs),
     Reset(reset::ResetArgs),
     Status(status::StatusArgs),
+    State(state::StateArgs),
     Phases(phases::PhasesArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
     Completions(completions::CompletionsArgs),
@@ -132,6 +134,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
         Verb::RemoveNode(verb) => verb.run(&global).await,
         Verb::Reset(verb) => verb.run(&global).await,
         Verb::Status(verb) => verb.run(&global).await,
+        Verb::State(verb) => verb.run(&global).await,
         Verb::Phases(verb) => verb.run(&global),
         Verb::Kubeconfig(verb) => verb.run(&global).await,
         Verb::Completions(verb) => verb.run(),

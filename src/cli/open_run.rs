@@ -107,8 +107,7 @@ impl OpenRun {
         access: AccessMode,
     ) -> Result<Self, Error> {
         let printer = global.printer();
-        let name = file.file_name().unwrap_or_default();
-        let inventory = cluster.base_dir.join(name);
+        let inventory = inventory::real_path(file);
         let skip: Vec<String> = part
             .skip_phases
             .iter()

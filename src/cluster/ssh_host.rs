@@ -10,12 +10,13 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use ssh::{Output, OutputStream, RunOptions, Script, ScriptEvent, Session};
 use text::terminal::{excerpt, sanitize};
+use zeroize::Zeroize;
 
 use super::tunnel::Tunnel;
 use crate::host;
 use crate::host::preflight::{Connection, Probe, parse_reachability, reachability};
 use crate::host::{
-    Cleaned, Gathered, HostError, HostPlan, Observed, Progress, Reset, Resource, Vitals,
+    Cleaned, Fetched, Gathered, HostError, HostPlan, Observed, Progress, Reset, Resource, Vitals,
 };
 use crate::inventory::{Cluster, Host};
 use crate::kubernetes::api;
@@ -36,6 +37,9 @@ const OBSERVE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Time for one bundle. Images and binaries go through it, so this is for a
 /// slow line; a connection that died is noticed by keepalive long before.
 const CONVERGE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Time to read a few small files.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time to read the receipt: one file.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -140,6 +144,17 @@ impl RemoteHost for SshHost {
             };
             let output = self.session.run(&script, &options).await?;
             Ok(Observed::parse(&output.stdout)?)
+        }
+        .boxed()
+    }
+
+    fn fetch<'a>(&'a self, paths: &'a [String]) -> Answer<'a, Fetched> {
+        async move {
+            let script = host::fetch(paths)?;
+            let mut output = self.run(&script, FETCH_TIMEOUT).await?;
+            let files = host::fetched(paths, &output.stdout);
+            output.stdout.zeroize();
+            Ok(files?)
         }
         .boxed()
     }

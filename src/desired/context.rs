@@ -15,8 +15,8 @@ use crate::cluster::survey::Surveyed;
 use crate::host::{Content, Facts, FileResource, LostEtcdData, Owner, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::{
-    ClusterContext, ControlPlane, Credentials, Endpoints, KeyPair, Kubeconfig, NodeContext,
-    ObjectGroup, Patches, ResourceGroup, Templates, Token, TokenSecret,
+    ClusterContext, ControlPlane, Endpoints, KeyPair, NodeContext, ObjectGroup, Patches,
+    ResourceGroup, Templates, Token, TokenSecret,
 };
 use crate::layout::paths;
 use crate::run::error::Error;
@@ -157,17 +157,15 @@ impl Context {
                 ),
                 hint: Some("run phase certs first".into()),
             })?;
-        Ok(Kubeconfig {
-            cluster: &self.cluster.cluster_name,
-            server: &self.endpoints.outside.url(),
-            ca: self.pki.ca_cert(),
-            user: "kubernetes-admin",
-            credentials: Credentials::Certificate(KeyPair {
+        Ok(kubernetes::admin_kubeconfig(
+            &self.cluster,
+            &self.endpoints,
+            self.pki.ca_cert(),
+            KeyPair {
                 cert: &leaf.cert,
                 key: &leaf.key,
-            }),
-        }
-        .render())
+            },
+        ))
     }
 
     /// Data of etcd on a host that its member must not start with, for it joins again.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::cluster::Cluster;
 use super::error::InventoryError;
+use super::place::directory_of;
 use super::resolve::{Resolver, resolve_cluster};
 use super::spec::{self, Inventory};
 use super::yaml::{Diagnostic, Diagnostics, Level, Source, check_shape, parse_document};
@@ -57,17 +58,6 @@ pub fn load(path: &Path) -> Result<(Cluster, Vec<Diagnostic>), InventoryError> {
         unreadable(reason, Some("save it as UTF-8 in your editor"))
     })?;
     parse(&text, &path.display().to_string(), &directory_of(path))
-}
-
-/// Where relative paths in an inventory start from.
-pub(super) fn directory_of(path: &Path) -> PathBuf {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    // Absolute, since the state directory is found from here even after a `cd`. If it
-    // can't be resolved, reading the file fails next, with a better message.
-    fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned())
 }
 
 /// Reads no more than is allowed, and one byte to tell that there is more.

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::context::KeyPair;
+use super::endpoint::Endpoints;
 use super::error::KubernetesError;
 use super::tokens::Token;
 use super::{tree, yaml};
+use crate::inventory::Cluster;
 
 /// A kubeconfig with one cluster, one user and one context.
 #[derive(Clone, Copy)]
@@ -110,6 +112,23 @@ fn quote_scalar(text: &str) -> String {
         |_| Value::String(text.to_owned()).to_string(),
         |quoted| quoted.trim_end().to_owned(),
     )
+}
+
+/// The operator's own kubeconfig.
+pub fn admin_kubeconfig(
+    cluster: &Cluster,
+    endpoints: &Endpoints,
+    ca: &str,
+    admin: KeyPair<'_>,
+) -> Zeroizing<String> {
+    Kubeconfig {
+        cluster: &cluster.cluster_name,
+        server: &endpoints.outside.url(),
+        ca,
+        user: "kubernetes-admin",
+        credentials: Credentials::Certificate(admin),
+    }
+    .render()
 }
 
 /// kubelet.conf as the kubelet itself writes it at the end of its bootstrap:

@@ -9,7 +9,7 @@ use super::versions::Features;
 use super::{args, tree};
 use crate::host::{Facts, PackageManager};
 use crate::inventory::listen::last_value;
-use crate::inventory::{Arg, Taint, Tree};
+use crate::inventory::{Arg, Host, Taint, Tree};
 use crate::layout::paths;
 
 const CONFIG_TEMPLATE: &str = "kubelet/config.yaml.j2";
@@ -118,6 +118,11 @@ pub(crate) fn certificate_directory(extra: &[Arg]) -> &str {
 /// The link to its client certificate in the directory of its certificates.
 pub(crate) fn client_certificate(directory: &str) -> String {
     format!("{directory}/{}", paths::KUBELET_CLIENT_CURRENT)
+}
+
+/// Where a host's kubelet keeps the client certificate that it uses, and its key, in one file.
+pub fn kubelet_identity(host: &Host) -> String {
+    client_certificate(certificate_directory(&host.kubelet_extra_args))
 }
 
 /// The file that `KUBELET_EXTRA_ARGS` comes from, by the distribution's habit.

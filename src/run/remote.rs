@@ -16,7 +16,9 @@ use jiff::Timestamp;
 use super::error::Error;
 use super::events::Events;
 use crate::host::preflight::{Connection, Probe};
-use crate::host::{Cleaned, Gathered, HostPlan, Observed, Receipt, Reset, Resource, Vitals};
+use crate::host::{
+    Cleaned, Fetched, Gathered, HostPlan, Observed, Receipt, Reset, Resource, Vitals,
+};
 use crate::inventory::{Cluster, Host};
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, Identity, Stream};
 use crate::kubernetes::health::HealthEndpoint;
@@ -67,6 +69,9 @@ pub trait RemoteHost: Debug + Send + Sync {
 
     /// Reads the state of `resources`. One command, changes nothing.
     fn observe<'a>(&'a self, resources: &'a [Resource]) -> Answer<'a, Observed>;
+
+    /// Reads small files as root, keys among them. One command, changes nothing.
+    fn fetch<'a>(&'a self, paths: &'a [String]) -> Answer<'a, Fetched>;
 
     /// Makes the changes of `plan`: one command, fed by one stream.
     fn converge<'a>(

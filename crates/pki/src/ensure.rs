@@ -27,6 +27,20 @@ impl Store {
         Ok(planned.pki)
     }
 
+    /// The same for files of which `wanted` says so; all others stay as they are.
+    ///
+    /// # Errors
+    /// As [`Store::ensure`].
+    pub fn ensure_only(
+        &self,
+        request: &Request,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), PkiError> {
+        let mut planned = decide(self, request)?;
+        planned.write_only(wanted);
+        planned.write()
+    }
+
     /// The same without writing: what would be made exists in memory only.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! what still fits, and reports each decision; [`Store::plan`] decides the same
 //! and writes nothing. Knows neither the inventory nor the network.
 
+mod adopt;
 mod authorities;
 mod check;
 mod disk;
@@ -23,6 +24,7 @@ mod store;
 mod table;
 mod upload;
 
+pub use adopt::{check_key, split_pem};
 pub use error::PkiError;
 pub use inspect::{CertificateInfo, inspect, spki_pin};
 pub use keys::{Algorithm, KeyError, PrivateKey};
@@ -30,5 +32,5 @@ pub use layout::{node_file, shared_file};
 pub use material::{Action, Authority, Decision, Leaf, PLACEHOLDER, Pki, PkiFile};
 pub use request::{EtcdSans, NodeRequest, Request, Validity};
 pub use store::{EtcdCredentials, Store};
-pub use table::{Ca, LEAVES, LeafSpec};
+pub use table::{Ca, LEAVES, LeafSpec, SERVICE_ACCOUNT};
 pub use upload::ExternalEtcdFiles;

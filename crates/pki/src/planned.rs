@@ -70,6 +70,12 @@ impl<'a> PlannedPki<'a> {
         Ok(())
     }
 
+    /// Forgets to write what is not `wanted`.
+    pub(crate) fn write_only(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.writes.retain(|write| wanted(&write.file));
+        self.open.retain(|file| wanted(file));
+    }
+
     pub(crate) fn decide(&mut self, file: String, action: Action, why: String) {
         self.pki.decisions.push(Decision { file, action, why });
     }

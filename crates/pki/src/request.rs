@@ -122,7 +122,7 @@ pub(crate) struct Expected {
 
 impl Request {
     /// The leaves that `node` has.
-    pub(crate) fn leaves_of(&self, node: &NodeRequest) -> impl Iterator<Item = &'static LeafSpec> {
+    pub fn leaves_of(&self, node: &NodeRequest) -> impl Iterator<Item = &'static LeafSpec> {
         let (init, etcd) = (node.init, self.etcd.is_some());
         LEAVES
             .iter()

@@ -126,6 +126,13 @@ pub struct LeafSpec {
     pub(crate) init_only: bool,
 }
 
+impl LeafSpec {
+    /// Whether nodes have it embedded in a kubeconfig, and not as a pair of files.
+    pub const fn is_embedded(&self) -> bool {
+        matches!(self.place, Place::Kubeconfig)
+    }
+}
+
 const fn file_leaf(
     base: &'static str,
     common_name: CommonName,
@@ -254,4 +261,4 @@ pub const LEAVES: &[LeafSpec] = {
 };
 
 /// The key pair that signs service account tokens. It has no certificate.
-pub(crate) const SERVICE_ACCOUNT: &str = "sa";
+pub const SERVICE_ACCOUNT: &str = "sa";

@@ -1,6 +1,6 @@
 //! `hosts`: verbs about the hosts themselves, one file each.
 
-mod trust;
+pub(in crate::cli) mod trust;
 
 use clap::{Args, Subcommand};
 

@@ -27,7 +27,7 @@ use crate::run::state::State;
 Compare the fingerprints with the output of `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on
 each host. A changed key is never replaced: find out why it changed, then remove the old one with
 `ssh-keygen -R`.")]
-pub(super) struct TrustArgs {
+pub(in crate::cli) struct TrustArgs {
     /// Names or patterns (`*`, `?`) of hosts [default: all]
     #[arg(value_name = "NAME")]
     hosts: Vec<String>,
@@ -37,10 +37,13 @@ pub(super) struct TrustArgs {
 }
 
 /// A host's keys, and what is known of each.
-type Scan = Result<(HostKeys, Vec<(HostKey, Trust)>), Error>;
+pub(in crate::cli) type Scan = Result<(HostKeys, Vec<(HostKey, Trust)>), Error>;
 
 /// Fetches the keys of every host, side by side.
-async fn scan_hosts<'a>(state: &State, hosts: Vec<&'a Host>) -> Vec<(&'a Host, Scan)> {
+pub(in crate::cli) async fn scan_hosts<'a>(
+    state: &State,
+    hosts: Vec<&'a Host>,
+) -> Vec<(&'a Host, Scan)> {
     let connector = &Connector::new(std::sync::Arc::new(Terminal), None);
     futures::stream::iter(hosts)
         .map(async |host| {
@@ -58,7 +61,7 @@ async fn scan_hosts<'a>(state: &State, hosts: Vec<&'a Host>) -> Vec<(&'a Host, S
 }
 
 impl TrustArgs {
-    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+    pub(in crate::cli) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
         let cluster = load_inventory(&global.inventory(None), printer)?;
         check_patterns(&self.hosts, &cluster)?;

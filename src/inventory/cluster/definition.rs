@@ -94,7 +94,8 @@ pub struct Cluster {
     /// Names of hosts that the inventory lists as removed; none of them is
     /// among `hosts`.
     pub removed_hosts: Vec<String>,
-    /// Directory of the inventory file, absolute: the operator state is here.
+    /// Directory of the inventory file itself, whatever link names it; absolute. The operator
+    /// state is here.
     pub base_dir: PathBuf,
 }
 

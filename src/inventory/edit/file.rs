@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use super::document::EditError;
 use crate::inventory::cluster::Cluster;
 use crate::inventory::error::InventoryError;
-use crate::inventory::load::{directory_of, parse};
+use crate::inventory::load::parse;
+use crate::inventory::place::directory_of;
 
 /// A byte order mark, which some editors write: it is kept.
 const BOM: &str = "\u{feff}";

@@ -1,6 +1,6 @@
 //! A recorded cluster, and the runs over it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use clusterctl::Error;
@@ -54,7 +54,7 @@ fn make_all_certificates() -> TempDir {
     cluster.directory
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory");
     for entry in std::fs::read_dir(from).expect("a directory") {
         let entry = entry.expect("an entry");
@@ -179,9 +179,14 @@ impl Cluster {
         parsed.expect("an inventory").0
     }
 
+    /// The state directory.
+    pub fn state_dir(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
     /// A run over the hosts that match `hosts`; over all, if there are none.
     pub fn run(&self, hosts: &[&str]) -> Run {
-        let state = State::open(self.directory.path().join("state")).expect("a state");
+        let state = State::open(self.state_dir()).expect("a state");
         Run {
             cluster: Arc::new(self.inventory()),
             inventory: self.directory.path().join("inventory.yaml"),

@@ -10,8 +10,8 @@ use base64::Engine as _;
 use clusterctl::Error;
 use clusterctl::host::preflight::{Connection, Probe};
 use clusterctl::host::{
-    Action, Cleaned, Facts, Gathered, HostError, HostPlan, Kind, Observed, Reset, Resource,
-    Runtime, Vitals,
+    Action, Cleaned, Facts, Fetched, Gathered, HostError, HostPlan, Kind, Observed, Reset,
+    Resource, Runtime, Vitals,
 };
 use clusterctl::inventory::{self, Cluster};
 use clusterctl::kubernetes::api::{ApiError, EtcdClient, Health, Identity};
@@ -223,6 +223,14 @@ impl RemoteHost for RecordedHost {
                 .host(&self.name)
                 .machine
                 .observe(resources))
+        }
+        .boxed()
+    }
+
+    fn fetch<'a>(&'a self, paths: &'a [String]) -> Answer<'a, Fetched> {
+        async move {
+            self.begin("fetch")?;
+            Ok(self.shared.lock().host(&self.name).machine.fetch(paths))
         }
         .boxed()
     }

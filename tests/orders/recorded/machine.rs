@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clusterctl::host::{Action, Change, Content, HostPlan, Kind, Observed, Receipt, Resource};
+use clusterctl::host::{
+    Action, Change, Content, Fetched, HostPlan, Kind, Observed, Receipt, Resource,
+};
 use sha2::{Digest, Sha256};
 
 /// A file, or a link.
@@ -62,6 +64,20 @@ impl Machine {
     pub fn text(&self, path: &str) -> String {
         let content = self.files.get(path).and_then(|file| file.content.as_ref());
         String::from_utf8_lossy(content.map_or(&[][..], Vec::as_slice)).into_owned()
+    }
+
+    /// What files hold, for whoever asks as root.
+    pub fn fetch(&self, paths: &[String]) -> Fetched {
+        let content = |path: &String| {
+            let content = self.files.get(path)?.content.clone()?;
+            Some((path.clone(), content.into()))
+        };
+        paths.iter().filter_map(content).collect()
+    }
+
+    /// Removes a file behind clusterctl-rs' back.
+    pub fn remove(&mut self, path: &str) {
+        self.files.remove(path);
     }
 
     /// Writes a file behind clusterctl-rs' back.
