@@ -9,6 +9,7 @@ use super::build::Looked;
 use super::certificates::plan_certificates;
 use super::document::PlanDocument;
 use super::model::{Live, Plan};
+use super::removals::warn_kept;
 use super::{build, preflight};
 use crate::artifacts::Set;
 use crate::cluster::etcd::list_members;
@@ -84,6 +85,7 @@ impl Draft {
             part.failed(&one.host, &one.error);
         }
         context.etcd = decide_members(run, &reached, live.is_some()).await?;
+        warn_kept_objects(run, &context, live.as_ref())?;
         let (looked, more) = build::observe_hosts(run, &context, live.as_ref(), surveyed).await?;
         aside.extend(more);
         drop(whole);
@@ -160,6 +162,18 @@ impl Draft {
             ..Context::clone(&self.context)
         });
     }
+}
+
+/// Warns about objects that left the inventory and are not deleted with the rest.
+fn warn_kept_objects(run: &Run, context: &Context, live: Option<&Live>) -> Result<(), Error> {
+    let Some(live) = live.filter(|_| run.options.prunes) else {
+        return Ok(());
+    };
+    let desired = context.objects()?;
+    for warning in warn_kept(&live.applied_set, &desired, &run.options.selection) {
+        run.events().warn(warning);
+    }
+    Ok(())
 }
 
 /// Who forms etcd with whom. etcd itself is asked only where that decides something.

@@ -10,4 +10,5 @@ pub mod file;
 pub mod model;
 pub(crate) mod objects;
 pub mod preflight;
+pub(crate) mod removals;
 mod stages;
