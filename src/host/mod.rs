@@ -39,7 +39,7 @@ pub use receipt::{Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
 pub use reset::{Cleaned, cleaned, look_for_receipt, reset, reset_progress};
 pub use resource::{
     Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, Package,
-    Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, Withdrawn,
+    Reset, Resource, SeedLink, SelfCheck, SwapOff, Sysctl, Unit, Withdrawn,
 };
 pub use systemd::UnitState;
 pub use vitals::{Vitals, parse_vitals, vitals};
