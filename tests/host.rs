@@ -2,6 +2,8 @@
 //! `/`, with stand-ins for systemd, containerd and the package manager, by
 //! every POSIX shell that this machine has.
 
+#[path = "host/checking.rs"]
+mod checking;
 #[path = "host/converging.rs"]
 mod converging;
 #[path = "host/interrupted.rs"]

@@ -13,6 +13,8 @@ mod control_planes;
 mod identity;
 #[path = "orders/leaving.rs"]
 mod leaving;
+#[path = "orders/leaving_objects.rs"]
+mod leaving_objects;
 #[path = "orders/planning.rs"]
 mod planning;
 #[path = "orders/recorded/mod.rs"]

@@ -14,10 +14,12 @@
 //! | join | `join.rs` |
 //! | network | `network.rs` |
 //! | nodes | `nodes.rs` |
+//! | what left the inventory | `applied_set.rs` |
 //!
 //! `carry_out` has the order in which they run.
 
 mod addons;
+mod applied_set;
 mod bootstrap_token;
 pub mod certs;
 mod control_plane;
@@ -39,6 +41,7 @@ mod workers;
 
 use tokio::sync::watch;
 
+use self::applied_set::Announced;
 use self::execution::Execution;
 use self::objects::Changes;
 use crate::cluster::survey::Aside;
@@ -71,11 +74,13 @@ async fn carry_out(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
         kubeconfig::write(execution)?;
         if execution.needs_api() {
             let changes = Changes::determine(execution).await?;
+            let applied_set = Announced::begin(execution).await?;
             upload_config::apply(execution, &changes).await?;
             upload_certs::apply(execution, &changes).await?;
             bootstrap_token::apply(execution, &changes).await?;
             addons::apply(execution, &changes).await?;
             network::apply_manifest(execution, &changes).await?;
+            applied_set.prune(execution).await?;
             endpoint::check_endpoint(execution).await?;
         }
         let token = bootstrap_token::create_for_run(execution).await?;

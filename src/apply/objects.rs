@@ -4,14 +4,18 @@ use serde_json::Value;
 
 use super::execution::Execution;
 use crate::kubernetes::api::ObjectChange;
-use crate::plan::objects::compare;
+use crate::plan::objects::{compare, keep_live_values};
 use crate::run::error::Error;
 use crate::run::events::Event;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
 
 /// The objects to change, by phase.
-pub(super) struct Changes(Vec<(Phase, ObjectChange)>);
+pub(super) struct Changes {
+    changes: Vec<(Phase, ObjectChange)>,
+    /// All objects as they are applied.
+    objects: Vec<(Phase, Value)>,
+}
 
 impl Changes {
     /// Takes the changes from the plan, or compares now if there was no API when it was
@@ -28,10 +32,15 @@ impl Changes {
                 how: "created".into(),
             });
         }
-        Ok(Changes(match &plan.object_changes {
+        let mut objects = plan.objects.clone();
+        let changes = match &plan.object_changes {
             Some(changes) => changes.clone(),
-            None => compare(api, &plan.objects).await?,
-        }))
+            None => {
+                keep_live_values(api, &mut objects).await?;
+                compare(api, &objects).await?
+            }
+        };
+        Ok(Changes { changes, objects })
     }
 
     /// Applies the changes of a phase, if any.
@@ -63,8 +72,7 @@ impl Changes {
         if changes.is_empty() {
             return Ok(());
         }
-        let objects: Vec<Value> = execution
-            .plan
+        let objects: Vec<Value> = self
             .objects
             .iter()
             .map(|(_, object)| object)
@@ -83,7 +91,10 @@ impl Changes {
     }
 
     fn of_phase(&self, phase: Phase) -> impl Iterator<Item = &ObjectChange> {
-        let changes = self.0.iter().filter(move |(owner, _)| *owner == phase);
+        let changes = self
+            .changes
+            .iter()
+            .filter(move |(owner, _)| *owner == phase);
         changes.map(|(_, change)| change)
     }
 }

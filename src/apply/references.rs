@@ -39,6 +39,8 @@ pub async fn update_references(run: &Run, hosts: Vec<Host>) -> Result<bool, Erro
             selection: Selection::new(&names, &[])?,
             hosts: only,
             one_control_plane: false,
+            // What else left the inventory waits for an `apply` that shows it.
+            prunes: false,
             ..run.options.clone()
         },
         cluster: Arc::new(Cluster {

@@ -16,6 +16,7 @@ use crate::inventory::{Cluster, Etcd};
 use crate::kubernetes::api::ApiError;
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::kubernetes::{Token, TokenSecret, upload_certs};
+use crate::layout::names;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 use crate::run::tracker::Part;
@@ -65,7 +66,7 @@ async fn put(secrets: &Api<Secret>, object: Value) -> Result<Secret, Error> {
         serde_json::from_value(object).map_err(|error| ApiError::Client(error.to_string()))?;
     let name = secret.metadata.name.clone().unwrap_or_default();
     let params = PostParams {
-        field_manager: Some("clusterctl-rs".into()),
+        field_manager: Some(names::FIELD_MANAGER.into()),
         ..PostParams::default()
     };
     let result = match secrets.create(&params, &secret).await {

@@ -71,6 +71,7 @@ impl AddNodeArgs {
             OpenRun::with(global, "add-node", &path, cluster, &part, AccessMode::Write)?;
         // Existing hosts need not be connected to.
         opened.run.options.one_control_plane = true;
+        opened.run.options.prunes = false;
         tokio::select! {
             result = self.add_hosts(global, &opened, &path, &edit) => result,
             () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),

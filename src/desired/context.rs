@@ -16,7 +16,7 @@ use crate::host::{Content, Facts, FileResource, LostEtcdData, Owner, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::{
     ClusterContext, ControlPlane, Endpoints, KeyPair, NodeContext, ObjectGroup, Patches,
-    ResourceGroup, Templates, Token, TokenSecret,
+    ResourceGroup, Templates, Token, TokenSecret, applied_set,
 };
 use crate::layout::paths;
 use crate::run::error::Error;
@@ -125,7 +125,11 @@ impl Context {
             .map(|token| TokenSecret::from_inventory(token, now))
             .collect::<Result<_, _>>()?;
         let objects = kubernetes::objects(&self.cluster_view(&tokens))?;
-        let phased = |(group, object)| (phase_of_objects(group), object);
+        let phased = |(group, mut object)| {
+            let phase = phase_of_objects(group);
+            applied_set::mark(&mut object, phase.name());
+            (phase, object)
+        };
         Ok(objects.into_iter().map(phased).collect())
     }
 

@@ -9,6 +9,7 @@
 //! [`api`] is the client part, and nothing else here imports it.
 
 pub mod api;
+pub mod applied_set;
 mod args;
 mod cluster_configuration;
 mod component;

@@ -23,6 +23,7 @@ macro_rules! embedded {
 embedded![
     "cni/bridge.conflist.j2",
     "cni/clusterctl-pod-network.service.j2",
+    "cni/pod-network.sh.j2",
     "containerd/config.toml.j2",
     "haproxy/haproxy.cfg.j2",
     "kubelet/10-kubeadm.conf.j2",

@@ -23,6 +23,24 @@ pub const CONFIG_HASH: &str = "clusterctl.rs/config-hash";
 /// say who added which. Ours.
 pub const TAINTS: &str = "clusterctl.rs/taints";
 
+/// The owner of the fields that we apply.
+pub const FIELD_MANAGER: &str = "clusterctl-rs";
+/// The ConfigMap in `kube-system` that is the parent of our applied set (KEP-3659): its
+/// members are the objects that we may delete. Ours.
+pub const APPLIED_SET: &str = "clusterctl-rs";
+/// The parent's label that holds the set's ID.
+pub const APPLY_SET_ID: &str = "applyset.kubernetes.io/id";
+/// The members' label that holds the set's ID.
+pub const APPLY_SET_PART_OF: &str = "applyset.kubernetes.io/part-of";
+/// The parent's annotation that names the tool that owns the set.
+pub const APPLY_SET_TOOLING: &str = "applyset.kubernetes.io/tooling";
+/// The parent's annotation that lists the kinds of members.
+pub const APPLY_SET_KINDS: &str = "applyset.kubernetes.io/contains-group-kinds";
+/// The parent's annotation that lists members' namespaces beside its own.
+pub const APPLY_SET_NAMESPACES: &str = "applyset.kubernetes.io/additional-namespaces";
+/// The members' label that names the phase that applies them, and may delete them. Ours.
+pub const PHASE: &str = "clusterctl.rs/phase";
+
 /// The namespace of Kubernetes' own objects.
 pub const KUBE_SYSTEM: &str = "kube-system";
 /// The namespace that anyone may read.

@@ -80,6 +80,7 @@ impl Plan {
         certs.count()
             + hosts
             + objects
+            + self.removals.len()
             + usize::from(self.certificate_key.is_some())
             + usize::from(self.needs_join_token())
             + usize::from(self.kubeconfig)

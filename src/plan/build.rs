@@ -8,12 +8,14 @@ use k8s_openapi::api::core::v1::Node;
 use serde_json::Value;
 
 use super::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
+use super::removals::{self, Removal};
 use crate::cluster::survey::{Aside, Surveyed};
 use crate::desired::context::Context;
 use crate::desired::target::Target;
 use crate::desired::{node, renewed};
 use crate::host;
 use crate::host::{Observed, Owner, Resource};
+use crate::kubernetes::api::{AppliedSet, ObjectChange};
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::layout::components::ETCD;
 use crate::layout::paths;
@@ -116,14 +118,7 @@ pub(crate) async fn build_plan(
                 .map_err(|error| error.on(name))?,
         );
     }
-    let mut objects = collect_objects(run, context)?;
-    let object_changes = match live {
-        Some(live) => {
-            super::objects::keep_replicas(&live.api, &mut objects).await?;
-            Some(super::objects::compare(&live.api, &objects).await?)
-        }
-        None => None,
-    };
+    let objects = plan_objects(run, context, live).await?;
     if let Some(phase) = run.first_phase_through_api()
         && live.is_none()
         && !run.has(Phase::ControlPlane)
@@ -153,18 +148,60 @@ pub(crate) async fn build_plan(
         live: live.is_some() || context.exists,
         responds: live.is_some(),
         work,
-        objects,
-        object_changes,
+        objects: objects.all,
+        object_changes: objects.changes,
+        removals: objects.removals,
+        applied_set: objects.applied_set,
         certificate_key: certificate_key(run)?,
         kubeconfig,
     })
 }
 
+/// What would happen to the API's objects.
+struct Objects {
+    all: Vec<(Phase, Value)>,
+    changes: Option<Vec<(Phase, ObjectChange)>>,
+    removals: Vec<Removal>,
+    applied_set: Value,
+}
+
+async fn plan_objects(run: &Run, context: &Context, live: Option<&Live>) -> Result<Objects, Error> {
+    let desired = context.objects()?;
+    let empty = AppliedSet::default();
+    let set = live.map_or(&empty, |live| &live.applied_set);
+    let phases = &run.options.selection;
+    let removals = match run.options.prunes {
+        true => removals::list_removals(set, &desired, phases),
+        false => Vec::new(),
+    };
+    let applied_set = removals::parent_after(set, &desired, phases, &removals);
+    let mut all = collect_objects(run, context, desired, &applied_set)?;
+    let changes = match live {
+        Some(live) => {
+            super::objects::keep_live_values(&live.api, &mut all).await?;
+            Some(super::objects::compare(&live.api, &all).await?)
+        }
+        None => None,
+    };
+    Ok(Objects {
+        all,
+        changes,
+        removals,
+        applied_set,
+    })
+}
+
 /// The objects that the phases of this run are about.
-fn collect_objects(run: &Run, context: &Context) -> Result<Vec<(Phase, Value)>, Error> {
-    let mut objects = context.objects()?;
+fn collect_objects(
+    run: &Run,
+    context: &Context,
+    desired: Vec<(Phase, Value)>,
+    applied_set: &Value,
+) -> Result<Vec<(Phase, Value)>, Error> {
+    let mut objects = desired;
     if run.first_phase_through_api().is_some() {
-        objects.insert(0, (Phase::ControlPlane, context.cluster_admins()?));
+        let first = [context.cluster_admins()?, applied_set.clone()];
+        objects.splice(0..0, first.map(|object| (Phase::ControlPlane, object)));
     }
     if run.uploads_certs() {
         objects.extend(context.upload_certs_rbac()?);

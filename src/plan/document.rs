@@ -48,7 +48,7 @@ pub struct PlanDocument {
     /// Whether the API server is reachable. If not, all objects will be applied, and it is
     /// unknown which of them will change.
     pub api_answers: bool,
-    /// API objects.
+    /// API objects; those that are deleted come last, in that order.
     pub objects: Vec<PlannedObject>,
     /// Whether a bootstrap token would be created for this run. It expires within ten
     /// minutes of the end of the run.
@@ -165,7 +165,9 @@ pub struct PlannedObject {
     /// its first digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// SHA-256 of the object afterwards; of a Secret, its first digits.
+    /// SHA-256 of the object afterwards; of a Secret, its first digits. Absent if it is
+    /// deleted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub after: String,
     /// Whether the content is generated only when the plan is applied.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -186,6 +188,8 @@ pub enum ObjectAction {
     /// The API server is not up yet: the object will be created, or updated if it exists
     /// and differs.
     Apply,
+    /// It is ours and no longer in the inventory.
+    Delete,
 }
 
 impl ObjectAction {
@@ -195,6 +199,7 @@ impl ObjectAction {
             ObjectAction::Create => "create",
             ObjectAction::Update => "update",
             ObjectAction::Apply => "apply",
+            ObjectAction::Delete => "delete",
         }
     }
 }

@@ -10,6 +10,7 @@ use super::certificates::plan_certificates;
 use super::document::PlanDocument;
 use super::live::find_live_api;
 use super::model::{Live, Plan};
+use super::removals::warn_kept;
 use super::{build, preflight};
 use crate::artifacts::Set;
 use crate::cluster::clocks::refuse_wrong_clocks;
@@ -92,6 +93,7 @@ impl Draft {
             return Err(lost_control_plane(run, &mut aside));
         }
         report_lost_control_planes(run, &aside);
+        warn_kept_objects(run, &context, live.as_ref())?;
         let (looked, more) = build::observe_hosts(run, &context, live.as_ref(), surveyed).await?;
         aside.extend(more);
         drop(whole);
@@ -174,6 +176,18 @@ impl Draft {
             ..Context::clone(&self.context)
         });
     }
+}
+
+/// Warns about objects that left the inventory and are not deleted with the rest.
+fn warn_kept_objects(run: &Run, context: &Context, live: Option<&Live>) -> Result<(), Error> {
+    let Some(live) = live.filter(|_| run.options.prunes) else {
+        return Ok(());
+    };
+    let desired = context.objects()?;
+    for warning in warn_kept(&live.applied_set, &desired, &run.options.selection) {
+        run.events().warn(warning);
+    }
+    Ok(())
 }
 
 /// Whether the API of the cluster has responded once: it has an administrator, or workers.

@@ -16,6 +16,7 @@ use super::document::{
     PlannedObject, SetAside,
 };
 use super::model::{Plan, Work};
+use super::removals::Removal;
 use super::stages::list_stages;
 use crate::cluster::survey::Aside;
 use crate::desired::context::Context;
@@ -138,10 +139,10 @@ fn contains(content: &[u8], needle: &[u8]) -> bool {
 
 fn objects(plan: &Plan) -> Result<Vec<PlannedObject>, Error> {
     if let Some(changes) = &plan.object_changes {
-        return Ok(changes
+        let changed = changes
             .iter()
-            .map(|(phase, change)| compared(*phase, change))
-            .collect());
+            .map(|(phase, change)| compared(*phase, change));
+        return Ok(changed.chain(plan.removals.iter().map(deleted)).collect());
     }
     plan.objects
         .iter()
@@ -163,6 +164,14 @@ fn compared(phase: Phase, change: &ObjectChange) -> PlannedObject {
         // Objects from the API are as untrusted as output from hosts.
         diff: (!change.created && !diff.is_empty()).then(|| sanitize(&diff).into_owned()),
         ..planned(phase, action, &change.id)
+    }
+}
+
+/// An object that left the inventory.
+fn deleted(removal: &Removal) -> PlannedObject {
+    PlannedObject {
+        before: Some(removal.hash.clone()),
+        ..planned(removal.phase, ObjectAction::Delete, &removal.id)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::cluster::answer::ask_first;
 use crate::cluster::api::ClusterApi;
 use crate::cluster::survey::Surveyed;
 use crate::desired::context::Context;
-use crate::kubernetes::api::Health;
+use crate::kubernetes::api::{AppliedSet, Health};
 use crate::layout::components::API_SERVER as API_SERVER_POD;
 use crate::layout::health::API_SERVER;
 use crate::layout::paths;
@@ -87,12 +87,12 @@ async fn ask_for_nodes(
     let answer = asked.await.into_result();
     let answer = answer.map_err(|silent| silent.last_or("no control plane has joined"))?;
     Ok(match answer {
-        Ok((one, api)) => list_nodes(one, api).await,
+        Ok((one, api)) => list_nodes(run, one, api).await,
         Err(error) => Err(error),
     })
 }
 
-async fn list_nodes(one: &Surveyed, mut api: ClusterApi) -> Result<Live, Error> {
+async fn list_nodes(run: &Run, one: &Surveyed, mut api: ClusterApi) -> Result<Live, Error> {
     let nodes = match api.nodes().await {
         // The run that started it was interrupted before the admin had any rights.
         Err(error) if error.is_forbidden() => {
@@ -101,9 +101,14 @@ async fn list_nodes(one: &Surveyed, mut api: ClusterApi) -> Result<Live, Error> 
         }
         nodes => nodes?,
     };
+    let applied_set = match run.first_phase_through_api() {
+        Some(_) => api.applier().read_set().await?,
+        None => AppliedSet::default(),
+    };
     Ok(Live {
         api,
         nodes,
+        applied_set,
         through: one.host.name.clone(),
     })
 }

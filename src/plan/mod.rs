@@ -11,4 +11,5 @@ mod live;
 pub mod model;
 pub(crate) mod objects;
 pub mod preflight;
+pub(crate) mod removals;
 mod stages;

@@ -9,13 +9,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::removals::Removal;
 use crate::cluster::api::ClusterApi;
 use crate::cluster::survey::Surveyed;
 use crate::desired::context::Context;
 use crate::desired::target::Target;
 use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
 use crate::inventory::Host;
-use crate::kubernetes::api::{Health, ObjectChange, node_ready};
+use crate::kubernetes::api::{AppliedSet, Health, ObjectChange, node_ready};
 use crate::kubernetes::network::pod_network;
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::run::error::Error;
@@ -46,6 +47,10 @@ pub struct Plan {
     pub(crate) objects: Vec<(Phase, Value)>,
     /// Which of them would change, by phase; `None` if the API server is unreachable.
     pub object_changes: Option<Vec<(Phase, ObjectChange)>>,
+    /// Objects that would be deleted, in that order.
+    pub(crate) removals: Vec<Removal>,
+    /// The parent of our applied set as it should be; one of `objects`, too.
+    pub(crate) applied_set: Value,
     /// The key that encrypts the shared certificates; `None` if they are not uploaded.
     pub certificate_key: Option<CertificateKey>,
     /// Whether the admin kubeconfig would be written.
@@ -262,6 +267,8 @@ pub(crate) struct Live {
     pub(crate) through: String,
     /// All Nodes.
     pub(crate) nodes: Vec<Node>,
+    /// Our applied set; empty if no phase of the run needs the API.
+    pub(crate) applied_set: AppliedSet,
 }
 
 impl Live {

@@ -1,33 +1,67 @@
 //! Which API objects would change.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde_json::Value;
 
 use crate::cluster::api::ClusterApi;
 use crate::kubernetes::api::{ApiError, ObjectChange};
+use crate::layout::names;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
-/// Keeps the number of CoreDNS replicas if it has been scaled, as kubeadm does.
-pub(crate) async fn keep_replicas(
+/// Keeps what is not the inventory's to say about objects that exist: to how many replicas
+/// CoreDNS was scaled, as kubeadm does, and when a token ends, whose lifetime starts when it
+/// is created.
+///
+/// # Errors
+/// An error of the API.
+pub(crate) async fn keep_live_values(
     api: &ClusterApi,
     objects: &mut [(Phase, Value)],
 ) -> Result<(), Error> {
-    let coredns = objects
-        .iter_mut()
-        .map(|(_, object)| object)
-        .find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == "coredns");
-    let Some(coredns) = coredns else {
-        return Ok(());
-    };
-    let deployments: Api<Deployment> = Api::namespaced(api.admin.clone(), "kube-system");
+    for (_, object) in objects {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        match object["kind"].as_str() {
+            Some("Deployment") if name == "coredns" => keep_replicas(api, object).await?,
+            Some("Secret") if name.starts_with(names::BOOTSTRAP_TOKEN_PREFIX) => {
+                keep_expiration(api, object).await?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn keep_replicas(api: &ClusterApi, coredns: &mut Value) -> Result<(), Error> {
+    let deployments: Api<Deployment> = Api::namespaced(api.admin.clone(), names::KUBE_SYSTEM);
     let live = deployments
         .get_opt("coredns")
         .await
         .map_err(ApiError::request("read Deployment kube-system/coredns"))?;
     if let Some(replicas) = live.and_then(|live| live.spec?.replicas) {
         coredns["spec"]["replicas"] = replicas.into();
+    }
+    Ok(())
+}
+
+async fn keep_expiration(api: &ClusterApi, token: &mut Value) -> Result<(), Error> {
+    let name = token["metadata"]["name"].as_str().unwrap_or_default();
+    let secrets: Api<Secret> = Api::namespaced(api.admin.clone(), names::KUBE_SYSTEM);
+    let live = secrets
+        .get_opt(name)
+        .await
+        .map_err(ApiError::request("read a bootstrap token"))?;
+    let (Some(live), Some(data)) = (live, token["data"].as_object_mut()) else {
+        return Ok(());
+    };
+    data.shift_remove("expiration");
+    let live = live.data.unwrap_or_default();
+    if let Some(expiration) = live.get("expiration") {
+        data.insert("expiration".into(), STANDARD.encode(&expiration.0).into());
     }
     Ok(())
 }
@@ -41,9 +75,6 @@ pub(crate) async fn compare(
     let changes = api.applier().compare(&values).await?;
     Ok(changes
         .into_iter()
-        // The lifetime of a token from the inventory starts when it is created: an existing
-        // one is kept.
-        .filter(|change| change.created || !change.id.name.starts_with("bootstrap-token-"))
         .filter_map(|change| {
             let phase = objects
                 .iter()

@@ -9,10 +9,27 @@ use crate::run::phase::{PHASES, Phase};
 
 /// The stages that have something to do, in the order of `apply`.
 pub(crate) fn list_stages(plan: &Plan) -> Vec<Stage> {
-    PHASES
+    let applied = PHASES
         .iter()
-        .filter_map(|info| describe_stage(plan, info.phase))
-        .collect()
+        .filter_map(|info| describe_stage(plan, info.phase));
+    let deleted = PHASES
+        .iter()
+        .filter_map(|info| describe_removals(plan, info.phase));
+    applied.chain(deleted).collect()
+}
+
+/// Describes what is deleted of what `phase` applied once, if anything.
+fn describe_removals(plan: &Plan, phase: Phase) -> Option<Stage> {
+    let removals = plan.removals.iter().filter(|one| one.phase == phase);
+    let objects = match removals.count() {
+        0 => return None,
+        n => count(n, "object"),
+    };
+    Some(Stage {
+        phase: phase.name().to_owned(),
+        hosts: Vec::new(),
+        how: format!("delete {objects}, through the API, once all others are applied"),
+    })
 }
 
 /// Describes `phase`; `None` if it has nothing to do.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::join_all;
-use pki::{Action, Ca, Request, Store, node_file, shared_file};
+use pki::{Action, Ca, Request, Store, node_file, shared_file, spki_pin};
 use zeroize::Zeroizing;
 
 use super::agreement::{Authority, agree, fingerprint, missing_keys, read_authorities};
@@ -15,13 +15,13 @@ use super::credentials::{Credentials, KUBELET, StateFiles, fetch};
 use crate::cluster::survey::{Aside, Surveyed, survey_hosts};
 use crate::desired::certificates;
 use crate::desired::target::facts_of;
-use crate::host::HostError;
+use crate::host::{HostError, Owner};
 use crate::kubernetes::{Endpoints, KeyPair, admin_kubeconfig};
 use crate::run::Run;
 use crate::run::error::Error;
 
 /// What is in the state directory beside runs and known hosts, all of it recovered together.
-const REPLACED: [&str; 3] = ["pki", "hosts", "kubeconfig"];
+const REPLACED: [&str; 4] = ["pki", "hosts", "kubeconfig", "cluster.json"];
 
 /// A file that will be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,7 @@ pub struct Recovery {
     files: StateFiles,
     kubeconfig: Option<Zeroizing<String>>,
     request: Request,
+    owner: Owner,
 }
 
 /// What was written.
@@ -100,6 +101,7 @@ pub async fn find_state(run: &Run) -> Result<Recovery, Error> {
     let kubeconfig = render_kubeconfig(run, &joined, &shared, &found, &mut warnings);
     let hosts = found.iter().map(|one| one.host.clone()).collect();
     let conflicts = find_conflicts(run, &shared)?;
+    let owner = read_owner(run, &joined, &shared);
     let mut files = shared;
     files.extend(found.into_iter().flat_map(|one| one.own));
     let mut recovery = Recovery {
@@ -111,9 +113,25 @@ pub async fn find_state(run: &Run) -> Result<Recovery, Error> {
         files,
         kubeconfig,
         request,
+        owner,
     };
     recovery.changes = recovery.compare(run)?;
     Ok(recovery)
+}
+
+/// The cluster's identity: its id as the receipts have it, and its CA.
+fn read_owner(run: &Run, joined: &[&Surveyed], shared: &StateFiles) -> Owner {
+    let mut receipts = joined
+        .iter()
+        .filter_map(|one| one.gathered.receipt_owner.as_ref());
+    let ca = shared.get(&shared_file(Ca::Kubernetes.base(), "crt"));
+    Owner {
+        cluster: run.cluster.name.clone(),
+        cluster_id: receipts
+            .find(|owner| !owner.cluster_id.is_empty())
+            .map_or_else(String::new, |owner| owner.cluster_id.clone()),
+        ca: ca.and_then(|pem| spki_pin(pem).ok()).unwrap_or_default(),
+    }
 }
 
 /// A warning for each control plane that nothing can be recovered from.
@@ -136,12 +154,12 @@ fn name_missing(aside: &[Aside], bare: &[&Surveyed]) -> Vec<String> {
 /// Refuses hosts that say by their receipt that they are another cluster's.
 fn refuse_other_names(run: &Run, joined: &[&Surveyed]) -> Result<(), Error> {
     for one in joined {
-        if let Some(found) = &one.gathered.receipt_cluster
-            && *found != run.cluster.name
+        if let Some(found) = &one.gathered.receipt_owner
+            && found.cluster != run.cluster.name
         {
             let other = HostError::OtherCluster {
                 found: found.clone(),
-                wanted: run.cluster.name.clone(),
+                wanted: Owner::named(&run.cluster.name),
             };
             return Err(Error::from(other).on(&one.host.name));
         }
@@ -342,6 +360,10 @@ impl Recovery {
         }
         if let Some(text) = &self.kubeconfig {
             run.state.write(&run.state.kubeconfig(), text.as_bytes())?;
+        }
+        // A cluster of before there were ids gets one with the next `apply`.
+        if !self.owner.cluster_id.is_empty() {
+            run.state.remember_owner(&self.owner)?;
         }
         self.complete(&store, &mut written);
         Ok(written)

@@ -131,7 +131,8 @@ fn host_lines(host: &PlannedHost, color: bool) -> Vec<String> {
 
 fn object_lines(object: &PlannedObject, color: bool) -> Vec<String> {
     let mut line = format!("  {} {}", object.action.word(), object.title());
-    if object.kind == "Secret" && object.action != ObjectAction::Apply {
+    let compared = [ObjectAction::Create, ObjectAction::Update].contains(&object.action);
+    if object.kind == "Secret" && compared {
         let before = object.before.as_deref().unwrap_or("none");
         line.push_str(&format!(" (secret, {before} -> {})", object.after));
     }

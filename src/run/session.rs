@@ -28,6 +28,8 @@ pub struct Options {
     pub one_control_plane: bool,
     /// Store the shared certificates, encrypted, in the cluster.
     pub upload_certs: bool,
+    /// Delete API objects that are no longer in the inventory.
+    pub prunes: bool,
     /// How many hosts are worked on at once. sshd's own `MaxStartups` (10:30:100)
     /// is per host and no limit here; the limit keeps a laptop responsive.
     pub parallel: usize,
@@ -42,6 +44,7 @@ impl Default for Options {
             hosts: Vec::new(),
             one_control_plane: false,
             upload_certs: false,
+            prunes: true,
             parallel: 64,
             cache: None,
         }

@@ -38,7 +38,10 @@ pub(super) async fn count_changes(run: &Run) -> Result<Drift, String> {
                 .iter()
                 .map(|work| (work.name().to_owned(), work.count()))
                 .collect(),
-            objects: plan.object_changes.as_ref().map(Vec::len),
+            objects: plan
+                .object_changes
+                .as_ref()
+                .map(|changes| changes.len() + plan.removals.len()),
             operator: plan
                 .certs
                 .iter()

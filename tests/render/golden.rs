@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use clusterctl::host::{Absent, Directory, Resource, SeedLink, Unit};
+use clusterctl::host::{Absent, Directory, Resource, SeedLink, SelfCheck, Unit};
 use clusterctl::inventory::{CniType, Endpoint, Etcd, ExternalEtcd, Role};
 use clusterctl::kubernetes::{EtcdMember, TokenSecret, to_yaml_documents};
 
@@ -36,6 +36,9 @@ fn host(fixture: &Fixture, name: &str) -> String {
                 writeln!(all, "=== {path} → {target} (seed)").unwrap()
             }
             Resource::Absent(Absent { path, .. }) => writeln!(all, "=== {path} (absent)").unwrap(),
+            Resource::SelfCheck(SelfCheck { script, unit }) => {
+                writeln!(all, "=== {script} (checks {unit})").unwrap();
+            }
             Resource::Unit(Unit {
                 name,
                 enabled,

@@ -1,6 +1,6 @@
 //! What differs, as it is found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use text::terminal::escape;
@@ -24,6 +24,8 @@ pub(in crate::host) struct Comparison<'a> {
     pub(in crate::host) steps: Vec<Arc<dyn Step>>,
     /// Units whose files change, or have changed without a restart since.
     pub(in crate::host) touched: BTreeSet<String>,
+    /// Why some of them are restarted, where no file says so.
+    pub(in crate::host) reasons: BTreeMap<String, String>,
     /// Static pods of which something changes.
     pub(in crate::host) static_pods: BTreeSet<String>,
     /// YAML files that are rewritten and mean what they meant. Of manifests, the kubelet,
@@ -47,6 +49,7 @@ impl<'a> Comparison<'a> {
             changes: Vec::new(),
             steps: Vec::new(),
             touched,
+            reasons: BTreeMap::new(),
             static_pods,
             reworded: BTreeSet::new(),
             unit_files: observed.needs_daemon_reload,
@@ -72,6 +75,14 @@ impl<'a> Comparison<'a> {
             after: None,
         });
         self.steps.push(Arc::new(step));
+    }
+
+    /// A unit has to be restarted for a reason that no file has.
+    pub(in crate::host) fn restart_for(&mut self, unit: &str, reason: &str) {
+        let name = unit_name(unit);
+        self.reasons
+            .insert(name.clone(), escape(reason).into_owned());
+        self.touched.insert(name);
     }
 
     /// The content of a path changes: units that read it have to be restarted.

@@ -9,6 +9,7 @@ use super::kind::{Piece, ResourceKind};
 use super::link::{self, SeedLink};
 use super::module::{self, KernelModule};
 use super::package::{self, Package};
+use super::self_check::{self, SelfCheck};
 use super::static_pod;
 use super::swap::{self, SwapOff};
 use super::sysctl::{self, Sysctl};
@@ -17,7 +18,7 @@ use super::unit::{self, Unit};
 /// Every kind, in the order in which they are asked for, compared and changed. Packages
 /// bring what units need, files lie in directories, containerd comes before images, and the
 /// kubelet after everything that it needs.
-pub(in crate::host) const KINDS: [ResourceKind; 13] = [
+pub(in crate::host) const KINDS: [ResourceKind; 14] = [
     package::KIND,
     directory::KIND,
     file::KIND,
@@ -26,6 +27,7 @@ pub(in crate::host) const KINDS: [ResourceKind; 13] = [
     module::KIND,
     sysctl::KIND,
     swap::KIND,
+    self_check::KIND,
     unit::KIND,
     image::KIND,
     unit::KUBELET,
@@ -64,6 +66,7 @@ resources! {
         KernelModule(KernelModule),
         Sysctl(Sysctl),
         SwapOff(SwapOff),
+        SelfCheck(SelfCheck),
         Unit(Unit),
         LostEtcdData(LostEtcdData),
         ImageArchive(ImageArchive),

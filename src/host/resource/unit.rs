@@ -173,7 +173,14 @@ fn compare_unit(name: &str, wanted: Option<&Unit>, found: &mut Comparison<'_>) {
             verb,
             unmask: unmask && action == Action::Enable,
         };
-        found.push(action, Kind::Unit, name, Detail::None, step);
+        let reason = found.reasons.get(name).filter(|_| verb == "restart");
+        let detail = match reason {
+            Some(reason) => Detail::Text {
+                text: reason.clone(),
+            },
+            None => Detail::None,
+        };
+        found.push(action, Kind::Unit, name, detail, step);
     }
 }
 

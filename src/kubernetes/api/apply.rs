@@ -10,13 +10,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::error::ApiError;
-
-/// Owner of the fields that we apply.
-const FIELD_MANAGER: &str = "clusterctl-rs";
+use crate::layout::names::FIELD_MANAGER;
 
 /// How many requests are under way at once. Each takes a connection of its
 /// own through the SSH session.
-const CONCURRENCY: usize = 8;
+pub(super) const CONCURRENCY: usize = 8;
 
 /// Names an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +90,9 @@ pub struct ObjectChange {
 /// Applies objects.
 #[derive(Clone)]
 pub struct Applier {
-    client: kube::Client,
+    pub(super) client: kube::Client,
     /// Time for one object, retries included.
-    budget: Duration,
+    pub(super) budget: Duration,
 }
 
 impl std::fmt::Debug for Applier {
@@ -224,7 +222,7 @@ impl Applier {
             .await
     }
 
-    async fn api(&self, id: &ObjectId) -> Result<Api<DynamicObject>, ApiError> {
+    pub(super) async fn api(&self, id: &ObjectId) -> Result<Api<DynamicObject>, ApiError> {
         let gvk = group_version_kind(id);
         let (resource, scope) = match builtin_resource(&gvk) {
             Some(known) => known,
@@ -255,7 +253,7 @@ impl Applier {
 }
 
 /// Doubling from 50 ms to 1 s, until `budget` is spent.
-fn backoff(budget: Duration) -> ExponentialBuilder {
+pub(super) fn backoff(budget: Duration) -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))
         .with_max_delay(Duration::from_secs(1))
@@ -272,7 +270,7 @@ fn group_version_kind(id: &ObjectId) -> GroupVersionKind {
 }
 
 /// The kinds that we make ourselves, so that no run pays for discovery.
-fn builtin_resource(gvk: &GroupVersionKind) -> Option<(ApiResource, Scope)> {
+pub(super) fn builtin_resource(gvk: &GroupVersionKind) -> Option<(ApiResource, Scope)> {
     let scope = match (gvk.group.as_str(), gvk.version.as_str(), gvk.kind.as_str()) {
         ("", "v1", "ConfigMap" | "Secret" | "ServiceAccount" | "Service")
         | ("apps", "v1", "Deployment" | "DaemonSet")
@@ -286,7 +284,7 @@ fn builtin_resource(gvk: &GroupVersionKind) -> Option<(ApiResource, Scope)> {
     Some((ApiResource::from_gvk(gvk), scope))
 }
 
-fn to_value(object: &DynamicObject) -> Value {
+pub(super) fn to_value(object: &DynamicObject) -> Value {
     // A DynamicObject came from JSON and can go back to it.
     serde_json::to_value(object).unwrap_or(Value::Null)
 }

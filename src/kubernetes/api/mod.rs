@@ -1,5 +1,6 @@
 //! The cluster's API: a client over SSH, objects applied and compared, waits.
 
+mod applied_set;
 mod apply;
 mod client;
 mod error;
@@ -7,6 +8,7 @@ mod etcd;
 mod probe;
 mod wait;
 
+pub use applied_set::AppliedSet;
 pub use apply::{Applier, ObjectChange, ObjectId, fingerprint};
 pub use client::{Dial, Identity, Stream, answers, client};
 pub use error::ApiError;

@@ -11,13 +11,17 @@ use super::super::error::KubernetesError;
 use super::super::resources::directory;
 use super::super::{endpoint, tree};
 use super::pod_network::PodNetwork;
-use crate::host::{FileResource, Resource, Unit};
+use crate::host::{FileResource, Resource, SelfCheck, Unit};
 use crate::layout::paths::CNI_CONFIG_DIR;
 
 /// The unit that connects this node's pods with those of others.
 const UNIT: &str = "clusterctl-pod-network.service";
 /// Where its file is.
 const UNIT_FILE: &str = "/etc/systemd/system/clusterctl-pod-network.service";
+/// The script that it runs. Ours.
+const SCRIPT: &str = "/usr/local/lib/clusterctl/pod-network.sh";
+/// The script's directory.
+const SCRIPT_DIR: &str = "/usr/local/lib/clusterctl";
 /// The file of its CNI configuration. containerd takes the first in alphabetical
 /// order, and distributions bring some of their own (podman's is `87-…`).
 const CONFLIST: &str = "10-clusterctl.conflist";
@@ -27,14 +31,26 @@ pub(super) const CNI_NAME: &str = "clusterctl";
 
 const CONFLIST_TEMPLATE: &str = "cni/bridge.conflist.j2";
 const UNIT_TEMPLATE: &str = "cni/clusterctl-pod-network.service.j2";
+const SCRIPT_TEMPLATE: &str = "cni/pod-network.sh.j2";
 
 /// The built-in network.
 pub(super) struct Bridge;
 
 impl PodNetwork for Bridge {
     fn resources(&self, ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
+        let view = unit_view(ctx)?;
+        let (unit, script) = (
+            ctx.templates.render(UNIT_TEMPLATE, &view)?,
+            ctx.templates.render(SCRIPT_TEMPLATE, &view)?,
+        );
         let mut resources = vec![
-            Resource::File(FileResource::text(UNIT_FILE, unit(ctx)?).notify(UNIT)),
+            directory(SCRIPT_DIR, 0o755),
+            Resource::File(FileResource::text(SCRIPT, script).notify(UNIT)),
+            Resource::File(FileResource::text(UNIT_FILE, unit).notify(UNIT)),
+            Resource::SelfCheck(SelfCheck {
+                script: SCRIPT.into(),
+                unit: UNIT.into(),
+            }),
             Resource::Unit(Unit {
                 name: UNIT.into(),
                 enabled: true,
@@ -42,9 +58,8 @@ impl PodNetwork for Bridge {
             }),
         ];
         if let Some(text) = conflist(ctx)? {
-            let path = format!("{CNI_CONFIG_DIR}/{CONFLIST}");
             resources.push(directory(CNI_CONFIG_DIR, 0o755));
-            resources.push(Resource::File(FileResource::text(path, text)));
+            resources.push(Resource::File(FileResource::text(conflist_path(), text)));
         }
         Ok(resources)
     }
@@ -84,8 +99,12 @@ fn conflist(ctx: &NodeContext<'_>) -> Result<Option<String>, KubernetesError> {
     Ok(Some(text))
 }
 
-/// The text of the unit.
-fn unit(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
+fn conflist_path() -> String {
+    format!("{CNI_CONFIG_DIR}/{CONFLIST}")
+}
+
+/// What the unit and its script are rendered from.
+fn unit_view(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
     let subnet = ctx
         .cluster
         .networking
@@ -102,5 +121,7 @@ fn unit(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
     tree::set_field(&mut view, "address", address.to_string());
     let interface = endpoint::interface_of(ctx.host, ctx.facts, address)?;
     tree::set_field(&mut view, "interface", interface);
-    ctx.templates.render(UNIT_TEMPLATE, &view)
+    tree::set_field(&mut view, "script", SCRIPT);
+    tree::set_field(&mut view, "conflist", conflist_path());
+    Ok(view)
 }

@@ -46,6 +46,24 @@ impl Objects {
         self.objects.keys().filter(move |path| path.contains(part))
     }
 
+    /// Those of a kind with that label, in all namespaces, as items of lists are.
+    fn labelled(&self, group: &str, plural: &str, label: &str, value: &str) -> Vec<Value> {
+        let is_of_kind = |path: &str| {
+            let rest = path.strip_prefix(group).unwrap_or_default();
+            let mut words = rest.rsplit('/').skip(1);
+            words.next() == Some(plural)
+        };
+        let found = self.objects.iter().filter(|(path, object)| {
+            is_of_kind(path) && object["metadata"]["labels"][label] == value
+        });
+        let mut items: Vec<Value> = found.map(|(_, object)| object.clone()).collect();
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            item.shift_remove("kind");
+            item.shift_remove("apiVersion");
+        }
+        items
+    }
+
     /// Those below a collection's path that its selector lets through. Pods of all namespaces
     /// are a collection, too.
     fn list(&self, collection: &str, selector: &str) -> Vec<Value> {
@@ -91,7 +109,12 @@ fn read(world: &World, request: &Asked) -> Result<Option<Response<Body>>, Refusa
     if let Some(object) = objects.get(&request.path) {
         return Ok(Some(json_response(200, object)));
     }
-    let plural = request.path.rsplit('/').next().unwrap_or_default();
+    let (group, plural) = request.path.rsplit_once('/').unwrap_or_default();
+    if let Some((label, value)) = request.query("labelSelector").split_once('=') {
+        let items = objects.labelled(group, plural, label, value);
+        let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": items});
+        return Ok(Some(json_response(200, &list)));
+    }
     if !["nodes", "pods"].contains(&plural) {
         return Ok(Some(status(404, "not found")));
     }
@@ -154,6 +177,8 @@ fn change(world: &mut World, request: &Asked) -> Result<Response<Body>, Refusal>
                 "application/apply-patch+yaml" => {
                     let mut object = live.unwrap_or_else(|| json!({}));
                     merge(&mut object, &body);
+                    object["metadata"]["managedFields"] =
+                        json!([{"manager": request.query("fieldManager"), "operation": "Apply"}]);
                     ("apply", path.to_owned(), object)
                 }
                 "application/merge-patch+json" => {
@@ -246,7 +271,11 @@ impl Asked {
     fn query(&self, key: &str) -> String {
         let pairs = self.query.split('&');
         let mut values = pairs.filter_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
-        values.next().unwrap_or_default().replace("%3D", "=")
+        values
+            .next()
+            .unwrap_or_default()
+            .replace("%3D", "=")
+            .replace("%2F", "/")
     }
 }
 

@@ -156,6 +156,11 @@ impl Cluster {
         self.control_planes -= 1;
     }
 
+    /// Writes a file beside the inventory.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).expect("a file");
+    }
+
     fn inventory(&self) -> inventory::Cluster {
         let mut text = format!(
             "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\nmetadata: {{name: demo}}\nspec:\n  \
