@@ -8,7 +8,9 @@ use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::prompt::confirm_by_name;
 use super::{Global, OutputFormat};
 use crate::inventory::Etcd;
-use crate::remove::reset::{Outcome, ResetHost, ResetOptions};
+use crate::remove::reset::{
+    Inspection, Outcome, ResetHost, ResetOptions, inspect_hosts, reset_hosts,
+};
 use crate::report::table;
 use crate::run::error::{Error, ExitStatus};
 
@@ -57,9 +59,6 @@ impl ResetArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let part = PartArgs::hosts(self.names.clone());
         let opened = OpenRun::open(global, "reset", None, &part, AccessMode::Write)?;
-        if !self.yes {
-            confirm_reset(global, &opened)?;
-        }
         tokio::select! {
             result = self.reset_hosts(global, &opened) => result,
             () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
@@ -73,7 +72,11 @@ impl ResetArgs {
             keep_images: self.keep_images,
             force: self.force,
         };
-        let hosts = crate::remove::reset::reset_hosts(run, options).await?;
+        let inspection = inspect_hosts(run).await;
+        if !self.yes {
+            confirm_reset(global, opened, &inspection)?;
+        }
+        let hosts = reset_hosts(run, options, inspection).await?;
         let failed = hosts.iter().filter(|host| host.outcome.is_err()).count();
         if failed == 0 && hosts.len() == run.cluster.hosts.len() {
             forget_cluster(run)?;
@@ -91,26 +94,29 @@ impl ResetArgs {
 }
 
 /// Says what will be destroyed and asks for the cluster's name.
-fn confirm_reset(global: &Global, opened: &OpenRun) -> Result<(), Error> {
+fn confirm_reset(
+    global: &Global,
+    opened: &OpenRun,
+    inspection: &Inspection<'_>,
+) -> Result<(), Error> {
     const SHOWN: usize = 20;
     let run = &opened.run;
     let cluster = &run.cluster;
-    let wanted: Vec<&str> = cluster
-        .hosts
-        .iter()
-        .filter(|host| run.takes_part(host))
-        .map(|host| host.name.as_str())
-        .collect();
+    let wanted = inspection.describe();
     let whole = wanted.len() == cluster.hosts.len();
     let more = match wanted.len().saturating_sub(SHOWN) {
         0 => String::new(),
-        n => format!(", and {n} more"),
+        n => format!("\n  and {n} more"),
     };
+    let shown: String = wanted
+        .iter()
+        .take(SHOWN)
+        .map(|(host, what)| format!("\n  {host}: {what}"))
+        .collect();
     global.printer().err(&format!(
-        "This removes Kubernetes from {} of cluster {}: {}{more}.\n{}",
+        "This removes Kubernetes from {} of cluster {}:{shown}{more}\n{}",
         count(wanted.len(), "host"),
         cluster.name,
-        wanted[..wanted.len().min(SHOWN)].join(", "),
         if whole && matches!(cluster.etcd, Etcd::External(_)) {
             "The cluster will be destroyed. Its data stays in the external etcd."
         } else if whole {

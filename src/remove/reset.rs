@@ -9,6 +9,8 @@ use crate::cluster::identity::KnownCluster;
 use crate::host::{Receipt, Reset};
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::network;
+use crate::layout::components::ETCD;
+use crate::layout::paths;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -50,6 +52,38 @@ pub enum Outcome {
     },
 }
 
+/// What was seen on the hosts that would be reset, by name, before anything is changed.
+pub struct Inspection<'a>(BTreeMap<&'a str, Result<InspectedHost<'a>, Error>>);
+
+impl Inspection<'_> {
+    /// What would go, host by host in the order of their names: for the question whether it may.
+    pub fn describe(&self) -> Vec<(String, String)> {
+        let describe = |inspected: &Result<InspectedHost<'_>, Error>| match inspected {
+            Ok(one) => one.describe(),
+            Err(error) => format!("cannot be reset: {error}"),
+        };
+        self.0
+            .iter()
+            .map(|(host, inspected)| ((*host).to_owned(), describe(inspected)))
+            .collect()
+    }
+}
+
+/// Looks at the selected hosts: whose they are, and what was done to them. One command each.
+pub async fn inspect_hosts(run: &Run) -> Inspection<'_> {
+    let wanted = run.cluster.hosts.iter().filter(|host| run.takes_part(host));
+    let looks = wanted.map(|host| async {
+        let name = host.name.as_str();
+        (name, inspect_host(run, host).await)
+    });
+    Inspection(
+        futures::stream::iter(looks)
+            .buffered(run.options.parallel)
+            .collect()
+            .await,
+    )
+}
+
 /// An inspected host.
 pub(crate) struct InspectedHost<'a> {
     pub(crate) host: &'a Host,
@@ -58,13 +92,43 @@ pub(crate) struct InspectedHost<'a> {
     joined: bool,
 }
 
-/// Removes Kubernetes from the selected hosts, with at most two commands each. Hosts do not
+impl InspectedHost<'_> {
+    fn describe(&self) -> String {
+        let Some(receipt) = &self.receipt else {
+            return "nothing: `apply` never touched it".into();
+        };
+        let count = |what, number| (number > 0).then(|| text::count(number, what));
+        let files = receipt.files.len() + receipt.links.len();
+        let mut parts: Vec<String> = [
+            count("file", files),
+            count("unit", receipt.units.len()),
+            count("image", receipt.images.len()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if receipt.files.contains_key(&paths::manifest(ETCD)) {
+            parts.push("etcd's data".into());
+        }
+        let id = match receipt.owner.cluster_id.as_str() {
+            "" => String::new(),
+            id => format!(" of cluster {id}"),
+        };
+        format!("{}{id}", parts.join(", "))
+    }
+}
+
+/// Removes Kubernetes from the inspected hosts, with one command each. Hosts do not
 /// wait for each other, except if etcd keeps running: then members are removed before the
 /// first host is changed. Works without an API, and resumes an interrupted run.
 ///
 /// # Errors
 /// Only errors of this machine; a failure on a host is that host's outcome.
-pub async fn reset_hosts(run: &Run, options: ResetOptions) -> Result<Vec<ResetHost>, Error> {
+pub async fn reset_hosts(
+    run: &Run,
+    options: ResetOptions,
+    mut inspected: Inspection<'_>,
+) -> Result<Vec<ResetHost>, Error> {
     let (wanted, stay): (Vec<&Host>, Vec<&Host>) = run
         .cluster
         .hosts
@@ -73,7 +137,7 @@ pub async fn reset_hosts(run: &Run, options: ResetOptions) -> Result<Vec<ResetHo
     run.tracker.expect(Phase::Reset, wanted.len() + 1);
     let whole = run.tracker.part(Phase::Reset);
 
-    let (mut inspected, mut refused) = leave_etcd(run, &wanted, &stay).await;
+    let mut refused = leave_etcd(run, &wanted, &stay, &inspected).await;
     if options.force {
         for (host, why) in std::mem::take(&mut refused) {
             run.events()
@@ -83,7 +147,7 @@ pub async fn reset_hosts(run: &Run, options: ResetOptions) -> Result<Vec<ResetHo
 
     let hosts: Vec<ResetHost> = futures::stream::iter(wanted)
         .map(|host| {
-            let inspected = inspected.remove(host.name.as_str());
+            let inspected = inspected.0.remove(host.name.as_str());
             let refused = refused.remove(&host.name);
             async move {
                 let part = run.tracker.part(Phase::Reset);
@@ -115,34 +179,24 @@ pub async fn reset_hosts(run: &Run, options: ResetOptions) -> Result<Vec<ResetHo
 }
 
 /// Where etcd lives on, its members on hosts that leave do so before the first host is touched.
-/// Comes back with what was seen of those hosts, and with those that may not leave and why.
-async fn leave_etcd<'a>(
+/// Returns those that may not leave, and why.
+async fn leave_etcd(
     run: &Run,
-    wanted: &[&'a Host],
+    wanted: &[&Host],
     stay: &[&Host],
-) -> (
-    BTreeMap<&'a str, Result<InspectedHost<'a>, Error>>,
-    BTreeMap<String, String>,
-) {
+    inspected: &Inspection<'_>,
+) -> BTreeMap<String, String> {
     if !leave::changes_etcd(run, wanted, stay) {
-        return (BTreeMap::new(), BTreeMap::new());
+        return BTreeMap::new();
     }
-    let looks = wanted.iter().map(|host| async {
-        let name = host.name.as_str();
-        (name, inspect_host(run, host).await)
-    });
-    let inspected: BTreeMap<&str, Result<InspectedHost<'_>, Error>> = futures::stream::iter(looks)
-        .buffered(run.options.parallel)
-        .collect()
-        .await;
     let ours: Vec<&Host> = inspected
+        .0
         .values()
         .filter_map(|inspected| inspected.as_ref().ok())
         .filter(|inspected| inspected.receipt.is_some())
         .map(|inspected| inspected.host)
         .collect();
-    let refused = leave::leave_etcd(run, stay, &ours).await;
-    (inspected, refused)
+    leave::leave_etcd(run, stay, &ours).await
 }
 
 async fn reset_host(
@@ -154,10 +208,8 @@ async fn reset_host(
 ) -> Result<Outcome, Error> {
     let inspected = match inspected {
         Some(inspected) => inspected?,
-        None => {
-            part.doing(&host.name, "connecting");
-            inspect_host(run, host).await?
-        }
+        // It was not selected when the others were looked at.
+        None => inspect_host(run, host).await?,
     };
     clean_host(run, options, &inspected, part).await
 }

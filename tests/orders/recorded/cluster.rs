@@ -10,7 +10,7 @@ use clusterctl::inventory;
 use clusterctl::plan::document::PlanDocument;
 use clusterctl::plan::draft::Draft;
 use clusterctl::remove::node::{Removal, RemoveOptions, remove_nodes};
-use clusterctl::remove::reset::{ResetHost, ResetOptions, reset_hosts};
+use clusterctl::remove::reset::{ResetHost, ResetOptions, inspect_hosts, reset_hosts};
 use clusterctl::run::events::{Event, Events, Sink};
 use clusterctl::run::selection::Selection;
 use clusterctl::run::state::State;
@@ -268,7 +268,9 @@ impl Cluster {
     }
 
     pub async fn reset(&self, hosts: &[&str], options: ResetOptions) -> Vec<ResetHost> {
-        Box::pin(reset_hosts(&self.run(hosts), options))
+        let run = self.run(hosts);
+        let inspection = inspect_hosts(&run).await;
+        Box::pin(reset_hosts(&run, options, inspection))
             .await
             .expect("a reset")
     }
