@@ -135,7 +135,8 @@ pub(super) async fn admit(run: &Run, plan: &Plan, work: &Work, part: &Part) -> R
     part.doing(name, "adding its etcd member");
     let what = format!("etcd member of {name}");
     run.journalled(Some(name), Phase::ControlPlane, &what, async {
-        retried(run, "etcd to admit a member", || async {
+        let limit = run.cluster.timeouts.etcd_api_call;
+        retried("etcd to admit a member", limit, || async {
             let client = standing(run, plan, work).await?;
             let members = client.members().await?;
             match members.iter().find(|member| member.is_at(&url)) {
@@ -161,7 +162,11 @@ pub(super) async fn promote(run: &Run, plan: &Plan, work: &Work, part: &Part) ->
     part.doing(name, "waiting for its etcd member to catch up");
     let what = format!("vote of the etcd member of {name}");
     run.journalled(Some(name), Phase::ControlPlane, &what, async {
-        retried(run, "etcd to promote a member", || async {
+        // Its pod has to start first.
+        let timeouts = &run.cluster.timeouts;
+        let starting = timeouts.control_plane_component_health_check;
+        let limit = timeouts.etcd_api_call.max(starting);
+        retried("etcd to promote a member", limit, || async {
             let client = standing(run, plan, work).await?;
             let members = client.members().await?;
             let member = members.iter().find(|member| member.is_at(&url));
@@ -208,11 +213,10 @@ async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Err
 
 /// Retries until it succeeds: etcd rejects changes while a member is down, while there is
 /// another learner, or while a learner lags behind.
-async fn retried<F>(run: &Run, what: &str, attempt: impl Fn() -> F) -> Result<(), Error>
+async fn retried<F>(what: &str, limit: Duration, attempt: impl Fn() -> F) -> Result<(), Error>
 where
     F: Future<Output = Result<(), Error>>,
 {
-    let timeout = run.cluster.timeouts.etcd_api_call;
     let look = || async {
         match limit_request(attempt()).await {
             Ok(()) => Health::Ok,
@@ -222,7 +226,7 @@ where
             }
         }
     };
-    Ok(wait_healthy(what, timeout, look).await?)
+    Ok(wait_healthy(what, limit, look).await?)
 }
 
 #[cfg(test)]

@@ -251,15 +251,23 @@ pub(crate) fn refuse_other_clusters(
 
 fn list(strangers: &[Stranger]) -> String {
     const SHOWN: usize = 20;
-    let mut text: String = strangers
-        .iter()
-        .take(SHOWN)
-        .map(|Stranger { host, why }| format!("\n  {host}: {why}"))
-        .collect();
-    if strangers.len() > SHOWN {
-        text.push_str(&format!("\n  and {} more", strangers.len() - SHOWN));
+    // Most often it is the same for all of them.
+    let mut shared: Vec<(&str, Vec<&str>)> = Vec::new();
+    for Stranger { host, why } in strangers {
+        match shared.iter_mut().find(|(other, _)| other == why) {
+            Some((_, hosts)) => hosts.push(host),
+            None => shared.push((why, vec![host])),
+        }
     }
-    text
+    let line = |(why, hosts): &(&str, Vec<&str>)| {
+        let more = match hosts.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let named = hosts[..hosts.len().min(SHOWN)].join(", ");
+        format!("\n  {named}{more}: {why}")
+    };
+    shared.iter().map(line).collect()
 }
 
 /// The CA in the kubelet's kubeconfig, in PEM.

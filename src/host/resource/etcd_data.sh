@@ -28,5 +28,16 @@ set_etcd_data_aside() {
 		attempt "can't move $place away" mv -- "$place" "$kept"
 	done
 	attempt "can't put $2 back" mv -f -- "$aside" "$2"
+	# The kubelet has dropped the old pod, so that it takes this one for a new one, and need not be
+	# restarted for it: that would take a minute while its API server is down.
+	tries=0
+	while [ -d ./proc/1 ] && [ $tries -lt 75 ]; do
+		tries=$((tries + 1))
+		if [ -n "$(pids_of etcd)" ]; then
+			kubelet_restarted=yes
+			break
+		fi
+		sleep 0.2 2>/dev/null || sleep 1
+	done
 	finish "$1"
 }
