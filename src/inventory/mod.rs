@@ -10,6 +10,7 @@ pub mod edit;
 mod error;
 pub(crate) mod listen;
 mod load;
+mod place;
 mod resolve;
 pub mod spec;
 mod starter;
@@ -19,6 +20,7 @@ pub use cluster::*;
 pub use error::InventoryError;
 pub use listen::ListeningPort;
 pub use load::{load, parse};
+pub use place::{Place, find_place};
 pub use resolve::parse_duration;
 pub use spec::schema;
 pub use spec::{
