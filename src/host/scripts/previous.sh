@@ -1,5 +1,6 @@
 # What a change replaces, kept until the new configuration has proven itself. It is not
 # beside it: the kubelet runs every file in its manifests directory, whatever its name.
+# shellcheck disable=SC2154,SC2034 # set, or used, by the rest of the script
 kept=./var/lib/clusterctl/previous
 
 # previous NAMES PATH...: keeps what is at these paths. What is kept already is older, and
@@ -54,7 +55,7 @@ put_back() {
 	step=0
 	for name in $names; do
 		step=$((step + 1))
-		case $name in *.*) ;; *) static_pod_runs $step "$name" ;; esac
+		case $name in *.*) ;; *) static_pod_runs "$step" "$name" ;; esac
 	done
 	give_back
 	if { kept_paths; cat "$kept/absent" 2>/dev/null; } | grep -q /systemd/system/; then
@@ -68,9 +69,9 @@ put_back() {
 		*.*) ;;
 		*)
 			if there "$kept/files/etc/kubernetes/manifests/$name.yaml"; then
-				static_pod_changed $step "$name"
+				static_pod_changed "$step" "$name"
 			else
-				static_pod_restart $step "$name"
+				static_pod_restart "$step" "$name"
 			fi
 			;;
 		esac
@@ -81,12 +82,16 @@ put_back() {
 
 # replaced: whether anything is not as it was.
 replaced() {
-	for path in $(cat "$kept/absent" 2>/dev/null); do
-		if there "$path"; then return 0; fi
-	done
-	kept_paths | while read -r path; do
-		[ "$(sha256sum 2>/dev/null <"$path")" = "$(sha256sum <"$kept/files/$path")" ] || echo differs
-	done | grep -q .
+	{
+		if [ -e "$kept/absent" ]; then
+			while read -r path; do
+				if there "$path"; then echo differs; fi
+			done <"$kept/absent"
+		fi
+		kept_paths | while read -r path; do
+			[ "$(sha256sum 2>/dev/null <"$path")" = "$(sha256sum <"$kept/files/$path")" ] || echo differs
+		done
+	} | grep -q .
 }
 
 give_back() {
