@@ -5,7 +5,8 @@
 use std::fs;
 
 use clusterctl::host::{
-    FileResource, HostPlan, Resource, Unit, converge, diff, forget_previous, put_back, was_put_back,
+    FileResource, HostPlan, Owner, Resource, Unit, converge, diff, forget_previous, put_back,
+    was_put_back,
 };
 
 use crate::converging::{file, lines};
@@ -39,7 +40,7 @@ fn with_drop_in(root: &Root, word: &str) -> Vec<Resource> {
 
 fn plan(root: &Root, resources: &[Resource]) -> HostPlan {
     let observed = root.observe(resources);
-    let mut plan = diff(resources, &observed, "demo").unwrap();
+    let mut plan = diff(resources, &observed, &Owner::named("demo")).unwrap();
     plan.keep_previous(&observed, true);
     plan
 }
@@ -160,7 +161,7 @@ fn what_is_not_known_to_work_is_not_kept() {
         root.converge(&node(&root, "good"));
         let resources = node(&root, "bad");
         let observed = root.observe(&resources);
-        let mut plan = diff(&resources, &observed, "demo").unwrap();
+        let mut plan = diff(&resources, &observed, &Owner::named("demo")).unwrap();
         plan.keep_previous(&observed, false);
         assert!(!plan.keeps_previous());
         apply(&root, &plan);
