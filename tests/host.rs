@@ -6,8 +6,12 @@
 mod checking;
 #[path = "host/converging.rs"]
 mod converging;
+#[path = "host/crashing.rs"]
+mod crashing;
 #[path = "host/interrupted.rs"]
 mod interrupted;
+#[path = "host/previous.rs"]
+mod previous;
 #[path = "host/reaching.rs"]
 mod reaching;
 #[path = "host/resetting.rs"]

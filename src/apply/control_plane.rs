@@ -3,12 +3,14 @@
 use futures::future::{join_all, try_join_all};
 
 use super::execution::Execution;
-use super::{etcd, hosts, nodes, virtual_address};
+use super::{etcd, hosts, nodes, put_back, virtual_address};
 use crate::cluster::api::ClusterApi;
+use crate::cluster::crash_loop::CrashWatch;
 use crate::cluster::wait;
 use crate::plan::model::{EtcdStep, Work};
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::tracker::Part;
 
 /// Starts control planes in parallel if there is no cluster yet. In a running cluster,
 /// changes one at a time, each healthy before the next, then adds new ones, each of which
@@ -76,7 +78,8 @@ async fn bring_up_one(execution: &Execution<'_>, work: &Work) -> Result<(), Erro
 
 async fn take_steps(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
     let (run, plan) = (execution.run, execution.plan);
-    let waited_for = plan.affects(Phase::ControlPlane, work);
+    let keeps = work.prepare.keeps_previous();
+    let waited_for = plan.affects(Phase::ControlPlane, work) || keeps;
     if !waited_for && !plan.affects(Phase::Hosts, work) {
         return Ok(());
     }
@@ -90,17 +93,27 @@ async fn take_steps(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     if let Some(EtcdStep::Join | EtcdStep::Replace) = work.etcd {
         etcd::admit(run, plan, work, &part).await?;
     }
-    hosts::prepare(execution, work).await?;
     if !waited_for {
-        return Ok(());
+        return hosts::prepare(execution, work).await;
     }
-    // An API server cannot respond while its etcd member has no vote.
-    if work.etcd.is_some() {
-        etcd::promote(run, plan, work, &part).await?;
-    }
-    let api = ClusterApi::new(run, &plan.context.pki, &work.surveyed)?;
-    wait::wait_for_api(run, &work.surveyed, &api, &part).await?;
-    wait::wait_for_the_rest(run, &work.surveyed, &part).await?;
+    let _open = execution.open_changes.begin(work);
+    let changed = change(execution, work, &part).await;
+    put_back::conclude(execution, work, changed).await?;
     part.done(work.name(), 0);
     Ok(())
+}
+
+/// Makes the changes and waits until everything is healthy.
+async fn change(execution: &Execution<'_>, work: &Work, part: &Part) -> Result<(), Error> {
+    let (run, plan) = (execution.run, execution.plan);
+    let mut watch = CrashWatch::begin(&work.surveyed, work.prepare.keeps_previous()).await;
+    hosts::prepare(execution, work).await?;
+    // An API server cannot respond while its etcd member has no vote.
+    if work.etcd.is_some() {
+        etcd::promote(run, plan, work, part).await?;
+    }
+    let one = &work.surveyed;
+    let api = ClusterApi::new(run, &plan.context.pki, one)?;
+    wait::wait_for_api(run, one, &api, &mut watch, part).await?;
+    wait::wait_for_the_rest(run, one, &mut watch, part).await
 }

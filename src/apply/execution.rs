@@ -2,6 +2,7 @@
 
 use tokio::sync::Semaphore;
 
+use super::open_changes::OpenChanges;
 use super::rollout::Rollout;
 use crate::cluster::api::ClusterApi;
 use crate::plan::model::Plan;
@@ -17,6 +18,8 @@ pub(super) struct Execution<'a> {
     pub(super) api: ClusterApi,
     /// Limits how many hosts are changed in parallel.
     pub(super) slots: Semaphore,
+    /// Changes that have not proven themselves yet.
+    pub(super) open_changes: OpenChanges,
     /// Limits how many nodes of a running cluster are disrupted at once.
     pub(super) rollout: Rollout,
 }
@@ -32,6 +35,7 @@ impl<'a> Execution<'a> {
             plan,
             api: ClusterApi::new(run, &plan.context.pki, plan.first())?,
             slots: Semaphore::new(run.options.parallel),
+            open_changes: OpenChanges::new(),
             rollout: Rollout::over(run, plan),
         })
     }

@@ -29,7 +29,7 @@ pub(super) async fn join(execution: &Execution<'_>, work: &Work) -> Result<(), E
     )
     .await?;
     converge::converge(run, &work.surveyed, &plan, &part).await?;
-    wait::wait_for_kubelet(run, &work.surveyed).await?;
+    wait::wait_for_kubelet(run, &work.surveyed, false).await?;
     part.doing(work.name(), "waiting for its certificate");
     wait_registered(execution, work, false).await?;
     part.done(work.name(), plan.changes.len());
@@ -62,6 +62,8 @@ pub(super) async fn wait_registered(
     .await
     {
         Ok(node) => Ok(node),
-        Err(error) => Err(diagnose::explain_unhealthy(&work.surveyed.session, error).await),
+        Err(error) => {
+            Err(diagnose::explain_unhealthy(&work.surveyed.session, &["kubelet"], error).await)
+        }
     }
 }

@@ -32,6 +32,8 @@ mod kubeconfig;
 mod network;
 mod nodes;
 mod objects;
+mod open_changes;
+mod put_back;
 pub mod references;
 mod rollout;
 mod upload_certs;
@@ -93,8 +95,21 @@ async fn carry_out(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
     tokio::pin!(workers);
     // A failing control plane ends the run at once: workers would wait for the API in vain.
     let (token, finished) = tokio::select! {
-        token = &mut cluster => (token?, None),
-        finished = &mut workers => (cluster.await?, Some(finished)),
+        token = &mut cluster => (token, None),
+        finished = &mut workers => (cluster.await, Some(finished)),
+    };
+    let token = match token {
+        Ok(token) => token,
+        Err(error) => {
+            if finished.is_none() {
+                execution.rollout.stop(&error);
+                tokio::select! {
+                    _ = &mut workers => {}
+                    () = execution.open_changes.none_left() => {}
+                }
+            }
+            return Err(error);
+        }
     };
     let rest = async {
         match finished {

@@ -62,7 +62,12 @@ async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     let waited = wait_for_node(&execution.api.admin, name, &what, timeout, ready).await;
     match waited {
         Ok(_) => Ok(()),
-        Err(error) => Err(diagnose::explain_unhealthy(&work.surveyed.session, error).await),
+        Err(error) => Err(diagnose::explain_unhealthy(
+            &work.surveyed.session,
+            &["kubelet", "containerd"],
+            error,
+        )
+        .await),
     }
 }
 

@@ -70,6 +70,15 @@ impl Rollout {
         self.down.send_modify(|_| ());
     }
 
+    /// No other node gets its turn, because a control plane has failed.
+    pub(super) fn stop(&self, error: &Error) {
+        if let (Ok(mut failed), Error::OnHost { host, .. }) = (self.failed.lock(), error) {
+            failed.get_or_insert_with(|| host.clone());
+        }
+        self.turns.close();
+        self.down.send_modify(|_| ());
+    }
+
     /// Reports that a worker is done.
     pub(super) fn done(&self, work: &Work) {
         if work.mends() {

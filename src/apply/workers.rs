@@ -4,7 +4,7 @@ use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::execution::Execution;
-use super::{hosts, join, nodes};
+use super::{hosts, join, nodes, put_back};
 use crate::cluster::survey::Aside;
 use crate::cluster::wait;
 use crate::plan::model::Work;
@@ -56,10 +56,10 @@ async fn take_steps(
     let run = execution.run;
     // Held until the node is Ready again.
     let _turn = execution.rollout.turn(work).await?;
-    hosts::prepare(execution, work).await?;
-    if work.disturbs() || work.node.is_some() && work.restarts_kubelet() {
-        wait::wait_for_kubelet(run, &work.surveyed).await?;
-    }
+    let open = execution.open_changes.begin(work);
+    let changed = change(execution, work).await;
+    put_back::conclude(execution, work, changed).await?;
+    drop(open);
     if run.first_phase_through_api().is_none() || (work.join.is_none() && work.is_empty()) {
         return Ok(());
     }
@@ -68,4 +68,15 @@ async fn take_steps(
     }
     join::join(execution, work).await?;
     nodes::finish(execution, work).await
+}
+
+/// Makes the changes that need no API, and waits for the kubelet if it may have suffered.
+async fn change(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
+    hosts::prepare(execution, work).await?;
+    let in_use = work.node.is_some();
+    let keeps = work.prepare.keeps_previous();
+    if keeps || work.disturbs() || in_use && work.restarts_kubelet() {
+        wait::wait_for_kubelet(execution.run, &work.surveyed, in_use).await?;
+    }
+    Ok(())
 }

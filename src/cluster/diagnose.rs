@@ -1,8 +1,17 @@
 //! Collects evidence from a host about a component that does not become healthy, and
 //! guesses the cause.
 
+use std::time::Duration;
+
+use text::terminal::sanitize;
+
+use super::crash_loop::Crash;
+use super::log_line::telling_line;
+use super::survey::Surveyed;
+use crate::inventory::find_place;
 use crate::kubernetes::api::ApiError;
-use crate::run::error::Error;
+use crate::run::Run;
+use crate::run::error::{Cause, Error};
 use crate::run::remote::Remote;
 
 /// Phrases in the evidence and their likely meaning. The first match wins, so causes
@@ -58,19 +67,84 @@ const CAUSES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Adds evidence and a likely cause to the error of a wait that timed out.
-pub(crate) async fn explain_unhealthy(host: &Remote, source: ApiError) -> Error {
-    let evidence = match host.collect_evidence().await {
-        Ok(text) => text::terminal::sanitize(&text).into_owned(),
-        Err(error) => format!("(no more details from the host: {error})"),
-    };
+/// Adds evidence and a likely cause to the error of a wait that timed out. `involved` are
+/// the components that it may be about.
+pub(crate) async fn explain_unhealthy(host: &Remote, involved: &[&str], source: ApiError) -> Error {
+    let evidence = collect(host, involved).await;
     let hint = find_cause(&evidence).or_else(|| {
         Some("check `journalctl -u kubelet` and /var/log/pods on the host, then run the same command again".into())
     });
     Error::Unhealthy {
-        source,
+        cause: None,
+        what: source.to_string(),
         evidence: indent(&without_repeats(&evidence)),
         hint,
+    }
+}
+
+/// The error of a wait that was given up because of a component: its own last error comes
+/// first.
+pub(crate) async fn explain_crash(
+    run: &Run,
+    one: &Surveyed,
+    what: &str,
+    after: Duration,
+    crash: Crash,
+) -> Error {
+    let Crash {
+        component,
+        state,
+        line,
+    } = crash;
+    let evidence = collect(&one.session, &[&component]).await;
+    let line = line.map(|line| sanitize(&line).into_owned());
+    let known = line.as_deref().and_then(find_cause);
+    let known = known.or_else(|| find_cause(&evidence));
+    Error::Unhealthy {
+        cause: line.map(|line| Box::new(cause(run, one, &component, &line))),
+        what: format!(
+            "gave up waiting for {what} after {} s: {component} {state}",
+            after.as_secs()
+        ),
+        evidence: indent(&without_repeats(&evidence)),
+        hint: Some(known.unwrap_or_else(|| {
+            format!("fix the cause of {component}'s error, then run the same command again")
+        })),
+    }
+}
+
+/// The error of a unit that could not be restarted, whose own words come first.
+pub(crate) fn explain_step(run: &Run, one: &Surveyed, unit: &str, step: &str, why: &str) -> Error {
+    let lines: Vec<String> = why.lines().skip(1).map(str::to_owned).collect();
+    let line = telling_line(&lines);
+    Error::Unhealthy {
+        cause: line
+            .as_deref()
+            .map(|line| Box::new(cause(run, one, unit, line))),
+        what: format!("{step}: {}", why.lines().next().unwrap_or_default()),
+        evidence: indent(&without_repeats(&lines.join("\n"))),
+        hint: Some(line.as_deref().and_then(find_cause).unwrap_or_else(|| {
+            format!("fix the cause of {unit}'s error, then run the same command again")
+        })),
+    }
+}
+
+/// What a component said, and where the inventory has what it is about.
+fn cause(run: &Run, one: &Surveyed, component: &str, line: &str) -> Cause {
+    let name = format!("{component}: ");
+    Cause {
+        place: find_place(&run.inventory, component, &one.host.name, line),
+        line: match line.starts_with(&name) {
+            true => line.to_owned(),
+            false => format!("{name}{line}"),
+        },
+    }
+}
+
+async fn collect(host: &Remote, components: &[&str]) -> String {
+    match host.collect_evidence(components).await {
+        Ok(text) => sanitize(&text).into_owned(),
+        Err(error) => format!("(no more details from the host: {error})"),
     }
 }
 

@@ -1,19 +1,36 @@
-# What a host can tell about a component that doesn't get healthy. Reads only.
-state=$(systemctl show kubelet.service -p ActiveState -p SubState -p NRestarts -p ExecMainStatus 2>/dev/null |
-    tr '\n' ' ')
-echo "$state"
-# A kubelet that fails at each start says why at its end, and all else is of before.
-case $state in
-*SubState=auto-restart* | *ActiveState=failed*) fails=yes lines=3 ;;
-*) fails='' lines=8 ;;
-esac
-journalctl -u kubelet.service --no-pager -n 200 -o cat 2>/dev/null |
-    grep -E '^[EF][0-9]{4}|rror:|^Error' |
-    # What follows from an API server that does not answer is no cause.
-    grep -vE 'mirror pod because node is not registered|Failed to (ensure|update) lease|Unable to (write event|register node)' |
-    cut -c 1-600 | tail -n $lines
-if [ -n "$fails" ]; then exit 0; fi
-for component in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+# What a host can tell about components that don't get healthy. Reads only.
+#
+# Set before this text: components (their names; `kubelet` and `containerd` are units).
+: "${components=}"
+
+kubelet() {
+    state=$(systemctl show kubelet.service -p ActiveState -p SubState -p NRestarts -p ExecMainStatus 2>/dev/null |
+        tr '\n' ' ')
+    echo "--- kubelet: $state"
+    # A kubelet that fails at each start says why at its end, and all else is of before.
+    case $state in
+    *SubState=auto-restart* | *ActiveState=failed*) lines=3 ;;
+    *) lines=8 ;;
+    esac
+    journalctl -u kubelet.service --no-pager -n 200 -o cat 2>/dev/null |
+        grep -E '^[EF][0-9]{4}|rror:|^Error' |
+        # What follows from an API server that does not answer is no cause.
+        grep -vE 'mirror pod because node is not registered|Failed to (ensure|update) lease|Unable to (write event|register node)' |
+        cut -c 1-600 | tail -n $lines
+}
+
+for component in $components; do
+    case $component in
+    kubelet)
+        kubelet
+        continue
+        ;;
+    containerd)
+        echo "--- containerd"
+        journalctl -u containerd.service --no-pager -n 8 -o cat 2>/dev/null | cut -c 1-600
+        continue
+        ;;
+    esac
     # Not what an earlier cluster left. The newest first, which find can't do;
     # the names are the kubelet's own.
     # shellcheck disable=SC2010,SC2012,SC2046

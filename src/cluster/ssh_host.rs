@@ -16,7 +16,8 @@ use super::tunnel::Tunnel;
 use crate::host;
 use crate::host::preflight::{Connection, Probe, parse_reachability, reachability};
 use crate::host::{
-    Cleaned, Fetched, Gathered, HostError, HostPlan, Observed, Progress, Reset, Resource, Vitals,
+    Cleaned, Crashes, Fetched, Gathered, HostError, HostPlan, Observed, Progress, Reset, Resource,
+    Vitals,
 };
 use crate::inventory::{Cluster, Host};
 use crate::kubernetes::api;
@@ -60,6 +61,9 @@ const VITALS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time for the tail of the logs.
 const EVIDENCE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Time for putting files back: units are restarted, and static pods end, at their own pace.
+const PUT_BACK_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Time for a look at crash loops, which is taken beside a wait.
 const CRASH_LOOP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -273,22 +277,39 @@ impl RemoteHost for SshHost {
         .boxed()
     }
 
-    fn find_crash_loop(&self) -> Answer<'_, Option<String>> {
+    fn put_back(&self) -> Answer<'_, bool> {
         async move {
-            let text = include_str!("crash_loops.sh");
-            let output = self
-                .run_text("find crash loops", text, CRASH_LOOP_TIMEOUT)
-                .await?;
-            Ok(judge_restarts(&String::from_utf8_lossy(&output.stdout)))
+            let output = self.run(&host::put_back(), PUT_BACK_TIMEOUT).await?;
+            Ok(host::was_put_back(&output)?)
         }
         .boxed()
     }
 
-    fn collect_evidence(&self) -> Answer<'_, String> {
+    fn forget_previous(&self) -> Answer<'_, ()> {
         async move {
-            let text = include_str!("diagnose.sh");
+            let output = self.run(&host::forget_previous(), PUT_BACK_TIMEOUT).await?;
+            Ok(host::was_put_back(&output).map(|_| ())?)
+        }
+        .boxed()
+    }
+
+    fn look_for_crashes(&self, since: Option<i64>) -> Answer<'_, Crashes> {
+        async move {
+            let output = self.run(&host::crashes(since), CRASH_LOOP_TIMEOUT).await?;
+            Ok(host::parse_crashes(&output.stdout)?)
+        }
+        .boxed()
+    }
+
+    fn collect_evidence<'a>(&'a self, components: &'a [&'a str]) -> Answer<'a, String> {
+        async move {
+            let text = format!(
+                "components='{}'\n{}",
+                components.join(" "),
+                include_str!("diagnose.sh")
+            );
             let output = self
-                .run_text("find the cause", text, EVIDENCE_TIMEOUT)
+                .run_text("find the cause", &text, EVIDENCE_TIMEOUT)
                 .await?;
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         }
@@ -404,33 +425,5 @@ impl RemoteHost for SshHost {
             serving_certificate(stream).await
         }
         .boxed()
-    }
-}
-
-/// Reads what `crash_loops.sh` said: how often the kubelet was restarted, then a line for each
-/// component that refuses its arguments.
-fn judge_restarts(said: &str) -> Option<String> {
-    /// A kubelet may fail once while its container runtime starts.
-    const RESTARTS: u32 = 3;
-    let (first, rest) = said.split_once('\n')?;
-    if first.trim().parse::<u32>().is_ok_and(|n| n >= RESTARTS) {
-        return Some("the kubelet is crash-looping".into());
-    }
-    let component = sanitize(rest.lines().next()?).into_owned();
-    Some(format!(
-        "{component} is crash-looping: it rejects its arguments"
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::judge_restarts;
-
-    #[test]
-    fn only_what_never_heals_is_given_up() {
-        assert_eq!(judge_restarts("0\n"), None);
-        assert_eq!(judge_restarts("2\n"), None);
-        assert!(judge_restarts("3\n").is_some_and(|why| why.contains("kubelet")));
-        assert!(judge_restarts("0\netcd\n").is_some_and(|why| why.starts_with("etcd ")));
     }
 }

@@ -3,66 +3,70 @@
 use std::time::Duration;
 
 use super::api::ClusterApi;
+use super::crash_loop::{Crash, CrashWatch, Stage};
 use super::diagnose;
 use super::health::{ask_component, ask_kubelet_unit};
 use super::survey::Surveyed;
 use crate::kubernetes::Component;
 use crate::kubernetes::api::{ApiError, wait_healthy};
 use crate::kubernetes::health::{component_endpoint, kubelet_endpoint};
+use crate::layout::components::{API_SERVER, CONTROLLER_MANAGER, ETCD, KUBELET, SCHEDULER};
 use crate::layout::health;
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::tracker::Part;
+
+/// How long the kubelet of a node in use has to stay healthy after a change.
+const STAYS: Duration = Duration::from_secs(2);
 
 /// Waits for the API server: its `/livez` includes etcd.
 pub(crate) async fn wait_for_api(
     run: &Run,
     one: &Surveyed,
     api: &ClusterApi,
+    watch: &mut CrashWatch,
     part: &Part,
 ) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.control_plane_component_health_check;
     part.doing(&one.host.name, "waiting for etcd and the API server");
     let look = || api.ask_health(health::API_SERVER);
     let what = "kube-apiserver /livez";
-    unless_crash_looping(one, what, wait_healthy(what, timeout, look)).await
+    let wait = wait_healthy(what, timeout, look);
+    let crashes = watch.find(one, Stage::Api);
+    let involved = &[ETCD, API_SERVER, KUBELET];
+    unless_crash_looping(run, one, what, involved, wait, crashes).await
 }
 
-/// Waits, but gives up early if success has become impossible.
+/// Waits, but gives up early if success has become impossible. `involved` are the
+/// components whose logs may tell why a wait has timed out.
 async fn unless_crash_looping(
+    run: &Run,
     one: &Surveyed,
     what: &str,
+    involved: &[&str],
     wait: impl Future<Output = Result<(), ApiError>>,
+    crashes: impl Future<Output = Crash>,
 ) -> Result<(), Error> {
-    let error = tokio::select! {
+    let began = tokio::time::Instant::now();
+    let crash = tokio::select! {
         result = wait => match result {
             Ok(()) => return Ok(()),
-            Err(error) => error,
+            Err(error) => {
+                return Err(diagnose::explain_unhealthy(&one.session, involved, error).await);
+            }
         },
-        (after, last) = find_crash_loop(one) => ApiError::Timeout {
-            what: what.to_owned(),
-            after,
-            last,
-        },
+        crash = crashes => crash,
     };
-    Err(diagnose::explain_unhealthy(&one.session, error).await)
-}
-
-/// Ends when a component is found to be crash-looping, with the elapsed time and the
-/// reason. Checks only every 20 s, so that a healthy control plane costs no extra command.
-async fn find_crash_loop(one: &Surveyed) -> (Duration, String) {
-    const EVERY: Duration = Duration::from_secs(20);
-    let began = tokio::time::Instant::now();
-    loop {
-        tokio::time::sleep(EVERY).await;
-        if let Ok(Some(why)) = one.session.find_crash_loop().await {
-            return (began.elapsed(), why);
-        }
-    }
+    Err(diagnose::explain_crash(run, one, what, began.elapsed(), crash).await)
 }
 
 /// Waits for the kubelet, the controller manager and the scheduler.
-pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) -> Result<(), Error> {
+pub(crate) async fn wait_for_the_rest(
+    run: &Run,
+    one: &Surveyed,
+    watch: &mut CrashWatch,
+    part: &Part,
+) -> Result<(), Error> {
     part.doing(
         &one.host.name,
         "waiting for the controller manager and the scheduler",
@@ -73,12 +77,28 @@ pub(crate) async fn wait_for_the_rest(run: &Run, one: &Surveyed, part: &Part) ->
         component_healthy(run, one, Component::Scheduler),
     );
     let all = async { waits.await.map(|_| ()) };
-    unless_crash_looping(one, "the control plane to become healthy", all).await
+    let what = "the control plane to become healthy";
+    let involved = &[KUBELET, CONTROLLER_MANAGER, SCHEDULER];
+    let crashes = watch.find(one, Stage::Rest);
+    unless_crash_looping(run, one, what, involved, all, crashes).await
 }
 
-/// Waits for the kubelet alone.
-pub(crate) async fn wait_for_kubelet(run: &Run, one: &Surveyed) -> Result<(), Error> {
-    unless_crash_looping(one, "the kubelet", kubelet_healthy(run, one)).await
+/// Waits for the kubelet alone. `live` says whether the node is in use.
+pub(crate) async fn wait_for_kubelet(run: &Run, one: &Surveyed, live: bool) -> Result<(), Error> {
+    let mut watch = CrashWatch::of_kubelet(live);
+    let wait = stays_healthy(run, one, live);
+    let crashes = watch.find(one, Stage::Kubelet);
+    unless_crash_looping(run, one, "the kubelet", &[KUBELET], wait, crashes).await
+}
+
+/// A kubelet that fails may answer before it does.
+async fn stays_healthy(run: &Run, one: &Surveyed, live: bool) -> Result<(), ApiError> {
+    kubelet_healthy(run, one).await?;
+    if live {
+        tokio::time::sleep(STAYS).await;
+        kubelet_healthy(run, one).await?;
+    }
+    Ok(())
 }
 
 /// Waits for the kubelet's health endpoint, or, where the operator has disabled

@@ -77,6 +77,8 @@ words! {
         Import = "import",
         /// An image is pulled by the host.
         Pull = "pull",
+        /// What an interrupted run replaced is kept or undone.
+        Confirm = "confirm",
     }
 }
 

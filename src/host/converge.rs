@@ -5,8 +5,9 @@ use zeroize::Zeroizing;
 use super::error::HostError;
 use super::hash::sha256_hex;
 use super::plan::HostPlan;
+use super::resource::static_pod::RestartStaticPod;
 use super::resource::{Bundle, KINDS, Work, shell_part};
-use super::wire::{clean, quote};
+use super::wire::{clean, quote, relative, word};
 use ssh::{Input, Output, Script};
 
 /// The script that makes a plan true. An empty plan gives a script that does
@@ -16,17 +17,8 @@ use ssh::{Input, Output, Script};
 ///
 /// A path or name that can't be carried.
 pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
-    let mut text = concat!(
-        include_str!("scripts/alone.sh"),
-        include_str!("scripts/sums.sh"),
-        include_str!("scripts/converge.sh")
-    )
-    .to_owned();
-    for kind in &KINDS {
-        text += shell_part(kind.shell, "converge");
-    }
     let mut bundle = Bundle {
-        text,
+        text: functions(),
         input: Vec::new(),
     };
     bundle.line("\nbegin");
@@ -35,6 +27,7 @@ pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
     for kind in &KINDS {
         (kind.prepare)(&plan.work, &mut bundle)?;
     }
+    keep_previous(plan, &mut bundle)?;
     for kind in &KINDS {
         (kind.converge)(&plan.work, &mut bundle)?;
     }
@@ -44,6 +37,48 @@ pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
         text: bundle.text,
         input: bundle.input,
     })
+}
+
+/// The functions of scripts that change a host.
+pub(super) fn functions() -> String {
+    let mut text = concat!(
+        include_str!("scripts/alone.sh"),
+        include_str!("scripts/sums.sh"),
+        include_str!("scripts/processes.sh"),
+        include_str!("scripts/converge.sh"),
+        include_str!("scripts/previous.sh")
+    )
+    .to_owned();
+    for kind in &KINDS {
+        text += shell_part(kind.shell, "converge");
+    }
+    text
+}
+
+/// What is there before anything changes, for [`super::put_back`]: together with the names of
+/// what has to be restarted when it is put back.
+fn keep_previous(plan: &HostPlan, bundle: &mut Bundle) -> Result<(), HostError> {
+    if !plan.keeps {
+        return Ok(());
+    }
+    let mut names = String::new();
+    for step in &plan.work.steps {
+        if let Some(name) = step.restarts()? {
+            names.push_str(name);
+            names.push('\n');
+        }
+    }
+    for (_, pod) in plan.work.all::<RestartStaticPod>() {
+        names.push_str(word("static pod", pod.name())?);
+        names.push('\n');
+    }
+    let mut line = format!("previous {}", quote(&names));
+    for path in plan.replaced() {
+        line.push(' ');
+        line.push_str(&quote(&relative(path)?));
+    }
+    bundle.line(&line);
+    Ok(())
 }
 
 /// The receipt, before anything changes: whatever happens, `reset` finds what is ours.

@@ -42,6 +42,7 @@ pub fn diff(
         changes: found.changes,
         receipt_changed: observed.receipt.as_ref() != Some(&found.receipt),
         receipt: found.receipt,
+        keeps: false,
         work: Work {
             steps: found.steps,
             stamps,

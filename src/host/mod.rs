@@ -5,6 +5,7 @@
 
 mod change;
 mod converge;
+mod crashes;
 mod diff;
 mod error;
 mod facts;
@@ -18,6 +19,7 @@ mod plan;
 pub mod preflight;
 mod prepare;
 mod proc;
+mod put_back;
 mod receipt;
 mod reset;
 mod resource;
@@ -29,6 +31,7 @@ mod wire;
 
 pub use change::{Action, Change, Detail, Kind};
 pub use converge::{Progress, converge, converged};
+pub use crashes::{Crashes, PodLife, UnitLife, crashes, parse_crashes};
 pub use diff::diff;
 pub use error::HostError;
 pub use facts::{Address, Facts, Gathered, Listener, Runtime, gather, parse_gathered};
@@ -39,6 +42,7 @@ pub use owner::Owner;
 pub use packages::PackageManager;
 pub use plan::HostPlan;
 pub use prepare::{prepare_resources, user_file};
+pub use put_back::{forget_previous, put_back, was_put_back};
 pub use receipt::{Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
 pub use reset::{Cleaned, cleaned, look_for_receipt, reset, reset_progress};
 pub use resource::{

@@ -1,6 +1,8 @@
 //! The probe that tells how the managed pieces of a host look: what is asked, and what
 //! comes back.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
@@ -65,6 +67,7 @@ impl Observed {
                 .filter_map(|line| parse_path(line))
                 .collect(),
             owed: sections.text("owed").into_iter().collect(),
+            previous: parse_previous(&sections),
             receipt: parse_receipt(&sections)?,
             ..Observed::default()
         };
@@ -76,6 +79,12 @@ impl Observed {
         }
         Ok(observed)
     }
+}
+
+fn parse_previous(sections: &Sections<'_>) -> BTreeSet<String> {
+    let lines = sections.text("previous");
+    let paths = lines.iter().filter_map(|line| line.strip_prefix('.'));
+    paths.map(str::to_owned).collect()
 }
 
 fn parse_receipt(sections: &Sections<'_>) -> Result<Option<Receipt>, HostError> {

@@ -25,6 +25,9 @@ pub struct Observed {
     pub needs_daemon_reload: bool,
     /// Units and static pods that a run which was cut off did not get to restart.
     pub owed: BTreeSet<String>,
+    /// Paths of configuration that a run replaced without finding out whether the new one
+    /// works. What was there before is kept on the host.
+    pub previous: BTreeSet<String>,
     /// What we did here before.
     pub receipt: Option<Receipt>,
     /// Lines of /var/lib/clusterctl/stamps, by path.

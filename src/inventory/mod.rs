@@ -8,6 +8,7 @@
 mod cluster;
 pub mod edit;
 mod error;
+mod find_place;
 pub(crate) mod listen;
 mod load;
 mod place;
@@ -18,6 +19,7 @@ mod yaml;
 
 pub use cluster::*;
 pub use error::InventoryError;
+pub use find_place::{Place, find_place};
 pub use listen::ListeningPort;
 pub use load::{load, parse};
 pub use place::{check_state_dir, real_path};

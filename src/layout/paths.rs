@@ -94,6 +94,13 @@ pub fn manifest(component: &str) -> String {
     format!("{MANIFESTS_DIR}/{component}.yaml")
 }
 
+/// The component whose manifest a path is, if it is one.
+pub fn static_pod(path: &str) -> Option<&str> {
+    let name = path.strip_prefix(MANIFESTS_DIR)?.strip_prefix('/')?;
+    name.strip_suffix(".yaml")
+        .filter(|name| !name.contains('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

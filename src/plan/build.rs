@@ -270,6 +270,9 @@ async fn plan_work(
         now = sort_resources(run, &context.with_settled_etcd(), one, joins)?.now;
         prepare = host::diff(&now, observed, owner)?;
     }
+    if run.has(Phase::Hosts) {
+        prepare.keep_previous(observed, live.is_some() && node.is_some());
+    }
     let join = match later.is_empty() {
         true => None,
         false => Some(host::diff(&later, observed, owner)?),

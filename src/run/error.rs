@@ -1,5 +1,6 @@
 //! All errors of a verb, how they are rendered, and their exit codes.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use super::state::StateError;
 use crate::artifacts::ArtifactsError;
 use crate::host::HostError;
 use crate::host::preflight::{Finding, Severity};
-use crate::inventory::InventoryError;
 use crate::inventory::edit::FileEditError;
+use crate::inventory::{InventoryError, Place};
 use crate::kubernetes::KubernetesError;
 use crate::kubernetes::api::ApiError;
 
@@ -37,6 +38,28 @@ pub enum ExitStatus {
     /// Another run holds the lock.
     Locked = 6,
 }
+
+/// What a component said when it ended, and what in the inventory it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The component and its own error, escaped.
+    pub line: String,
+    /// Where the inventory says what it refuses, if that can be told.
+    pub place: Option<Place>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)?;
+        match &self.place {
+            Some(place) => write!(f, "\n{ARROW}{place}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Before a place in the inventory.
+const ARROW: &str = "  --> ";
 
 /// An error that ends a verb or sets a host aside.
 #[derive(Debug, thiserror::Error)]
@@ -127,14 +150,24 @@ pub enum Error {
     #[error("{0}")]
     Api(#[from] ApiError),
     /// A component did not become healthy; with evidence from its host.
-    #[error("{source}\n{evidence}")]
+    #[error("{}{what}\n{evidence}", .cause.as_ref().map(|cause| format!("{cause}\n  ")).unwrap_or_default())]
     Unhealthy {
+        /// The component's own error, if it is known that it won't become healthy.
+        cause: Option<Box<Cause>>,
         /// What was waited for.
-        source: ApiError,
+        what: String,
         /// The end of the relevant logs, escaped.
         evidence: String,
         /// The likely cause and how to fix it.
         hint: Option<String>,
+    },
+    /// A change did not come up. Its predecessor is back, or should be.
+    #[error("{}", after_cause(&.source.to_string(), .outcome))]
+    PutBack {
+        /// What went wrong with the change.
+        source: Box<Error>,
+        /// What became of the previous configuration, in words.
+        outcome: String,
     },
     /// No control plane is reachable through the load balancer or kube-vip's address.
     #[error(
@@ -266,7 +299,7 @@ impl Error {
             Error::Artifacts(error) => error.hint(),
             Error::Kubernetes(error) => error.hint(),
             Error::State(error) => error.hint(),
-            Error::OnHost { source, .. } => source.hint(),
+            Error::OnHost { source, .. } | Error::PutBack { source, .. } => source.hint(),
             Error::Preflight { .. } => Some(
                 "fix each finding as it says, or demote its check with `preflight.ignore` in the inventory"
                     .into(),
@@ -360,6 +393,16 @@ impl Error {
         }
         text
     }
+}
+
+/// A text with one more line after what matters most: the first line, and the inventory's
+/// place below it.
+fn after_cause(text: &str, more: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let has_place = lines.get(1).is_some_and(|line| line.starts_with(ARROW));
+    let more = format!("  {more}");
+    lines.insert(lines.len().min(if has_place { 2 } else { 1 }), &more);
+    lines.join("\n")
 }
 
 /// The first lines, and how many more there are.

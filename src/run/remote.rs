@@ -17,7 +17,7 @@ use super::error::Error;
 use super::events::Events;
 use crate::host::preflight::{Connection, Probe};
 use crate::host::{
-    Cleaned, Fetched, Gathered, HostPlan, Observed, Receipt, Reset, Resource, Vitals,
+    Cleaned, Crashes, Fetched, Gathered, HostPlan, Observed, Receipt, Reset, Resource, Vitals,
 };
 use crate::inventory::{Cluster, Host};
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, Identity, Stream};
@@ -100,11 +100,19 @@ pub trait RemoteHost: Debug + Send + Sync {
     /// run is active for an instant each time that systemd restarts it.
     fn ask_kubelet_unit(&self) -> Answer<'_, Health>;
 
-    /// Why its control plane will never come up, if that is certain.
-    fn find_crash_loop(&self) -> Answer<'_, Option<String>>;
+    /// Puts back what the last change replaced, and restarts what reads it: one command.
+    /// `false` if nothing had been replaced.
+    fn put_back(&self) -> Answer<'_, bool>;
 
-    /// What its logs say about a component that doesn't get healthy: raw text.
-    fn collect_evidence(&self) -> Answer<'_, String>;
+    /// Forgets what the last change replaced, because that works: one command.
+    fn forget_previous(&self) -> Answer<'_, ()>;
+
+    /// How often its components have ended, and what the kubelet said since `since`, by the
+    /// host's clock. One command, changes nothing.
+    fn look_for_crashes(&self, since: Option<i64>) -> Answer<'_, Crashes>;
+
+    /// What the logs of these components say: raw text.
+    fn collect_evidence<'a>(&'a self, components: &'a [&'a str]) -> Answer<'a, String>;
 
     /// Tries to connect from it to other hosts. Empty if it has nothing to try it with.
     fn try_connections<'a>(

@@ -292,3 +292,90 @@ async fn a_silent_api_is_not_taken_for_no_cluster() {
         "cp3: healthy",
     ]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_does_not_come_up_is_undone_by_the_same_run() {
+    let mut cluster = Cluster::running(1, 1).await;
+    let healthy = cluster.spec.clone();
+    cluster.spec += "  apiServer: {extraArgs: [{name: no-such-flag, value: 'x'}]}\n";
+    cluster.shared.lock().host("cp1").refused = Some("no-such-flag");
+    let began = tokio::time::Instant::now();
+    let error = cluster.apply().await.unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(
+        lines[0], "cp1: kube-apiserver: unknown flag: --no-such-flag",
+        "{error}"
+    );
+    assert!(lines[1].contains("inventory.yaml:7:34"), "{error}");
+    assert!(
+        lines[2].starts_with("  the previous configuration is back and healthy"),
+        "{error}"
+    );
+    assert!(began.elapsed().as_secs() < 45, "{:?}", began.elapsed());
+    cluster.assert_order(&["cp1: converged", "cp1: put back", "cp1: healthy"]);
+    assert!(
+        cluster
+            .shared
+            .lock()
+            .host("cp1")
+            .machine
+            .previous
+            .is_empty()
+    );
+    // The same change is still to be done, and the inventory of before has nothing to do.
+    let changes = cluster.changes().await;
+    assert!(
+        changes.contains(&"update file /etc/kubernetes/manifests/kube-apiserver.yaml".to_owned()),
+        "{changes:?}"
+    );
+    cluster.spec = healthy;
+    assert_eq!(cluster.changes().await, [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_control_plane_that_does_not_come_up_stops_the_roll() {
+    let mut cluster = Cluster::running(3, 0).await;
+    cluster.spec += "  apiServer: {extraArgs: [{name: no-such-flag, value: 'x'}]}\n";
+    cluster.shared.lock().host("cp1").refused = Some("no-such-flag");
+    let error = cluster.apply().await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cp1: kube-apiserver: unknown flag"),
+        "{error}"
+    );
+    assert!(
+        !cluster.has("cp2") && !cluster.has("cp3"),
+        "{:?}",
+        cluster.lines()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_run_replaced_is_confirmed_or_undone_by_the_next() {
+    let mut cluster = Cluster::running(3, 0).await;
+    cluster.spec += CHANGE;
+    let killed = tokio::time::timeout(std::time::Duration::from_secs(12), cluster.apply()).await;
+    assert!(killed.is_err(), "it is at work");
+    assert!(
+        !cluster
+            .shared
+            .lock()
+            .host("cp1")
+            .machine
+            .previous
+            .is_empty()
+    );
+    let changes = cluster.changes().await;
+    let confirm = "confirm file /etc/kubernetes/manifests/kube-apiserver.yaml".to_owned();
+    assert!(changes.contains(&confirm), "{changes:?}");
+    cluster.apply().await.unwrap();
+    assert!(
+        cluster
+            .shared
+            .lock()
+            .host("cp1")
+            .machine
+            .previous
+            .is_empty()
+    );
+    assert_eq!(cluster.changes().await, [""; 0]);
+}

@@ -23,7 +23,10 @@ async fn a_lost_state_directory_is_never_filled_with_a_new_ca() {
             message.contains("cluster demo is running, but its CA is not in"),
             "{message}"
         );
-        assert!(message.contains("cp1, w1: the CA in /etc/kubernetes/kubelet.conf"), "{message}");
+        assert!(
+            message.contains("cp1, w1: the CA in /etc/kubernetes/kubelet.conf"),
+            "{message}"
+        );
         assert!(message.contains("sha256:"), "{message}");
         assert!(hint.contains("clusterctl-rs state recover"), "{hint}");
     }

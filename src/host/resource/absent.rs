@@ -8,6 +8,7 @@ use super::step::{Bundle, Step, Work};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
 use crate::host::wire::{quote, relative};
+use crate::layout::paths;
 
 /// A path that must not exist (a file or an empty directory).
 #[derive(Debug, Clone)]
@@ -37,9 +38,15 @@ struct Remove {
     path: String,
     /// Whether it is the host's own, and has to be kept for `reset`.
     keep: bool,
+    /// Whether something that may run reads it.
+    read: bool,
 }
 
-impl Step for Remove {}
+impl Step for Remove {
+    fn replaces(&self) -> Option<&str> {
+        self.read.then_some(&self.path)
+    }
+}
 
 impl Piece for Absent {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
@@ -87,12 +94,13 @@ fn remove(found: &mut Comparison<'_>, path: &str, notify: &[String]) {
     let step = Remove {
         path: path.to_owned(),
         keep,
+        read: !notify.is_empty() || paths::static_pod(path).is_some(),
     };
     found.push(Action::Remove, Kind::File, path, Detail::None, step);
 }
 
 fn remove_paths(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
-    for (number, Remove { path, keep }) in work.all() {
+    for (number, Remove { path, keep, .. }) in work.all() {
         let path = quote(&relative(path)?);
         let whose = if *keep { "keep" } else { "ours" };
         bundle.line(&format!("remove {number} {whose} {path}"));

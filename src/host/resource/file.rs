@@ -139,9 +139,15 @@ pub(in crate::host) struct WriteFile {
     file: FileResource,
     /// Whether the host's own is there, and has to be kept for `reset`.
     pub(in crate::host) keep: bool,
+    /// Whether something that may run reads it, and finds something new.
+    read: bool,
 }
 
 impl Step for WriteFile {
+    fn replaces(&self) -> Option<&str> {
+        self.read.then_some(&self.file.path)
+    }
+
     fn content(&self) -> Option<&[u8]> {
         match &self.file.content {
             Content::Bytes(bytes) => Some(bytes),
@@ -288,20 +294,22 @@ fn compare_file(file: &FileResource, found: &mut Comparison<'_>) {
     };
     let detail = file_detail(observed, file, before, &after);
     let keep = record(found, &file.path, &after);
-    if has_same_meaning(observed, file) {
+    let manifest = paths::static_pod(&file.path);
+    let reworded = has_same_meaning(observed, file);
+    if reworded {
         // What reads it would find nothing new.
         found.reworded.insert(file.path.clone());
     } else {
-        let manifest = file.path.strip_prefix(paths::MANIFESTS_DIR);
-        let manifest = manifest.and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".yaml"));
         found.touch(&file.path, &file.notify);
         found.static_pods.extend(file.static_pods.iter().cloned());
         found.static_pods.extend(manifest.map(str::to_owned));
     }
+    let has_readers = !file.notify.is_empty() || !file.static_pods.is_empty();
     found.written.insert(file.path.clone());
     let step = WriteFile {
         file: file.clone(),
         keep,
+        read: !file.seed && !reworded && (has_readers || manifest.is_some()),
     };
     found.push(action, Kind::File, &file.path, detail, step);
     if let Some(change) = found.changes.last_mut() {
@@ -489,7 +497,7 @@ fn write_files(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     let mut parents = BTreeSet::new();
     let mut placed = Vec::new();
     let mut stamps = String::new();
-    for (number, WriteFile { file, keep }) in work.all() {
+    for (number, WriteFile { file, keep, .. }) in work.all() {
         let path = relative(&file.path)?;
         let (parent, name) = path.rsplit_once('/').unwrap_or((".", &path));
         let new = format!("{parent}/.{name}.clusterctl-new");

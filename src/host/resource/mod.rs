@@ -50,5 +50,5 @@ pub(super) use file::remaining_stamps;
 pub(super) use kind::{Wanted, shell_part};
 pub(super) use list::KINDS;
 pub(super) use question::Question;
-pub(super) use step::{Bundle, Work};
+pub(super) use step::{Bundle, Step, Work};
 pub(super) use undo::Undo;

@@ -25,6 +25,13 @@ pub(in crate::host) struct RestartStaticPod {
     pub(in crate::host) manifest: bool,
 }
 
+impl RestartStaticPod {
+    /// The component's name.
+    pub(in crate::host) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 impl Step for RestartStaticPod {
     fn restarts(&self) -> Result<Option<&str>, HostError> {
         match self.manifest {

@@ -20,6 +20,12 @@ pub(in crate::host) trait Step: Any + fmt::Debug + Send + Sync {
         0
     }
 
+    /// The path of which it changes what is there, if something that runs reads it: kept on
+    /// the host until the change has proven itself.
+    fn replaces(&self) -> Option<&str> {
+        None
+    }
+
     /// The unit or static pod that it restarts. The host remembers these until they are
     /// restarted, so that a run that is cut off leaves it to the next one.
     ///

@@ -25,6 +25,11 @@ conclude() {
 		echo '@@section owed'
 		head -c 100000 "$state/owed"
 	fi
+	if [ -d "$state/previous" ]; then
+		echo '@@section previous'
+		(cd "$state/previous/files" && find . ! -type d ! -name '*.part') 2>/dev/null | head -n 1000
+		cat "$state/previous/absent" 2>/dev/null
+	fi
 	if [ -e "$state/receipt.json" ]; then
 		echo '@@section receipt'
 		head -c 4000000 "$state/receipt.json" | base64

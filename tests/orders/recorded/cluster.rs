@@ -263,6 +263,17 @@ impl Cluster {
         draft.document(&run).await.expect("a plan")
     }
 
+    /// What would change on hosts, a line each.
+    pub async fn changes(&self) -> Vec<String> {
+        let plan = self.plan().await;
+        let hosts = plan.hosts.iter();
+        let changes = hosts.flat_map(|host| &host.changes);
+        let line = |change: &clusterctl::plan::document::PlannedChange| {
+            format!("{} {} {}", change.action, change.kind, change.name)
+        };
+        changes.map(line).collect()
+    }
+
     pub async fn remove(&self, hosts: &[&str], options: RemoveOptions) -> Result<Removal, Error> {
         Box::pin(remove_nodes(&self.run(hosts), options)).await
     }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use clusterctl::Error;
 use clusterctl::host::preflight::{Connection, Probe};
 use clusterctl::host::{
-    Action, Cleaned, Facts, Fetched, Gathered, HostError, HostPlan, Kind, Observed, Reset,
+    Action, Cleaned, Crashes, Facts, Fetched, Gathered, HostError, HostPlan, Kind, Observed, Reset,
     Resource, Runtime, Vitals,
 };
 use clusterctl::inventory::{self, Cluster};
@@ -338,20 +338,46 @@ impl RemoteHost for RecordedHost {
         .boxed()
     }
 
-    fn find_crash_loop(&self) -> Answer<'_, Option<String>> {
+    fn put_back(&self) -> Answer<'_, bool> {
         async move {
-            self.begin("find crash loop")?;
+            self.begin("put back")?;
             let mut world = self.shared.lock();
-            let dies = world.host(&self.name).kubelet_dies;
-            Ok(dies.then(|| "the kubelet is crash-looping".to_owned()))
+            let host = world.host(&self.name);
+            let done = host.machine.put_back();
+            host.restarting_until = Some(Instant::now() + RESTART);
+            host.told_healthy = false;
+            host.start_kubelet();
+            host.machine.start_unit("kubelet.service");
+            world.log(format!("{}: put back", self.name));
+            Ok(done)
         }
         .boxed()
     }
 
-    fn collect_evidence(&self) -> Answer<'_, String> {
+    fn forget_previous(&self) -> Answer<'_, ()> {
+        async move {
+            self.begin("forget previous")?;
+            self.shared.lock().host(&self.name).machine.previous.clear();
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn look_for_crashes(&self, _: Option<i64>) -> Answer<'_, Crashes> {
+        async move {
+            self.begin("look for crashes")?;
+            Ok(self.shared.lock().host(&self.name).crashes())
+        }
+        .boxed()
+    }
+
+    fn collect_evidence<'a>(&'a self, components: &'a [&'a str]) -> Answer<'a, String> {
         async move {
             self.begin("collect evidence")?;
-            Ok("E1 nothing is known\n".into())
+            Ok(format!(
+                "E1 nothing is known of {}\n",
+                components.join(", ")
+            ))
         }
         .boxed()
     }

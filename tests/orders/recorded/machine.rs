@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 /// A file, or a link.
 #[derive(Debug, Clone)]
-struct Entry {
+pub struct Entry {
     is_link: bool,
     mode: u32,
     owner: String,
@@ -40,6 +40,8 @@ pub struct Machine {
     images: BTreeSet<String>,
     sysctls: BTreeMap<String, String>,
     pub receipt: Option<Receipt>,
+    /// What the last change replaced, until that has proven itself; `None` for nothing.
+    pub previous: BTreeMap<String, Option<Entry>>,
     /// What it was asked about last, by what it is: changes name no more than that.
     asked: Vec<Resource>,
 }
@@ -102,6 +104,23 @@ impl Machine {
 
     pub fn is_active(&self, unit: &str) -> bool {
         self.units.get(unit).is_some_and(|unit| unit.active)
+    }
+
+    pub fn start_unit(&mut self, unit: &str) {
+        self.units.entry(unit.to_owned()).or_default().active = true;
+    }
+
+    /// Puts back what is kept. Says whether anything was.
+    pub fn put_back(&mut self) -> bool {
+        let previous = std::mem::take(&mut self.previous);
+        let kept = !previous.is_empty();
+        for (path, entry) in previous {
+            match entry {
+                Some(entry) => drop(self.files.insert(path, entry)),
+                None => drop(self.files.remove(&path)),
+            }
+        }
+        kept
     }
 
     pub fn stop_unit(&mut self, unit: &str) {
@@ -173,6 +192,10 @@ impl Machine {
         for (path, value) in &self.sysctls {
             let _ = writeln!(text, ".{path}:{value}");
         }
+        text += "@@section previous\n";
+        for path in self.previous.keys() {
+            let _ = writeln!(text, ".{path}");
+        }
         if let Some(receipt) = &self.receipt {
             let encoded = STANDARD.encode(receipt.to_json());
             let _ = writeln!(text, "@@section receipt\n{encoded}");
@@ -182,6 +205,12 @@ impl Machine {
 
     /// Takes over everything that a plan changes.
     pub fn converge(&mut self, plan: &HostPlan) {
+        if plan.keeps_previous() {
+            for path in plan.replaced() {
+                let entry = self.files.get(path).cloned();
+                self.previous.entry(path.to_owned()).or_insert(entry);
+            }
+        }
         for (at, change) in plan.changes.iter().enumerate() {
             self.change(change, plan.content(at));
         }
@@ -191,6 +220,7 @@ impl Machine {
     fn change(&mut self, change: &Change, content: Option<&[u8]>) {
         let name = change.name.as_str();
         match (change.kind, change.action) {
+            (_, Action::Confirm) => {}
             (Kind::File, Action::Remove) => {
                 self.files.remove(name);
             }

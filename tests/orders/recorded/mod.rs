@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use clusterctl::host::{Crashes, PodLife, UnitLife};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
@@ -72,6 +73,8 @@ pub struct Host {
     pub has_etcd_data: bool,
     /// Whether its etcd had data that is gone.
     pub lost_etcd_data: bool,
+    /// An argument that makes its API server end whenever it is started.
+    pub refused: Option<&'static str>,
     restarting_until: Option<Instant>,
     /// Whether the log says that its control plane is healthy since it changed.
     told_healthy: bool,
@@ -94,6 +97,7 @@ impl Host {
             clock_offset: 0,
             has_etcd_data: false,
             lost_etcd_data: false,
+            refused: None,
             restarting_until: None,
             told_healthy: false,
             kubelet_started: Timestamp::UNIX_EPOCH,
@@ -115,7 +119,36 @@ impl Host {
             .restarting_until
             .is_some_and(|end| Instant::now() < end);
         let manifest = format!("/etc/kubernetes/manifests/{name}.yaml");
-        self.machine.has_file(&manifest) && self.kubelet_runs() && !self.sick && !restarts
+        let ends = self
+            .refused
+            .is_some_and(|argument| self.machine.text(&manifest).contains(argument));
+        self.machine.has_file(&manifest) && self.kubelet_runs() && !self.sick && !restarts && !ends
+    }
+
+    /// What a look for crashes finds: the number of attempts is that of seconds.
+    fn crashes(&self) -> Crashes {
+        let mut crashes = Crashes::default();
+        if self.kubelet_dies && !self.kubelet_runs() {
+            let life = UnitLife {
+                restarts: 3,
+                ended: true,
+                said: vec!["E1127 1 run.go:72] \"command failed\" err=\"no maxPodz\"".into()],
+            };
+            crashes.units.insert("kubelet.service".into(), life);
+        }
+        let manifest = self
+            .machine
+            .text("/etc/kubernetes/manifests/kube-apiserver.yaml");
+        if let Some(argument) = self.refused.filter(|argument| manifest.contains(argument)) {
+            let life = PodLife {
+                place: argument.to_owned(),
+                attempt: 0,
+                ended: true,
+                said: vec![format!("Error: unknown flag: --{argument}")],
+            };
+            crashes.pods.insert("kube-apiserver".into(), life);
+        }
+        crashes
     }
 
     pub fn etcd_runs(&self) -> bool {
