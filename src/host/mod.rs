@@ -34,7 +34,9 @@ pub use converge::{Progress, converge, converged};
 pub use crashes::{Crashes, PodLife, UnitLife, crashes, parse_crashes};
 pub use diff::diff;
 pub use error::HostError;
-pub use facts::{Address, Facts, Gathered, Listener, Runtime, gather, parse_gathered};
+pub use facts::{
+    Address, Beside, Facts, Gathered, Listener, ManifestFile, Runtime, gather, parse_gathered,
+};
 pub use fetch::{Fetched, fetch, fetched};
 pub use observe::observe;
 pub use observed::{Observed, PathKind, PathState};

@@ -20,6 +20,15 @@ pub const HAPROXY: &str = "haproxy";
 /// The holder of the control planes' address; ours.
 pub const KUBE_VIP: &str = "kube-vip";
 
+/// Everything that may run as a static pod of ours.
+pub const COMPONENTS: [&str; 6] = [
+    API_SERVER,
+    CONTROLLER_MANAGER,
+    SCHEDULER,
+    ETCD,
+    HAPROXY,
+    KUBE_VIP,
+];
 /// The static pods of a control plane whose manifests kubeadm refuses to
 /// overwrite.
 pub const STATIC_PODS: [&str; 4] = [API_SERVER, CONTROLLER_MANAGER, SCHEDULER, ETCD];

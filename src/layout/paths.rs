@@ -58,6 +58,9 @@ pub const BIN_DIR: &str = "/usr/bin";
 
 /// Configurations of pod networks: the container runtime takes the first.
 pub const CNI_CONFIG_DIR: &str = "/etc/cni/net.d";
+/// Our own there, by name. The container runtime takes the first in alphabetical order,
+/// and distributions bring some of their own (podman's is `87-…`).
+pub const CNI_CONFLIST: &str = "10-clusterctl.conflist";
 /// CNI plugins: upstream's place, and where containerd looks by default.
 pub const CNI_BIN_DIR: &str = "/opt/cni/bin";
 /// CNI plugins: Debian's place.

@@ -7,6 +7,7 @@ pub mod document;
 pub mod draft;
 mod draw;
 pub mod file;
+mod kubelet_certificates;
 mod live;
 pub mod model;
 pub(crate) mod objects;

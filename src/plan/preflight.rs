@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
 
+use super::kubelet_certificates::check_kubelet_certificates;
 use crate::cluster::endpoint;
 use crate::cluster::identity::{KnownCluster, Stranger};
 use crate::cluster::survey::{Aside, Surveyed, survey_hosts};
@@ -148,6 +149,10 @@ async fn collect_findings(
         })
         .collect();
     let mut findings = host::preflight::check_hosts(&run.cluster, &subjects);
+    let now = jiff::Timestamp::now();
+    let owned = subjects.iter().zip(surveyed);
+    let owned = owned.filter(|(subject, _)| subject.owned);
+    findings.extend(owned.flat_map(|(_, one)| check_kubelet_certificates(one, now)));
     findings.extend(probe_reachability(run, &subjects, surveyed).await?);
     let control_planes = subjects
         .iter()

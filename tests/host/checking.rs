@@ -1,11 +1,13 @@
-//! What scripts of ours say is missing.
+//! What scripts of ours say is missing, and what else would change the host.
 
 #![allow(clippy::unwrap_used)]
 
-use clusterctl::host::{Detail, Resource, SelfCheck, Unit};
+use clusterctl::host::{
+    Detail, ManifestFile, Resource, SelfCheck, SwapOff, Unit, converge, gather, parse_gathered,
+};
 
 use crate::converging::lines;
-use crate::root::roots_and_busybox;
+use crate::root::{roots, roots_and_busybox};
 
 const SCRIPT: &str = "/usr/local/lib/clusterctl/net.sh";
 
@@ -51,5 +53,109 @@ fn what_is_missing_restarts_the_unit_that_keeps_it_up_and_is_said() {
             "{:?}",
             lines(&plan)
         );
+    }
+}
+
+#[test]
+fn units_that_would_switch_swap_on_at_the_next_boot_are_masked() {
+    for root in roots() {
+        let list = "dev-vdb1.swap generated -\nswapfile.swap enabled enabled\n\
+                    dev-vda2.swap generated -\nold.swap masked enabled\nno.swap disabled enabled\n";
+        root.write("unit-files", list);
+        root.write(
+            "run/systemd/generator/dev-vda2.swap",
+            "[Unit]\nSourcePath=/etc/fstab\n",
+        );
+        let plan = root.plan(&[Resource::SwapOff(SwapOff)]);
+        assert_eq!(lines(&plan), ["disable swap dev-vdb1.swap, swapfile.swap"]);
+        let output = root.run(&converge(&plan).unwrap());
+        assert_eq!(
+            output.status,
+            0,
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let log = root.log();
+        assert!(
+            log.contains("mask -- dev-vdb1.swap") && log.contains("mask -- swapfile.swap"),
+            "{log}"
+        );
+        root.write(
+            "unit-files",
+            "dev-vdb1.swap masked -\nswapfile.swap masked enabled\n",
+        );
+        assert_eq!(lines(&root.plan(&[Resource::SwapOff(SwapOff)])), [""; 0]);
+    }
+}
+
+#[test]
+fn what_kubelet_and_runtime_read_beside_ours_is_gathered() {
+    let text = "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\nspec:\n  \
+                kubernetesVersion: v1.36.2\n  hosts:\n    - {name: cp1, address: 192.0.2.11, roles: \
+                [control-plane]}\n";
+    let parsed = clusterctl::inventory::parse(text, "inventory.yaml", std::path::Path::new("/"));
+    let cluster = parsed.unwrap().0;
+    for root in roots_and_busybox() {
+        let manifests = "etc/kubernetes/manifests";
+        let pod = "kind: Pod\nmetadata:\n  labels:\n    component: kube-apiserver\n  name: x\n";
+        root.write(&format!("{manifests}/kube-apiserver.yaml"), pod);
+        root.write(&format!("{manifests}/kube-apiserver.yaml.bak"), pod);
+        root.write(
+            &format!("{manifests}/own pod.json"),
+            "{\"metadata\": {\"name\": \"own\"}}",
+        );
+        root.write(&format!("{manifests}/.hidden.yaml"), pod);
+        root.write(&format!("{manifests}/directory/x.yaml"), pod);
+        root.write(
+            "var/lib/clusterctl/receipt.json",
+            "{\"files\": {\"/etc/kubernetes/manifests/kube-apiserver.yaml\": {}}}",
+        );
+        root.write("etc/cni/net.d/05-other.conflist", "{}");
+        root.write("etc/cni/net.d/readme.txt", "");
+        root.write("etc/systemd/system/kubelet.service.d/20-x.conf", "");
+        root.write(
+            "usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf",
+            "",
+        );
+        root.write("etc/default/kubelet", "KUBELET_EXTRA_ARGS=--v=9\n");
+        root.write("etc/sysconfig/kubelet", "KUBELET_EXTRA_ARGS=\"\"\n");
+        let pki = "var/lib/kubelet/pki/kubelet-client-current.pem";
+        let pem = "-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n";
+        root.write(pki, &format!("{pem}-----BEGIN PRIVATE KEY-----\nkey\n"));
+        let output = root.run(&gather(&cluster, &cluster.hosts[0]).unwrap());
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("PRIVATE"));
+        let gathered = parse_gathered(&output.stdout).unwrap();
+        let beside = &gathered.beside;
+        let manifest = |name: &str, is_ours, component: Option<&str>| ManifestFile {
+            path: format!("/{manifests}/{name}"),
+            is_ours,
+            component: component.map(str::to_owned),
+        };
+        let api = Some("kube-apiserver");
+        assert_eq!(
+            beside.manifests,
+            [
+                manifest("kube-apiserver.yaml", true, api),
+                manifest("kube-apiserver.yaml.bak", false, api),
+                manifest("own pod.json", false, None),
+            ],
+            "{}",
+            root.shell()
+        );
+        assert_eq!(beside.networks, ["05-other.conflist"]);
+        assert_eq!(
+            beside.units,
+            [
+                "/etc/systemd/system/kubelet.service.d/20-x.conf",
+                "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
+            ]
+        );
+        let arguments = (
+            "/etc/default/kubelet".to_owned(),
+            "KUBELET_EXTRA_ARGS=--v=9".to_owned(),
+        );
+        assert_eq!(beside.arguments, [arguments]);
+        let certificate = &gathered.kubelet_certificates[&format!("/{pki}")];
+        assert_eq!(certificate.trim_end(), pem.trim_end());
     }
 }

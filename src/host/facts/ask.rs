@@ -4,7 +4,7 @@ use crate::host::error::HostError;
 use crate::host::packages::package_manager_commands;
 use crate::host::wire::{quote, relative};
 use crate::inventory::{Cluster, Etcd, Host};
-use crate::layout::components::STATIC_PODS;
+use crate::layout::components::{COMPONENTS, STATIC_PODS};
 use crate::layout::paths;
 use ssh::Script;
 
@@ -93,6 +93,7 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
         ("certificates", &relative(&cluster.certificates_dir)?),
         ("directories", &directories.join("\n")),
         ("kernel_options", &options.join("\n")),
+        ("components", &format!("({})", COMPONENTS.join("|"))),
         ("package_managers", &package_manager_commands().join(" ")),
     ] {
         text += &format!("{name}={}\n", quote(value));

@@ -59,12 +59,40 @@ pub struct Gathered {
     pub etcd_has_data: bool,
     /// Whether etcd still runs on data that was deleted under it.
     pub etcd_data_deleted: bool,
+    /// What kubelet and container runtime read beside what may be ours.
+    pub beside: Beside,
+    /// The kubelet's own certificates, PEM, by path.
+    pub kubelet_certificates: BTreeMap<String, String>,
     /// The host's clock when the probe started and when it ended, in
     /// nanoseconds since 1970.
     pub clock: (i128, i128),
     /// How far the host's clock is ahead of the workstation's, in nanoseconds,
     /// once [`Gathered::timed`] was told.
     pub clock_offset: Option<i128>,
+}
+
+/// What kubelet and container runtime read of a host's files, whoever put it there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// Files that the kubelet takes for manifests of static pods.
+    pub manifests: Vec<ManifestFile>,
+    /// Names of CNI configurations.
+    pub networks: Vec<String>,
+    /// Paths of the kubelet's unit file and of its drop-ins.
+    pub units: Vec<String>,
+    /// Files that set `KUBELET_EXTRA_ARGS`, with that line.
+    pub arguments: Vec<(String, String)>,
+}
+
+/// A file that the kubelet takes for a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestFile {
+    /// Its absolute path.
+    pub path: String,
+    /// Whether the receipt on the host lists it.
+    pub is_ours: bool,
+    /// The component of ours that it names, if it does.
+    pub component: Option<String>,
 }
 
 /// The container runtime behind the CRI socket.

@@ -3,6 +3,7 @@
 
 mod answer;
 mod ask;
+mod beside;
 mod derive;
 mod gathered;
 mod model;
@@ -12,7 +13,7 @@ mod small_files;
 mod tests;
 
 pub use ask::gather;
-pub use gathered::{Gathered, Listener, Runtime};
+pub use gathered::{Beside, Gathered, Listener, ManifestFile, Runtime};
 pub use model::{Address, Facts};
 pub use parse::parse_gathered;
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::answer::{Answer, absolute_paths};
 use super::ask::DISKS;
+use super::beside::{read_beside, read_certificates};
 use super::derive::derive_facts;
 use super::gathered::{Gathered, Listener, Runtime};
 use super::small_files::Files;
@@ -51,6 +52,8 @@ pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
         authorities: authorities(&answer.sections.text("authorities")),
         etcd_has_data: etcd_says("has-data"),
         etcd_data_deleted: etcd_says("data-deleted"),
+        beside: read_beside(&answer.sections),
+        kubelet_certificates: read_certificates(&answer.sections),
         clock: (answer.time("started"), answer.time("ended")),
         clock_offset: None,
         commands: answer.commands,

@@ -8,13 +8,13 @@ use super::finding::Finding;
 use super::report::{FleetCheck, HostCheck, Report};
 use super::subject::Subject;
 use super::{
-    clocks, commands, disk_space, duplicates, kernel_settings, machine, mtu, names, ports, proxies,
-    remains, runtime, swap, system_verification, virtual_address,
+    beside, clocks, commands, disk_space, duplicates, kernel_settings, machine, mtu, names, ports,
+    proxies, remains, runtime, swap, system_verification, virtual_address,
 };
 use crate::inventory::Cluster;
 
 /// Checks of each host by itself, in the order of their findings.
-const HOST_CHECKS: [HostCheck; 12] = [
+const HOST_CHECKS: [HostCheck; 13] = [
     machine::CHECK,
     commands::CHECK,
     system_verification::CHECK,
@@ -23,6 +23,7 @@ const HOST_CHECKS: [HostCheck; 12] = [
     disk_space::CHECK,
     ports::CHECK,
     remains::CHECK,
+    beside::CHECK,
     runtime::CHECK,
     names::CHECK,
     proxies::CHECK,

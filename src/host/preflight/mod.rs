@@ -5,6 +5,7 @@
 //! `apply` brings or sets by itself is no fault of a host: such a check says
 //! what will be done, as [`Severity::Info`].
 
+mod beside;
 mod clocks;
 mod commands;
 mod disk_space;

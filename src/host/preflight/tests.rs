@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::host::Owner;
-use crate::host::facts::{Address, Gathered, Listener, Runtime};
+use crate::host::facts::{Address, Gathered, Listener, ManifestFile, Runtime};
 use crate::host::systemd::UnitState;
 use crate::host::testing::cluster;
 use crate::inventory::{Cluster, Endpoint, LoadBalancer};
@@ -537,6 +537,46 @@ fn the_address_of_kube_vip_needs_an_interface() {
         named("ens3", &["eth1", "eth0"]),
         [
             "cp1 Error NetworkInterface: there is no interface ens3 with an address of its own for kube-vip, only eth0, eth1"
+        ]
+    );
+}
+
+#[test]
+fn what_kubelet_and_runtime_read_beside_ours_is_told() {
+    let manifest = |name: &str, component: Option<&str>| ManifestFile {
+        path: format!("/etc/kubernetes/manifests/{name}"),
+        is_ours: false,
+        component: component.map(str::to_owned),
+    };
+    let found = found(|cluster, cp, worker| {
+        cluster.networking.cni = crate::inventory::CniType::Bridge;
+        cp.beside.manifests = vec![
+            manifest("kube-scheduler.yaml", Some("kube-scheduler")),
+            manifest("kube-scheduler.yaml.bak", Some("kube-scheduler")),
+        ];
+        worker.beside.manifests = vec![manifest("old.yaml", Some("kube-scheduler"))];
+        worker.beside.networks = vec!["05-x.conflist".into(), "87-podman.conflist".into()];
+        worker.beside.units = vec![
+            "/usr/lib/systemd/system/kubelet.service".into(),
+            "/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf".into(),
+            "/etc/systemd/system/kubelet.service.d/20-x.conf".into(),
+        ];
+        let line = "KUBELET_EXTRA_ARGS=--v=9".to_owned();
+        worker.beside.arguments = vec![("/etc/default/kubelet".into(), line)];
+    });
+    assert_eq!(
+        found,
+        [
+            "cp1 Error StrayManifest: /etc/kubernetes/manifests/kube-scheduler.yaml.bak makes the \
+             kubelet run a second kube-scheduler",
+            "w1 Warning StrayManifest: the kubelet runs /etc/kubernetes/manifests/old.yaml, which \
+             is not ours",
+            "w1 Warning OtherCNIConfiguration: /etc/cni/net.d/05-x.conflist sorts before \
+             10-clusterctl.conflist, so that new pods get that network instead",
+            "w1 Warning KubeletDropIn: /etc/systemd/system/kubelet.service.d/20-x.conf changes how \
+             the kubelet is started, and is not ours",
+            "w1 Warning KubeletExtraArgs: /etc/default/kubelet adds arguments to the kubelet's: \
+             KUBELET_EXTRA_ARGS=--v=9",
         ]
     );
 }

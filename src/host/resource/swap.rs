@@ -1,5 +1,7 @@
 //! Swap: off now, and after a reboot.
 
+use std::collections::BTreeSet;
+
 use super::comparison::Comparison;
 use super::kind::{Piece, ResourceKind, Wanted};
 use super::question::Question;
@@ -26,7 +28,7 @@ pub(in crate::host) const KIND: ResourceKind = ResourceKind {
 struct SwitchOff {
     devices: Vec<String>,
     /// Units that would switch it on again.
-    masks: Vec<String>,
+    masks: BTreeSet<String>,
     /// Whether /etc/fstab would.
     fstab: bool,
 }
@@ -54,20 +56,26 @@ fn compare_swap(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
         .filter_map(|line| line.strip_prefix("./proc/swaps:"));
     let devices = swap_devices(devices);
     let fstab = lines.iter().any(|line| line.starts_with("./etc/fstab:"));
-    if devices.is_empty() && !fstab {
+    let units = lines.iter().filter_map(|line| line.strip_prefix("unit:"));
+    let units: BTreeSet<String> = units
+        .filter(|name| word("swap unit", name).is_ok())
+        .map(str::to_owned)
+        .collect();
+    if devices.is_empty() && !fstab && units.is_empty() {
         return;
     }
     // A generator makes these again at the next start, whatever fstab says.
-    let masks: Vec<String> = devices
+    let zram = devices
         .iter()
         .filter_map(|device| device.strip_prefix("/dev/zram"))
         .filter(|number| number.bytes().all(|b| b.is_ascii_digit()))
-        .map(|number| format!("dev-zram{number}.swap"))
-        .collect();
+        .map(|number| format!("dev-zram{number}.swap"));
+    let masks: BTreeSet<String> = zram.chain(units.iter().cloned()).collect();
     found.receipt.swap.extend(devices.iter().cloned());
     found.receipt.masked.extend(masks.iter().cloned());
     let mut names = devices.clone();
     names.extend(fstab.then(|| "/etc/fstab".to_owned()));
+    names.extend(units);
     let step = SwitchOff {
         devices,
         masks,

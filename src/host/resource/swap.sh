@@ -5,6 +5,18 @@
 echo '@@section swap'
 grep -aHs '' ./proc/swaps
 grep -aHsE '^[^#]+[[:space:]]swap[[:space:]]' ./etc/fstab
+# Units that switch it on at the next boot. Those that systemd made of fstab go with its lines.
+systemctl list-unit-files --type=swap --no-legend --no-pager 2>/dev/null |
+	while read -r name file _; do
+		case $file in
+		enabled*) ;;
+		generated)
+			if grep -qsx 'SourcePath=/etc/fstab' "./run/systemd/generator/$name"; then continue; fi
+			;;
+		*) continue ;;
+		esac
+		printf 'unit:%s\n' "$name"
+	done
 
 #: converge
 swap_off() { attempt "can't switch off swap on $1" swapoff -- "$1"; }

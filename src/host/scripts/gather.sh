@@ -1,10 +1,11 @@
 # Tells what this machine is. Changes nothing.
 #
 # Set before this text: endpoint, cri_socket, certificates (relative), paths and
-# directories (relative, one a line), kernel_options (one a line), package_managers (commands).
+# directories (relative, one a line), kernel_options (one a line), package_managers (commands),
+# components (an extended regular expression).
 
 : "${endpoint=}" "${cri_socket=}" "${paths=}" "${directories=}" "${kernel_options=}"
-: "${certificates=}" "${package_managers=}"
+: "${certificates=}" "${package_managers=}" "${components=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 nl='
@@ -148,6 +149,42 @@ if [ -e "$etcd" ]; then
 		echo data-deleted
 	fi
 fi
+
+# What kubelet and container runtime read beside what is ours: static pods (the kubelet
+# runs every file whose name has no dot in front), networks, drop-ins, arguments.
+echo '@@section beside'
+for path in ./etc/kubernetes/manifests/*; do
+	if [ ! -f "$path" ]; then continue; fi
+	whose=other
+	if grep -qsF "\"${path#.}\"" ./var/lib/clusterctl/receipt.json; then whose=ours; fi
+	component=$(grep -aoE "(name|component)[\"']?: *[\"']?$components[\"']?,? *\$" "$path" 2>/dev/null |
+		grep -oE "$components" | head -n 1)
+	printf 'manifest %s %s %s\n' "$whose" "${component:--}" "$path"
+done
+for path in ./etc/cni/net.d/*.conf ./etc/cni/net.d/*.conflist ./etc/cni/net.d/*.json; do
+	if [ -f "$path" ]; then printf 'network %s\n' "$path"; fi
+done
+for path in etc/systemd/system run/systemd/system usr/local/lib/systemd/system \
+	usr/lib/systemd/system lib/systemd/system; do
+	# On most distributions a link to the one before.
+	if [ "$path" = lib/systemd/system ] && [ -h ./lib ]; then continue; fi
+	for file in "./$path/kubelet.service" "./$path"/kubelet.service.d/*.conf; do
+		if [ -e "$file" ]; then printf 'unit %s\n' "$file"; fi
+	done
+done
+grep -aHsE '^KUBELET_EXTRA_ARGS=.*[^"'"'"' =]' ./etc/default/kubelet ./etc/sysconfig/kubelet |
+	sed 's/^/arguments /' | head -c 4000
+
+# Of these, the key stays here.
+for path in ./var/lib/kubelet/pki/kubelet-client-current.pem \
+	./var/lib/kubelet/pki/kubelet-server-current.pem ./var/lib/kubelet/pki/kubelet.crt; do
+	if [ -f "$path" ]; then
+		printf '@@section certificate %s\n' "$path"
+		sed -n '/-----BEGIN CERTIFICATE-----/,/-----END CERTIFICATE-----/p' "$path" |
+			sed '/-----END CERTIFICATE-----/q' | head -c 16384
+		echo
+	fi
+done
 
 # These take a while each, so all at once; every line is short and says whose
 # it is.

@@ -12,7 +12,7 @@ use super::super::resources::directory;
 use super::super::{endpoint, tree};
 use super::pod_network::PodNetwork;
 use crate::host::{FileResource, Resource, SelfCheck, Unit};
-use crate::layout::paths::CNI_CONFIG_DIR;
+use crate::layout::paths::{CNI_CONFIG_DIR, CNI_CONFLIST};
 
 /// The unit that connects this node's pods with those of others.
 const UNIT: &str = "clusterctl-pod-network.service";
@@ -22,10 +22,6 @@ const UNIT_FILE: &str = "/etc/systemd/system/clusterctl-pod-network.service";
 const SCRIPT: &str = "/usr/local/lib/clusterctl/pod-network.sh";
 /// The script's directory.
 const SCRIPT_DIR: &str = "/usr/local/lib/clusterctl";
-/// The file of its CNI configuration. containerd takes the first in alphabetical
-/// order, and distributions bring some of their own (podman's is `87-…`).
-const CONFLIST: &str = "10-clusterctl.conflist";
-
 /// The network's name in that configuration, and so in what CNI plugins keep.
 pub(super) const CNI_NAME: &str = "clusterctl";
 
@@ -100,7 +96,7 @@ fn conflist(ctx: &NodeContext<'_>) -> Result<Option<String>, KubernetesError> {
 }
 
 fn conflist_path() -> String {
-    format!("{CNI_CONFIG_DIR}/{CONFLIST}")
+    format!("{CNI_CONFIG_DIR}/{CNI_CONFLIST}")
 }
 
 /// What the unit and its script are rendered from.
