@@ -109,6 +109,8 @@ impl Context {
         let balancers = kubernetes::load_balancer::withdrawn_resources(&self.cluster, target.host);
         let phase = phase_of_resources(ResourceGroup::LoadBalancer, target.host);
         resources.extend(balancers.into_iter().map(|resource| (phase, resource)));
+        let units = kubernetes::network::withdrawn_units(&self.cluster);
+        resources.extend(units.into_iter().map(|unit| (Phase::Network, unit)));
         Ok(resources)
     }
 

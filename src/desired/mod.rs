@@ -9,3 +9,4 @@ pub(crate) mod node;
 pub mod render;
 pub(crate) mod renewed;
 pub(crate) mod target;
+pub(crate) mod withdrawn;

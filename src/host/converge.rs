@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use super::error::HostError;
 use super::hash::sha256_hex;
 use super::plan::HostPlan;
+use super::receipt::Receipt;
 use super::resource::static_pod::RestartStaticPod;
 use super::resource::{Bundle, KINDS, Work, shell_part};
 use super::wire::{clean, quote, relative, word};
@@ -22,7 +23,7 @@ pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
         input: Vec::new(),
     };
     bundle.line("\nbegin");
-    write_receipt(plan, &mut bundle);
+    begin_receipt(plan, &mut bundle);
     owe(&plan.work, &mut bundle)?;
     for kind in &KINDS {
         (kind.prepare)(&plan.work, &mut bundle)?;
@@ -30,6 +31,9 @@ pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
     keep_previous(plan, &mut bundle)?;
     for kind in &KINDS {
         (kind.converge)(&plan.work, &mut bundle)?;
+    }
+    if !plan.withdrawn.is_empty() {
+        write_receipt(&plan.receipt, &mut bundle);
     }
     bundle.line("echo '@@end'");
     Ok(Script {
@@ -82,11 +86,18 @@ fn keep_previous(plan: &HostPlan, bundle: &mut Bundle) -> Result<(), HostError> 
 }
 
 /// The receipt, before anything changes: whatever happens, `reset` finds what is ours.
-fn write_receipt(plan: &HostPlan, bundle: &mut Bundle) {
+/// What goes is listed until the end.
+fn begin_receipt(plan: &HostPlan, bundle: &mut Bundle) {
     if !plan.receipt_changed || plan.is_empty() {
         return;
     }
-    let receipt = plan.receipt.to_json().into_bytes();
+    let mut receipt = plan.receipt.clone();
+    receipt.files.extend(plan.withdrawn.clone());
+    write_receipt(&receipt, bundle);
+}
+
+fn write_receipt(receipt: &Receipt, bundle: &mut Bundle) {
+    let receipt = receipt.to_json().into_bytes();
     let (size, sha256) = (receipt.len(), sha256_hex(&receipt));
     bundle.line(&format!("receipt {size} {sha256}"));
     bundle.input.push(Input::Bytes(Zeroizing::new(receipt)));

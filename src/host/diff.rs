@@ -42,6 +42,7 @@ pub fn diff(
         changes: found.changes,
         receipt_changed: observed.receipt.as_ref() != Some(&found.receipt),
         receipt: found.receipt,
+        withdrawn: found.withdrawn,
         keeps: false,
         work: Work {
             steps: found.steps,

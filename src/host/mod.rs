@@ -49,7 +49,7 @@ pub use receipt::{Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
 pub use reset::{Cleaned, cleaned, look_for_receipt, reset, reset_progress};
 pub use resource::{
     Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, LostEtcdData,
-    Package, Reset, Resource, SeedLink, SelfCheck, SwapOff, Sysctl, Unit, Withdrawn,
+    Package, Reset, Resource, SeedLink, SelfCheck, SwapOff, Sysctl, Unit, Withdrawn, WithdrawnUnit,
 };
 pub use systemd::UnitState;
 pub use vitals::{Vitals, parse_vitals, vitals};

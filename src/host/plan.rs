@@ -1,11 +1,11 @@
 //! What has to change on a host.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::change::{Action, Change, Detail, Kind};
 use super::observed::Observed;
-use super::receipt::Receipt;
+use super::receipt::{Receipt, ReceiptFile};
 use super::resource::{Step, Work};
 
 /// What has to change on one host, in the order in which it will.
@@ -17,6 +17,8 @@ pub struct HostPlan {
     pub changes: Vec<Change>,
     /// The receipt as it will be.
     pub receipt: Receipt,
+    /// Files that go: the receipt lists them until they are gone.
+    pub(super) withdrawn: BTreeMap<String, ReceiptFile>,
     /// Whether the host has another one, or none.
     pub(super) receipt_changed: bool,
     /// Whether what the changes replace is kept until they have proven themselves.

@@ -12,6 +12,7 @@ use super::removals::{self, Removal};
 use crate::cluster::survey::{Aside, Surveyed};
 use crate::desired::context::Context;
 use crate::desired::target::Target;
+use crate::desired::withdrawn::withdrawn_files;
 use crate::desired::{node, renewed};
 use crate::host;
 use crate::host::{Observed, Owner, Resource};
@@ -231,7 +232,10 @@ fn sort_resources(
         later: Vec::new(),
         assumed: Vec::new(),
     };
-    let wanted = resources(context, &one.surveyed, one.node.as_ref())?;
+    let mut wanted = resources(context, &one.surveyed, one.node.as_ref())?;
+    if let Some(receipt) = &one.observed.receipt {
+        wanted.extend(withdrawn_files(&context.cluster, &wanted, receipt));
+    }
     let today = jiff::Timestamp::now();
     for (phase, resource) in renewed::left_alone(wanted, &one.observed, &context.pki, today) {
         if !run.has(phase) {

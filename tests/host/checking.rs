@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use clusterctl::host::{
-    Detail, ManifestFile, Resource, SelfCheck, SwapOff, Unit, converge, gather, parse_gathered,
+    Detail, ManifestFile, Resource, SelfCheck, SwapOff, Unit, Withdrawn, WithdrawnUnit, converge,
+    gather, parse_gathered,
 };
 
-use crate::converging::lines;
+use crate::converging::{file, lines};
 use crate::root::{roots, roots_and_busybox};
 
 const SCRIPT: &str = "/usr/local/lib/clusterctl/net.sh";
@@ -157,5 +158,63 @@ fn what_kubelet_and_runtime_read_beside_ours_is_gathered() {
         assert_eq!(beside.arguments, [arguments]);
         let certificate = &gathered.kubelet_certificates[&format!("/{pki}")];
         assert_eq!(certificate.trim_end(), pem.trim_end());
+    }
+}
+
+#[test]
+fn what_left_the_inventory_goes_and_what_was_there_before_comes_back() {
+    for root in roots_and_busybox() {
+        root.write("etc/motd", "theirs\n");
+        let files = [
+            Resource::File(file(&root, "/etc/motd", "ours\n")),
+            Resource::File(file(&root, "/etc/new", "ours\n")),
+            Resource::File(file(&root, "/etc/systemd/system/net.service", "[Unit]\n")),
+        ];
+        root.converge(&files);
+        let unit = "Id=net.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n";
+        root.write("units/net.service", unit);
+        let withdrawn = |path: &str| Resource::Withdrawn(Withdrawn { path: path.into() });
+        let left = [
+            withdrawn("/etc/motd"),
+            withdrawn("/etc/new"),
+            withdrawn("/etc/theirs"),
+            withdrawn("/etc/systemd/system/net.service"),
+            Resource::WithdrawnUnit(WithdrawnUnit {
+                name: "net.service".into(),
+                file: "/etc/systemd/system/net.service".into(),
+            }),
+        ];
+        root.write("etc/theirs", "theirs\n");
+        let plan = root.plan(&left);
+        assert_eq!(
+            lines(&plan),
+            [
+                "stop unit net.service",
+                "remove file /etc/motd",
+                "remove file /etc/new",
+                "remove file /etc/systemd/system/net.service",
+                "reload systemd unit files",
+            ]
+        );
+        // Cut off before the end, all is still listed.
+        assert!(
+            root.read("var/lib/clusterctl/receipt.json")
+                .contains("/etc/motd")
+        );
+        root.log();
+        root.converge(&left);
+        assert!(
+            root.log()
+                .contains("systemctl disable --now -- net.service")
+        );
+        assert_eq!(root.read("etc/motd"), "theirs\n", "{}", root.shell());
+        assert_eq!(root.read("etc/theirs"), "theirs\n");
+        assert!(!root.path("etc/new").exists());
+        assert!(!root.path("var/lib/clusterctl/originals/etc/motd").exists());
+        let receipt = root.read("var/lib/clusterctl/receipt.json");
+        assert!(
+            !receipt.contains("/etc/motd") && !receipt.contains("/etc/new"),
+            "{receipt}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Objects that leave the inventory: planned as deletions, deleted last, and nothing else.
+//! What leaves the inventory: planned as deletions, deleted last, and nothing else.
 
 use clusterctl::plan::document::{ObjectAction, PlanDocument};
 use serde_json::json;
@@ -175,4 +175,65 @@ async fn objects_of_a_manifest_leave_with_it() {
             .any(|text| text.contains("`kubectl delete namespace cni`")),
         "{warnings:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_left_the_inventory_leave_their_hosts_and_no_others_do() {
+    let mut cluster = Cluster::bare(1, 1);
+    cluster.write("motd", "hello\n");
+    cluster.spec = "  files:\n    - {source: motd, destination: /etc/motd}\n".into();
+    cluster.start().await;
+    let files = |cluster: &Cluster, host: &str| -> Vec<String> {
+        let mut world = cluster.shared.lock();
+        let receipt = world.host(host).machine.receipt.as_ref();
+        receipt.expect("a receipt").files.keys().cloned().collect()
+    };
+    let before = files(&cluster, "cp1");
+    assert!(before.contains(&"/etc/motd".to_owned()));
+    cluster.spec.clear();
+    let plan = cluster.plan().await;
+    for host in &plan.hosts {
+        let lines: Vec<String> = host
+            .changes
+            .iter()
+            .map(|change| format!("{} {} {}", change.action, change.kind, change.name))
+            .collect();
+        assert_eq!(lines, ["remove file /etc/motd"], "{}", host.name);
+    }
+    assert_eq!(cluster.apply_plan(&[], Some(&plan)).await.unwrap(), []);
+    assert!(
+        !cluster
+            .shared
+            .lock()
+            .host("w1")
+            .machine
+            .has_file("/etc/motd")
+    );
+    assert_eq!(files(&cluster, "cp1").len(), before.len() - 1);
+    assert_eq!(cluster.plan().await.changes, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_built_in_network_leaves_its_hosts() {
+    let mut cluster = Cluster::running(1, 1).await;
+    cluster.spec = "  networking: {cni: {type: none}}\n".into();
+    let plan = cluster.plan().await;
+    let of = |host: usize| -> Vec<String> {
+        let changes = plan.hosts[host].changes.iter();
+        changes
+            .map(|change| format!("{} {} {}", change.action, change.kind, change.name))
+            .collect()
+    };
+    for host in [0, 1] {
+        assert_eq!(
+            of(host),
+            [
+                "stop unit clusterctl-pod-network.service",
+                "remove file /etc/cni/net.d/10-clusterctl.conflist",
+                "remove file /etc/systemd/system/clusterctl-pod-network.service",
+                "remove file /usr/local/lib/clusterctl/pod-network.sh",
+                "reload systemd unit files",
+            ]
+        );
+    }
 }

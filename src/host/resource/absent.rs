@@ -19,7 +19,8 @@ pub struct Absent {
     pub notify: Vec<String>,
 }
 
-/// A file that must not exist if it is ours; one of the same path that isn't stays.
+/// A file that left the inventory: if it is ours, it goes, and what was there before comes
+/// back. One of the same path that isn't ours stays.
 #[derive(Debug, Clone)]
 pub struct Withdrawn {
     /// Absolute path.
@@ -28,6 +29,7 @@ pub struct Withdrawn {
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("absent.sh"),
+    sections: &["ours"],
     compare: compare_paths,
     converge: remove_paths,
     ..ResourceKind::NOTHING
@@ -48,6 +50,13 @@ impl Step for Remove {
     }
 }
 
+#[derive(Debug)]
+struct Withdraw {
+    path: String,
+}
+
+impl Step for Withdraw {}
+
 impl Piece for Absent {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
         question.add_path(&relative(&self.path)?);
@@ -60,9 +69,9 @@ impl Piece for Absent {
 }
 
 impl Piece for Withdrawn {
-    fn ask(&self, question: &mut Question) -> Result<(), HostError> {
-        question.add_path(&relative(&self.path)?);
-        Ok(())
+    fn ask(&self, _: &mut Question) -> Result<(), HostError> {
+        // Those that exist are in another section.
+        relative(&self.path).map(drop)
     }
 
     fn describe(&self) -> String {
@@ -75,11 +84,35 @@ fn compare_paths(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
         if let Some(Absent { path, notify }) = as_kind(piece) {
             remove(found, path, notify);
         } else if let Some(Withdrawn { path }) = as_kind(piece)
-            && found.receipt.files.contains_key(path)
+            && let Some(file) = found.receipt.files.get(path)
         {
-            remove(found, path, &[]);
+            let there = found.observed.at(path).is_some()
+                || found.observed.answer("ours").contains(&format!(".{path}"));
+            if there || file.original {
+                withdraw(found, path);
+            }
         }
     }
+}
+
+fn withdraw(found: &mut Comparison<'_>, path: &str) {
+    let Some(file) = found.receipt.files.remove(path) else {
+        return;
+    };
+    let detail = match file.original {
+        true => Detail::Text {
+            text: "restores what was there before".into(),
+        },
+        false => Detail::None,
+    };
+    found.touch(path, &[]);
+    found.written.insert(path.to_owned());
+    // Listed until it is gone, whatever happens.
+    found.withdrawn.insert(path.to_owned(), file);
+    let step = Withdraw {
+        path: path.to_owned(),
+    };
+    found.push(Action::Remove, Kind::File, path, detail, step);
 }
 
 fn remove(found: &mut Comparison<'_>, path: &str, notify: &[String]) {
@@ -104,6 +137,10 @@ fn remove_paths(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
         let path = quote(&relative(path)?);
         let whose = if *keep { "keep" } else { "ours" };
         bundle.line(&format!("remove {number} {whose} {path}"));
+    }
+    for (number, Withdraw { path }) in work.all() {
+        let path = quote(&relative(path)?);
+        bundle.line(&format!("withdraw {number} {path}"));
     }
     Ok(())
 }

@@ -1,7 +1,36 @@
 # Paths that must not exist.
 # shellcheck disable=SC2154,SC2034 # set, or used, by the rest of the script
 
+#: observe
+# Files of ours that exist: they may have left the inventory.
+echo '@@section ours'
+if [ -r "$state/receipt.json" ]; then
+	sed -n '/^  "files": {$/,/^  }/s/^    "\(\/.*\)": {$/.\1/p' "$state/receipt.json" |
+		while IFS= read -r path; do
+			if [ -e "$path" ] || [ -h "$path" ]; then printf '%s\n' "$path"; fi
+		done
+fi
+
 #: converge
+# withdraw STEP PATH: ours goes, and what was kept comes back.
+withdraw() {
+	start "$1"
+	copy=$state/originals/${2#./}
+	if { [ -e "$copy" ] || [ -h "$copy" ]; } && [ -d "${2%/*}" ]; then
+		temp "$2"
+		rm -f -- "$new"
+		temporary=$temporary$new$nl
+		attempt "can't restore $2" cp -Pp -- "$copy" "$new"
+		flush "$new"
+		attempt "can't restore $2" mv -f -- "$new" "$2"
+		settle "${2%/*}"
+		rm -f -- "$copy"
+	else
+		attempt "can't remove $2" rm -f -- "$2"
+	fi
+	finish "$1"
+}
+
 # remove STEP keep|ours PATH
 remove() {
 	start "$1"

@@ -8,7 +8,7 @@ use text::terminal::escape;
 use super::step::Step;
 use crate::host::change::{Action, Change, Detail, Kind};
 use crate::host::observed::Observed;
-use crate::host::receipt::Receipt;
+use crate::host::receipt::{Receipt, ReceiptFile};
 use crate::host::systemd::unit_name;
 
 /// What has been found so far. Kinds are compared one after the other; what an earlier one
@@ -33,6 +33,8 @@ pub(in crate::host) struct Comparison<'a> {
     pub(in crate::host) reworded: BTreeSet<String>,
     /// Whether systemd has to reload its units.
     pub(in crate::host) unit_files: bool,
+    /// Files that left the inventory, as the receipt lists them until they are gone.
+    pub(in crate::host) withdrawn: BTreeMap<String, ReceiptFile>,
     /// Paths whose content changes.
     pub(in crate::host) written: BTreeSet<String>,
 }
@@ -53,6 +55,7 @@ impl<'a> Comparison<'a> {
             static_pods,
             reworded: BTreeSet::new(),
             unit_files: observed.needs_daemon_reload,
+            withdrawn: BTreeMap::new(),
             written: BTreeSet::new(),
         }
     }

@@ -14,15 +14,17 @@ use super::static_pod;
 use super::swap::{self, SwapOff};
 use super::sysctl::{self, Sysctl};
 use super::unit::{self, Unit};
+use super::withdrawn_unit::{self, WithdrawnUnit};
 
 /// Every kind, in the order in which they are asked for, compared and changed. Packages
 /// bring what units need, files lie in directories, containerd comes before images, and the
 /// kubelet after everything that it needs.
-pub(in crate::host) const KINDS: [ResourceKind; 14] = [
+pub(in crate::host) const KINDS: [ResourceKind; 15] = [
     package::KIND,
     directory::KIND,
     file::KIND,
     link::KIND,
+    withdrawn_unit::KIND,
     absent::KIND,
     module::KIND,
     sysctl::KIND,
@@ -68,6 +70,7 @@ resources! {
         SwapOff(SwapOff),
         SelfCheck(SelfCheck),
         Unit(Unit),
+        WithdrawnUnit(WithdrawnUnit),
         LostEtcdData(LostEtcdData),
         ImageArchive(ImageArchive),
         ImagePull(ImagePull),

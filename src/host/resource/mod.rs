@@ -28,6 +28,7 @@ pub(super) mod swap;
 pub(super) mod sysctl;
 mod undo;
 pub(super) mod unit;
+mod withdrawn_unit;
 
 pub use absent::{Absent, Withdrawn};
 pub use content::Content;
@@ -44,6 +45,7 @@ pub use swap::SwapOff;
 pub use sysctl::Sysctl;
 pub use undo::Reset;
 pub use unit::Unit;
+pub use withdrawn_unit::WithdrawnUnit;
 
 pub(super) use comparison::Comparison;
 pub(super) use file::remaining_stamps;

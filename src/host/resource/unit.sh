@@ -29,6 +29,13 @@ unit() {
 	finish "$1"
 }
 
+# unit_gone STEP NAME: neither runs nor starts at boot.
+unit_gone() {
+	start "$1"
+	attempt "systemctl disable --now $2 failed" systemctl -q disable --now -- "$2"
+	finish "$1"
+}
+
 # mask VERB NAME: mask or unmask a unit.
 mask() { attempt "can't $1 $2" systemctl -q "$1" -- "$2"; }
 

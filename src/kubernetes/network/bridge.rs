@@ -11,7 +11,7 @@ use super::super::error::KubernetesError;
 use super::super::resources::directory;
 use super::super::{endpoint, tree};
 use super::pod_network::PodNetwork;
-use crate::host::{FileResource, Resource, SelfCheck, Unit};
+use crate::host::{FileResource, Resource, SelfCheck, Unit, WithdrawnUnit};
 use crate::layout::paths::{CNI_CONFIG_DIR, CNI_CONFLIST};
 
 /// The unit that connects this node's pods with those of others.
@@ -93,6 +93,19 @@ fn conflist(ctx: &NodeContext<'_>) -> Result<Option<String>, KubernetesError> {
             .unexpected(CONFLIST_TEMPLATE, "valid JSON", error.to_string())
     })?;
     Ok(Some(text))
+}
+
+/// Its files on a node.
+pub(super) fn files() -> Vec<String> {
+    vec![conflist_path(), UNIT_FILE.to_owned(), SCRIPT.to_owned()]
+}
+
+/// Its unit, for hosts where it has to stop. That takes routes and rules away, too.
+pub(super) fn withdrawn_unit() -> Resource {
+    Resource::WithdrawnUnit(WithdrawnUnit {
+        name: UNIT.into(),
+        file: UNIT_FILE.into(),
+    })
 }
 
 fn conflist_path() -> String {

@@ -9,5 +9,5 @@ mod choose;
 mod manifest;
 mod pod_network;
 
-pub use choose::{CNI_NAMES, pod_network};
+pub use choose::{CNI_NAMES, files, pod_network, withdrawn_files, withdrawn_units};
 pub use pod_network::PodNetwork;

@@ -192,6 +192,10 @@ impl Machine {
         for (path, value) in &self.sysctls {
             let _ = writeln!(text, ".{path}:{value}");
         }
+        text += "@@section ours\n";
+        for path in self.files.keys() {
+            let _ = writeln!(text, ".{path}");
+        }
         text += "@@section previous\n";
         for path in self.previous.keys() {
             let _ = writeln!(text, ".{path}");
