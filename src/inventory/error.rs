@@ -34,6 +34,10 @@ pub enum InventoryError {
     /// The file was read; these are its mistakes.
     #[error("{0}")]
     Invalid(Diagnostics),
+    /// The file is valid, but asks of a running cluster what cannot be done. Nothing was
+    /// changed.
+    #[error("{}", .0.messages().join("; "))]
+    Refused(Diagnostics),
 }
 
 impl InventoryError {
@@ -44,6 +48,7 @@ impl InventoryError {
                 self.to_string()
             }
             InventoryError::Invalid(report) => report.render(color),
+            InventoryError::Refused(report) => report.render(color),
         }
     }
 
@@ -63,6 +68,7 @@ impl InventoryError {
                 found = found.display(),
             )),
             InventoryError::Invalid(_) => None,
+            InventoryError::Refused(_) => None,
         }
     }
 }

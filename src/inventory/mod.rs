@@ -15,6 +15,7 @@ mod place;
 mod resolve;
 pub mod spec;
 mod starter;
+mod written;
 mod yaml;
 
 pub use cluster::*;
@@ -24,10 +25,11 @@ pub use listen::ListeningPort;
 pub use load::{load, parse};
 pub use place::{check_state_dir, real_path};
 pub use resolve::parse_duration;
-pub use spec::schema;
 pub use spec::{
     ApiServer, Arg, ArtifactSource, BootstrapToken, CniType, ControlPlaneComponent,
     EncryptionAlgorithm, ImagePullPolicy, Mirrors, Role, Taint, TaintEffect, Tree,
 };
+pub use spec::{field_reference, schema};
 pub use starter::starter;
+pub(crate) use written::{Place, Spot, WrittenInventory};
 pub use yaml::{Diagnostic, Diagnostics};

@@ -371,7 +371,9 @@ impl Error {
     /// Renders the error and its hint. All errors are rendered here.
     pub fn render(&self, color: bool) -> String {
         // Errors of the inventory have their own format, with source lines and carets.
-        if let Error::Inventory(error @ InventoryError::Invalid(_)) = self {
+        if let Error::Inventory(error @ (InventoryError::Invalid(_) | InventoryError::Refused(_))) =
+            self
+        {
             return error.render(color);
         }
         let word = |text: &str, style: console::Style| {

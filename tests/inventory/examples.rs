@@ -195,6 +195,70 @@ fn visit(root: &Value, schema: &Value, value: &Value, missing: &mut BTreeSet<(St
     }
 }
 
+/// Fields of the whole example without a class; the last step of each path is a leaf.
+fn unclassified(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    let schema = match schema["$ref"].as_str() {
+        Some(path) => &root["$defs"][path.trim_start_matches("#/$defs/")],
+        None => schema,
+    };
+    let mut choices = schema["anyOf"].as_array().into_iter().flatten();
+    if let Some(choice) = choices.find(|choice| choice["$ref"].is_string()) {
+        return unclassified(root, choice, value, at, found);
+    }
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let at = format!("{at}.{name}");
+                match schema["properties"].get(name) {
+                    Some(field) if field["x-change"].is_string() => {}
+                    Some(field) => unclassified(root, field, value, &at, found),
+                    None => {
+                        unclassified(root, &schema["additionalProperties"], value, &at, found);
+                    }
+                }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                unclassified(root, &schema["items"], item, at, found);
+            }
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+#[test]
+fn every_field_says_how_it_may_change() {
+    let schema = inventory::schema();
+    let mut found = Vec::new();
+    for name in ["full.yaml", "ha-external-etcd.yaml", "kube-vip.yaml"] {
+        let text = fs::read_to_string(source().join(name)).unwrap();
+        let tree: Value = serde_saphyr::from_str(&text).unwrap();
+        unclassified(&schema, &schema, &tree, name, &mut found);
+    }
+    assert!(found.is_empty(), "without `x-change`: {found:?}");
+    // What no example shows.
+    let typed = schema["$defs"].as_object().unwrap();
+    let lacks: Vec<&String> = ["SshSpec", "TimeoutsSpec", "NetworkingSpec", "FileSpec"]
+        .iter()
+        .flat_map(|name| typed[*name]["properties"].as_object().unwrap())
+        .filter(|(_, field)| !field["x-change"].is_string() && !field["$ref"].is_string())
+        .map(|(name, _)| name)
+        .collect();
+    assert!(lacks.is_empty(), "without `x-change`: {lacks:?}");
+}
+
+#[test]
+fn the_committed_reference_is_the_current_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/fields.md");
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == inventory::field_reference(),
+        "docs/fields.md is out of date; this rewrites it:\n\n    \
+         cargo run -- schema fields > docs/fields.md\n"
+    );
+}
+
 #[test]
 fn the_committed_schema_is_the_current_one() {
     let path = source().join("inventory.schema.json");

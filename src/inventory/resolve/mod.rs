@@ -37,5 +37,6 @@ mod values;
 mod version;
 
 pub(super) use cluster::resolve_cluster;
+pub(super) use range::expand_name;
 pub(super) use resolver::Resolver;
 pub use syntax::parse_duration;

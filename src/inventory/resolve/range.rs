@@ -62,6 +62,15 @@ impl RangePattern {
     }
 }
 
+/// The names that an entry of `hosts` stands for; none if it is not a valid range.
+pub(in crate::inventory) fn expand_name(name: &str) -> impl Iterator<Item = String> {
+    let pattern = RangePattern::parse(name).ok();
+    let count = pattern
+        .as_ref()
+        .map_or(0, |pattern| pattern.count.unwrap_or(1));
+    (0..count).filter_map(move |index| Some(pattern.as_ref()?.expand_at(index)))
+}
+
 fn parse_bounds(range: &str) -> Result<(usize, usize, usize), Problem> {
     let problem = || format!("has an invalid range `[{range}]`: expected for example `[01:20]`");
     let (first, last) = range.split_once(':').ok_or_else(problem)?;

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::values::Tree;
+use crate::layout::components;
 
 /// Cluster DNS (CoreDNS).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -11,11 +13,14 @@ use super::values::Tree;
 pub struct DnsSpec {
     /// Registry for the CoreDNS image. Default: `registry.k8s.io/coredns`, or
     /// `spec.imageRepository` if set.
+    #[schemars(extend("x-change" = Change::Restarts(components::COREDNS)))]
     pub image_repository: Option<String>,
     /// Tag of the CoreDNS image. Default: as kubeadm, by Kubernetes version.
+    #[schemars(extend("x-change" = Change::Restarts(components::COREDNS)))]
     pub image_tag: Option<String>,
     /// Don't install CoreDNS.
     #[serde(default)]
+    #[schemars(extend("x-change" = Change::Live))]
     pub disabled: bool,
 }
 
@@ -25,6 +30,7 @@ pub struct DnsSpec {
 pub struct ProxySpec {
     /// Don't install kube-proxy.
     #[serde(default)]
+    #[schemars(extend("x-change" = Change::Live))]
     pub disabled: bool,
 }
 
@@ -34,5 +40,6 @@ pub struct ProxySpec {
 pub struct KubeProxySpec {
     /// Any fields of a `KubeProxyConfiguration`, merged over the defaults.
     #[serde(default, skip_serializing_if = "Tree::is_empty")]
+    #[schemars(extend("x-change" = Change::Restarts(components::KUBE_PROXY)))]
     pub config: Tree,
 }

@@ -3,11 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::defaults;
 
 /// Where the Kubernetes binaries and images come from.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-change" = Change::Live))]
 pub struct ArtifactsSpec {
     /// `online`, or `directory` for a local directory.
     #[serde(default)]
@@ -33,6 +35,7 @@ pub enum ArtifactSource {
 /// Base URLs that replace those of the upstream sites.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-change" = Change::Live))]
 pub struct Mirrors {
     /// Base URL of the Kubernetes binaries.
     #[schemars(extend("default" = defaults::KUBERNETES_MIRROR))]

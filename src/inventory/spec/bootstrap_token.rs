@@ -3,11 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::defaults;
 
 /// An additional bootstrap token.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-change" = Change::Live))]
 pub struct BootstrapToken {
     /// The token, in the form `[a-z0-9]{6}.[a-z0-9]{16}`.
     pub token: String,

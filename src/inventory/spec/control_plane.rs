@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::{self, Change};
+use crate::layout::components;
+
 /// Key algorithms that kubeadm supports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EncryptionAlgorithm {
@@ -64,12 +67,15 @@ pub struct HostPathMount {
 /// Settings of the API server.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-change" = Change::Restarts(components::API_SERVER)))]
 pub struct ApiServer {
     /// Additional names and addresses for the serving certificate.
     #[serde(default, rename = "certSANs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-change" = Change::Live))]
     pub cert_sans: Vec<String>,
     /// Additional arguments; they replace defaults of the same name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-change" = Change::Restarts(components::API_SERVER), "x-change-members" = change::API_SERVER_ARGS))]
     pub extra_args: Vec<Arg>,
     /// Additional environment variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

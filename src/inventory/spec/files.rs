@@ -3,11 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::defaults;
 
 /// A file to place on hosts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-change" = Change::Live))]
 pub struct FileSpec {
     /// File on this machine, relative to the inventory.
     pub source: String,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::files::FileSpec;
 use super::network::LocalApiEndpoint;
 use super::node::{KubeletSpec, NodeRegistration, PreflightSpec, Taint};
@@ -16,22 +17,29 @@ use super::values::Scalar;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostSpec {
     /// The host's name, and its Node's: DNS labels, joined by dots.
+    #[schemars(extend("x-change" = Change::Replace))]
     pub name: String,
     /// IP address or DNS name for SSH. Default: `name`, which DNS or `~/.ssh/config`
     /// may resolve.
+    #[schemars(extend("x-change" = Change::Live))]
     pub address: Option<String>,
     /// `control-plane`, `worker`, or both (the control plane then has no taint).
+    #[schemars(extend("x-change" = Change::Replace))]
     pub roles: Vec<Role>,
     /// Groups that the host belongs to; later ones take precedence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-change" = Change::Live))]
     pub groups: Vec<String>,
     /// Node labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-change" = Change::Live))]
     pub labels: BTreeMap<String, String>,
     /// Shorthand for `nodeRegistration.taints`.
+    #[schemars(extend("x-change" = Change::Live))]
     pub taints: Option<Vec<Taint>>,
     /// How this host is reached.
     #[serde(default)]
+    #[schemars(extend("x-change" = Change::Live))]
     pub ssh: SshSpec,
     /// The address that its API server, etcd and kubelet advertise.
     #[serde(rename = "localAPIEndpoint")]
@@ -44,12 +52,15 @@ pub struct HostSpec {
     pub kubelet: KubeletSpec,
     /// Preflight checks to ignore.
     #[serde(default)]
+    #[schemars(extend("x-change" = Change::Live))]
     pub preflight: PreflightSpec,
     /// Sysctls for this host.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-change" = Change::Live))]
     pub sysctls: BTreeMap<String, Scalar>,
     /// Files to place on this host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-change" = Change::Live))]
     pub files: Vec<FileSpec>,
 }
 
@@ -71,9 +82,11 @@ pub enum Role {
 pub struct Group {
     /// Node labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-change" = Change::Live))]
     pub labels: BTreeMap<String, String>,
     /// How these hosts are reached.
     #[serde(default)]
+    #[schemars(extend("x-change" = Change::Live))]
     pub ssh: SshSpec,
     /// How these nodes register.
     #[serde(default)]
@@ -83,11 +96,14 @@ pub struct Group {
     pub kubelet: KubeletSpec,
     /// Preflight checks to ignore.
     #[serde(default)]
+    #[schemars(extend("x-change" = Change::Live))]
     pub preflight: PreflightSpec,
     /// Sysctls for these hosts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-change" = Change::Live))]
     pub sysctls: BTreeMap<String, Scalar>,
     /// Files to place on these hosts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-change" = Change::Live))]
     pub files: Vec<FileSpec>,
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::cluster::ClusterSpec;
 
 /// The whole file.
@@ -10,8 +11,10 @@ use super::cluster::ClusterSpec;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Inventory {
     /// The version of this format: `clusterctl.rs/v1alpha1`.
+    #[schemars(extend("x-change" = Change::Live))]
     pub api_version: ApiVersion,
     /// What the file describes: `Cluster`.
+    #[schemars(extend("x-change" = Change::Live))]
     pub kind: Kind,
     /// The cluster's name.
     pub metadata: Metadata,
@@ -40,5 +43,6 @@ pub enum Kind {
 pub struct Metadata {
     /// A DNS label. Names the state directory and, unless `spec.clusterName` is set, the
     /// cluster in kubeconfigs.
+    #[schemars(extend("x-change" = Change::Never))]
     pub name: String,
 }

@@ -3,6 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
+use crate::layout::components;
+
 /// How nodes reach the API servers (`spec.loadBalancer`).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -10,12 +13,15 @@ pub struct LoadBalancerSpec {
     /// `external`, `local` or `kube-vip`. Default: `external` if `controlPlaneEndpoint`
     /// is set, `local` if there are several control planes, none otherwise.
     #[serde(rename = "type")]
+    #[schemars(extend("x-change" = Change::Rolls))]
     pub kind: LoadBalancerType,
     /// Image of haproxy or kube-vip, with its tag. Default: the one in the artifacts,
     /// else a built-in version.
+    #[schemars(extend("x-change" = Change::Restarts("the balancer")))]
     pub image: Option<String>,
     /// With `type: kube-vip`: the network interface for the address. Default: the
     /// interface of the host's own address.
+    #[schemars(extend("x-change" = Change::Restarts(components::KUBE_VIP)))]
     pub interface: Option<String>,
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::defaults;
 
 /// The API server's own address and port (kubeadm's `localAPIEndpoint`).
@@ -14,9 +15,11 @@ pub struct LocalApiEndpoint {
     /// Address that the API server and etcd advertise. Default: the host's `address` if
     /// that is an IP address, else the address of its default route. Can only be set for
     /// a single host.
+    #[schemars(extend("x-change" = Change::Replace))]
     pub advertise_address: Option<IpAddr>,
     /// Port that the API server listens on.
     #[schemars(extend("default" = defaults::BIND_PORT))]
+    #[schemars(extend("x-change" = Change::Never))]
     pub bind_port: Option<u16>,
 }
 
@@ -24,14 +27,18 @@ pub struct LocalApiEndpoint {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkingSpec {
-    /// CIDR of the pod network, or two, separated by a comma, for dual-stack.
+    /// CIDR of the pod network, or two, separated by a comma, for dual-stack. On a running
+    /// cluster, it may grow to one that contains the present one.
     #[schemars(extend("default" = defaults::POD_SUBNET))]
+    #[schemars(extend("x-change" = Change::Never))]
     pub pod_subnet: Option<String>,
     /// CIDR of the service network, or two, separated by a comma, for dual-stack.
     #[schemars(extend("default" = defaults::SERVICE_SUBNET))]
+    #[schemars(extend("x-change" = Change::Never))]
     pub service_subnet: Option<String>,
     /// DNS domain of the cluster.
     #[schemars(extend("default" = defaults::DNS_DOMAIN))]
+    #[schemars(extend("x-change" = Change::Never))]
     pub dns_domain: Option<String>,
     /// The CNI plugin, which provides the pod network.
     #[serde(default)]
@@ -44,8 +51,10 @@ pub struct NetworkingSpec {
 pub struct Cni {
     /// `bridge` (built in, for nodes on one L2 network), `none`, or `manifest`.
     #[serde(rename = "type", default)]
+    #[schemars(extend("x-change" = Change::Never))]
     pub kind: CniType,
     /// With `type: manifest`: a YAML file of API objects, relative to the inventory.
+    #[schemars(extend("x-change" = Change::Live))]
     pub path: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::{self, Change};
 use super::control_plane::Arg;
 use super::defaults;
 use super::values::Tree;
@@ -13,6 +14,7 @@ use super::values::Tree;
 pub struct KubeletSpec {
     /// Any fields of a `KubeletConfiguration`, merged over the defaults.
     #[serde(default, skip_serializing_if = "Tree::is_empty")]
+    #[schemars(extend("x-change" = Change::Rolls, "x-change-members" = change::KUBELET_FIELDS))]
     pub config: Tree,
 }
 
@@ -21,18 +23,24 @@ pub struct KubeletSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeRegistration {
     /// The Node's name. Default: the host's `name`. Can only be set for a single host.
+    #[schemars(extend("x-change" = Change::Replace))]
     pub name: Option<String>,
     /// `unix://` socket of the container runtime.
     #[schemars(extend("default" = defaults::CRI_SOCKET))]
+    #[schemars(extend("x-change" = Change::Replace))]
     pub cri_socket: Option<String>,
     /// The node's taints. Default: as kubeadm (control planes only); `[]` for none.
+    #[schemars(extend("x-change" = Change::Live))]
     pub taints: Option<Vec<Taint>>,
     /// Additional kubelet arguments; they replace defaults of the same name.
+    #[schemars(extend("x-change" = Change::Rolls, "x-change-members" = change::KUBELET_ARGS))]
     pub kubelet_extra_args: Option<Vec<Arg>>,
     /// Pull policy for control-plane images.
     #[schemars(extend("default" = ImagePullPolicy::default()))]
+    #[schemars(extend("x-change" = Change::Restarts("static pods")))]
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// Preflight checks to ignore, by kubeadm's names; `all` for all of them.
+    #[schemars(extend("x-change" = Change::Live))]
     pub ignore_preflight_errors: Option<Vec<String>>,
 }
 
@@ -75,6 +83,7 @@ pub enum TaintEffect {
 /// Preflight checks to ignore.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-change" = Change::Live))]
 pub struct PreflightSpec {
     /// Checks to downgrade from errors to warnings, by kubeadm's names
     /// (case-insensitive); `all` for all of them.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::{self, Change};
 use super::defaults;
 use super::values::Tree;
 
@@ -21,8 +22,10 @@ pub struct RuntimeSpec {
 pub struct ContainerdSpec {
     /// Any containerd configuration (version 3), deep-merged over the defaults.
     #[serde(default, skip_serializing_if = "Tree::is_empty")]
+    #[schemars(extend("x-change" = Change::Rolls, "x-change-members" = change::CONTAINERD_FIELDS))]
     pub config: Tree,
     /// Whether to install and configure containerd; if false, you do both.
     #[schemars(extend("default" = defaults::CONTAINERD_MANAGED))]
+    #[schemars(extend("x-change" = Change::Rolls))]
     pub managed: Option<bool>,
 }

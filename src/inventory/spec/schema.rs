@@ -20,7 +20,30 @@ pub fn schema() -> Value {
         root.insert("title".into(), json!("clusterctl-rs inventory"));
     }
     drop_empty_defaults(&mut schema);
+    classify_fields(&mut schema);
     schema
+}
+
+/// Gives the class of a type to those of its fields that have none of their own, so that
+/// each field says by itself how it may change.
+fn classify_fields(schema: &mut Value) {
+    let Some(types) = schema["$defs"].as_object_mut() else {
+        return;
+    };
+    for described in types.values_mut() {
+        let Some(class) = described
+            .as_object_mut()
+            .and_then(|described| described.shift_remove("x-change"))
+        else {
+            continue;
+        };
+        let fields = described["properties"].as_object_mut();
+        for field in fields.into_iter().flat_map(|fields| fields.values_mut()) {
+            if let Some(field) = field.as_object_mut() {
+                field.entry("x-change").or_insert_with(|| class.clone());
+            }
+        }
+    }
 }
 
 /// Drops defaults that are objects: `Default` of a struct says that each field

@@ -3,12 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::defaults;
 
 /// How hosts are reached. A field that is not set falls back to the group, the cluster,
 /// `~/.ssh/config` and OpenSSH's defaults, in this order.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-change" = Change::Live))]
 pub struct SshSpec {
     /// User to log in as.
     pub user: Option<String>,

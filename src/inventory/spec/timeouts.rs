@@ -3,11 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::Change;
 use super::defaults;
 
 /// How long to wait for what (kubeadm's names; durations such as `4m0s`).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-change" = Change::Live))]
 pub struct TimeoutsSpec {
     /// Until API server, controller manager and scheduler are healthy.
     #[schemars(extend("default" = defaults::CONTROL_PLANE_HEALTH_TIMEOUT))]

@@ -32,6 +32,12 @@ impl Diagnostics {
         &self.diagnostics
     }
 
+    /// What is wrong, a line each.
+    pub(crate) fn messages(&self) -> Vec<&str> {
+        let messages = self.diagnostics.iter().map(Diagnostic::message);
+        messages.collect()
+    }
+
     /// The diagnostics alone.
     pub(crate) fn into_list(self) -> Vec<Diagnostic> {
         self.diagnostics
