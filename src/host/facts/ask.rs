@@ -1,5 +1,6 @@
 //! The probe that tells what a machine is.
 
+use super::running;
 use crate::host::error::HostError;
 use crate::host::packages::package_manager_commands;
 use crate::host::wire::{quote, relative};
@@ -85,6 +86,11 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
     let socket = host.cri_socket.trim_start_matches("unix://");
     relative(socket)?;
 
+    let running_files: Vec<String> = running::files()
+        .iter()
+        .map(|path| relative(path))
+        .collect::<Result<_, _>>()?;
+
     let mut text = String::new();
     for (name, value) in [
         ("endpoint", endpoint),
@@ -95,6 +101,9 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
         ("kernel_options", &options.join("\n")),
         ("components", &format!("({})", COMPONENTS.join("|"))),
         ("package_managers", &package_manager_commands().join(" ")),
+        ("running_files", &running_files.join("\n")),
+        ("running_flags", &running::FLAGS.join("|")),
+        ("running_fields", &running::KUBELET_FIELDS.join("|")),
     ] {
         text += &format!("{name}={}\n", quote(value));
     }

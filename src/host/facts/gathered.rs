@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::model::Facts;
+use super::running::Running;
 use crate::host::owner::Owner;
 use crate::host::systemd::UnitState;
 
@@ -63,6 +64,8 @@ pub struct Gathered {
     pub beside: Beside,
     /// The kubelet's own certificates, PEM, by path.
     pub kubelet_certificates: BTreeMap<String, String>,
+    /// What its components run with.
+    pub running: Running,
     /// The host's clock when the probe started and when it ended, in
     /// nanoseconds since 1970.
     pub clock: (i128, i128),

@@ -8,6 +8,7 @@ mod derive;
 mod gathered;
 mod model;
 mod parse;
+mod running;
 mod small_files;
 #[cfg(test)]
 mod tests;
@@ -16,5 +17,6 @@ pub use ask::gather;
 pub use gathered::{Beside, Gathered, Listener, ManifestFile, Runtime};
 pub use model::{Address, Facts};
 pub use parse::parse_gathered;
+pub use running::{IMAGE, Running};
 
 pub(super) use ask::{DISKS, KERNEL_OPTIONS, data_dir};

@@ -8,9 +8,12 @@ use super::ask::DISKS;
 use super::beside::{read_beside, read_certificates};
 use super::derive::derive_facts;
 use super::gathered::{Gathered, Listener, Runtime};
+use super::running::Running;
 use super::small_files::Files;
 use crate::host::error::HostError;
 use crate::host::owner::Owner;
+use crate::host::wire::Sections;
+use crate::layout::paths;
 
 /// Reads what [`gather`](super::gather)'s script said.
 ///
@@ -54,6 +57,7 @@ pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
         etcd_data_deleted: etcd_says("data-deleted"),
         beside: read_beside(&answer.sections),
         kubelet_certificates: read_certificates(&answer.sections),
+        running: running(&answer.sections),
         clock: (answer.time("started"), answer.time("ended")),
         clock_offset: None,
         commands: answer.commands,
@@ -72,6 +76,26 @@ fn authorities(lines: &[String]) -> BTreeMap<String, String> {
         file.push('\n');
     }
     files
+}
+
+/// What the host's components run with.
+fn running(sections: &Sections<'_>) -> Running {
+    let mut running = Running::default();
+    for line in sections.raw("running") {
+        let Some((path, line)) = std::str::from_utf8(line)
+            .ok()
+            .and_then(|line| line.strip_prefix('.')?.split_once(':'))
+        else {
+            continue;
+        };
+        running.read_line(path, line);
+    }
+    running.networks = read_beside(sections).networks;
+    let directory = paths::KUBELET_PKI;
+    let certificate = format!("{directory}/{}", paths::KUBELET_CLIENT_CURRENT);
+    let certificates = read_certificates(sections);
+    running.kubelet_certificate = certificates.get(&certificate).cloned().unwrap_or_default();
+    running
 }
 
 /// Bytes, by what the space is for: blocks' size and number, in the order in which it was

@@ -240,6 +240,84 @@ fn a_host_is_read_by_every_shell() {
 }
 
 #[test]
+fn what_runs_is_read_from_kubeadms_own_files_by_every_shell() {
+    let root = tempfile::tempdir().expect("a directory");
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    for pod in ["kube-apiserver", "kube-controller-manager", "etcd"] {
+        let fixture = format!("tests/fixtures/kubeadm-v1.36.2/manifests/{pod}.yaml");
+        let text = fs::read_to_string(fixture).expect("a manifest");
+        write(&format!("etc/kubernetes/manifests/{pod}.yaml"), &text);
+    }
+    write(
+        "etc/kubernetes/manifests/kube-apiserver.yaml.bak",
+        "    - --secure-port=1\n",
+    );
+    write(
+        "var/lib/kubelet/pki/kubelet-client-current.pem",
+        "-----BEGIN CERTIFICATE-----\nQ0VSVA==\n-----END CERTIFICATE-----\n\
+         -----BEGIN EC PRIVATE KEY-----\nS0VZ\n-----END EC PRIVATE KEY-----\n",
+    );
+    write(
+        "etc/kubernetes/admin.conf",
+        "    server: https://192.0.2.11:6443\n    client-key-data: S0VZ\n",
+    );
+    write(
+        "var/lib/kubelet/config.yaml",
+        "cgroupDriver: systemd\nclusterDNS:\n- 10.96.0.10\nclusterDomain: cluster.local\n",
+    );
+    write(
+        "var/lib/kubelet/kubeadm-flags.env",
+        "KUBELET_KUBEADM_ARGS=\"--hostname-override=cp1 --node-ip=192.0.2.11\"\n",
+    );
+    write(
+        "etc/containerd/config.toml",
+        "root = '/srv/c'\n[a]\nSystemdCgroup = true\n",
+    );
+    write("etc/cni/net.d/10-clusterctl.conflist", "{}\n");
+    for shell in [&["dash"][..], &["bash", "--posix"]] {
+        let answer = run(shell, root.path());
+        assert!(
+            !String::from_utf8_lossy(&answer).contains("S0VZ"),
+            "no key leaves the host"
+        );
+        let running = parse_gathered(&answer).expect("an answer").running;
+        let flag = |pod, name| running.flag(pod, name).unwrap_or("-").to_owned();
+        assert_eq!(
+            flag("kube-apiserver", IMAGE),
+            "registry.k8s.io/kube-apiserver:v1.36.2"
+        );
+        assert_eq!(flag("kube-apiserver", "secure-port"), "6443");
+        assert_eq!(flag("kube-apiserver", "etcd-prefix"), "-");
+        assert_eq!(
+            flag("kube-controller-manager", "cluster-cidr"),
+            "10.244.0.0/16"
+        );
+        assert_eq!(flag("etcd", "name"), "cp1");
+        assert_eq!(flag("etcd", "data-dir"), "/var/lib/etcd");
+        let setting = |path, name| running.value(path, name).unwrap_or("-").to_owned();
+        let config = "/var/lib/kubelet/config.yaml";
+        assert_eq!(setting(config, "clusterDomain"), "cluster.local");
+        assert_eq!(setting(config, "cgroupDriver"), "systemd");
+        let flags = "/var/lib/kubelet/kubeadm-flags.env";
+        assert_eq!(setting(flags, "hostname-override"), "cp1");
+        let containerd = "/etc/containerd/config.toml";
+        assert_eq!(setting(containerd, "SystemdCgroup"), "true");
+        assert_eq!(setting(containerd, "root"), "/srv/c");
+        let admin = "/etc/kubernetes/admin.conf";
+        assert_eq!(setting(admin, "server"), "https://192.0.2.11:6443");
+        assert_eq!(running.networks, ["10-clusterctl.conflist"]);
+        assert_eq!(
+            running.kubelet_certificate.trim(),
+            "-----BEGIN CERTIFICATE-----\nQ0VSVA==\n-----END CERTIFICATE-----"
+        );
+    }
+}
+
+#[test]
 fn the_clock_is_compared_as_in_ntp() {
     let at = |seconds: u64| UNIX_EPOCH + Duration::from_secs(seconds);
     let mut gathered = Gathered {

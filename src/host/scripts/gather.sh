@@ -1,11 +1,13 @@
 # Tells what this machine is. Changes nothing.
 #
-# Set before this text: endpoint, cri_socket, certificates (relative), paths and
-# directories (relative, one a line), kernel_options (one a line), package_managers (commands),
-# components (an extended regular expression).
+# Set before this text: endpoint, cri_socket, certificates (relative), paths, directories and
+# running_files (relative, one a line), kernel_options (one a line), package_managers
+# (commands), components (an extended regular expression), running_flags and running_fields
+# (names, joined by |).
 
 : "${endpoint=}" "${cri_socket=}" "${paths=}" "${directories=}" "${kernel_options=}"
-: "${certificates=}" "${package_managers=}" "${components=}"
+: "${certificates=}" "${package_managers=}" "${components=}" "${running_files=}"
+: "${running_flags=}" "${running_fields=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 nl='
@@ -149,6 +151,18 @@ if [ -e "$etcd" ]; then
 		echo data-deleted
 	fi
 fi
+
+# What components were started with; each line says where it is from.
+echo '@@section running'
+IFS=$nl
+set -f
+# shellcheck disable=SC2086 # One argument a line.
+set -- $running_files
+set +f
+unset IFS
+grep -aHsE -e "^ *- *[\"']?--($running_flags)(=|[\"']?\$)" -e '^ *image: ' \
+	-e "^($running_fields):" -e '^KUBELET_KUBEADM_ARGS=' -e '^ *server: ' \
+	-e '^ *(SystemdCgroup|root|state) *=' -- /dev/null "$@" | head -c 200000
 
 # What kubelet and container runtime read beside what is ours: static pods (the kubelet
 # runs every file whose name has no dot in front), networks, drop-ins, arguments.

@@ -1,5 +1,6 @@
 //! A recorded cluster, and the runs over it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -27,6 +28,10 @@ pub struct Cluster {
     pub shared: Shared,
     /// Lines below `spec` of the inventory.
     pub spec: String,
+    /// The Kubernetes version in the inventory.
+    pub version: &'static str,
+    /// Fields of hosts in the inventory, where they are not `name`, `address` and `roles`.
+    pub hosts: BTreeMap<&'static str, &'static str>,
     /// Phases that are left out.
     pub skipped: Vec<String>,
     control_planes: usize,
@@ -105,6 +110,8 @@ impl Cluster {
         let mut cluster = Cluster {
             shared: Shared::default(),
             spec: String::new(),
+            version: "v1.36.2",
+            hosts: BTreeMap::new(),
             skipped: Vec::new(),
             control_planes: 0,
             workers: 0,
@@ -156,6 +163,11 @@ impl Cluster {
         self.control_planes -= 1;
     }
 
+    /// Where the inventory is.
+    pub fn directory(&self) -> String {
+        self.directory.path().display().to_string()
+    }
+
     /// Writes a file beside the inventory.
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.directory.path().join(name), text).expect("a file");
@@ -164,18 +176,22 @@ impl Cluster {
     fn inventory(&self) -> inventory::Cluster {
         let mut text = format!(
             "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\nmetadata: {{name: demo}}\nspec:\n  \
-             kubernetesVersion: v1.36.2\n  artifacts: {{source: directory, path: ./artifacts}}\n{}  \
+             kubernetesVersion: {}\n  artifacts: {{source: directory, path: ./artifacts}}\n{}  \
              hosts:\n",
-            self.spec
+            self.version, self.spec
         );
         let control_planes =
             (1..=self.control_planes).map(|number| ("cp", number, 10, "control-plane"));
         let workers = (1..=self.workers).map(|number| ("w", number, 20, "worker"));
         for (prefix, number, base, role) in control_planes.chain(workers) {
-            text += &format!(
-                "    - {{name: {prefix}{number}, address: 192.0.2.{}, roles: [{role}]}}\n",
-                base + number
-            );
+            let name = format!("{prefix}{number}");
+            let address = base + number;
+            let usual = format!("name: {name}, address: 192.0.2.{address}, roles: [{role}]");
+            let fields = self
+                .hosts
+                .get(name.as_str())
+                .map_or(&*usual, |fields| fields);
+            text += &format!("    - {{{fields}}}\n");
         }
         // A plan names it, and its hash.
         let path = self.directory.path().join("inventory.yaml");

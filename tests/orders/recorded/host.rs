@@ -161,6 +161,7 @@ impl RemoteHost for RecordedHost {
                 let line = text.lines().find_map(|line| line.split_once(key));
                 line.map(|(_, value)| value.trim().to_owned())
             };
+            let running = machine.running();
             let etcd = "/etc/kubernetes/manifests/etcd.yaml";
             let kubelet = "/etc/kubernetes/kubelet.conf";
             Ok(Gathered {
@@ -208,6 +209,7 @@ impl RemoteHost for RecordedHost {
                 etcd_has_data: host.has_etcd_data,
                 clock_offset: Some(host.clock_offset),
                 receipt_owner: machine.receipt.as_ref().map(|one| one.owner.clone()),
+                running,
                 ..Gathered::default()
             })
         }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clusterctl::host::{
-    Action, Change, Content, Fetched, HostPlan, Kind, Observed, Receipt, Resource,
+    Action, Change, Content, Fetched, HostPlan, Kind, Observed, Receipt, Resource, Running,
 };
 use sha2::{Digest, Sha256};
 
@@ -125,6 +125,18 @@ impl Machine {
 
     pub fn stop_unit(&mut self, unit: &str) {
         self.units.entry(unit.to_owned()).or_default().active = false;
+    }
+
+    /// What its components were started with.
+    pub fn running(&self) -> Running {
+        let mut running = Running::default();
+        for path in self.files.keys() {
+            running.read_file(path, &self.text(path));
+            if let Some(name) = path.strip_prefix("/etc/cni/net.d/") {
+                running.networks.push(name.to_owned());
+            }
+        }
+        running
     }
 
     /// Nothing of Kubernetes is left.

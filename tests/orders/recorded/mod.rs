@@ -63,6 +63,8 @@ pub struct Host {
     pub unreachable: bool,
     /// Whether its control plane never gets healthy.
     pub sick: bool,
+    /// Whether its API server ends whenever it is started.
+    pub api_dies: bool,
     /// Whether its kubelet ends whenever it is started.
     pub kubelet_dies: bool,
     /// Whether its API server is down until its control plane is changed.
@@ -92,6 +94,7 @@ impl Host {
             fails: BTreeSet::new(),
             unreachable: false,
             sick: false,
+            api_dies: false,
             kubelet_dies: false,
             api_is_down: false,
             clock_offset: 0,
@@ -175,7 +178,8 @@ impl World {
     pub fn api_runs(&self, host: &str) -> bool {
         let host = &self.hosts[host];
         let own = self.etcd.iter().find(|member| member.name == host.node);
-        host.static_pod_runs("kube-apiserver")
+        !host.api_dies
+            && host.static_pod_runs("kube-apiserver")
             && !host.api_is_down
             && own.is_some_and(|member| !member.is_learner)
             && self.has_quorum()
