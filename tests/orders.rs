@@ -21,5 +21,7 @@ mod planning;
 mod recorded;
 #[path = "orders/recovery.rs"]
 mod recovery;
+#[path = "orders/refused.rs"]
+mod refused;
 #[path = "orders/workers.rs"]
 mod workers;

@@ -114,6 +114,14 @@ impl Context {
         Ok(resources)
     }
 
+    /// The files that components on a host are started with, as far as they render.
+    ///
+    /// # Errors
+    /// A host whose address is not known.
+    pub(crate) fn component_files(&self, target: &Target<'_>) -> Result<Vec<FileResource>, Error> {
+        Ok(kubernetes::component_files(&self.node(target)?))
+    }
+
     /// All API objects, each with its phase.
     ///
     /// # Errors

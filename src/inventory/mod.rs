@@ -31,5 +31,5 @@ pub use spec::{
 };
 pub use spec::{field_reference, schema};
 pub use starter::starter;
-pub(crate) use written::{Place, Spot, WrittenInventory};
+pub(crate) use written::{Setting, Spot, WrittenInventory};
 pub use yaml::{Diagnostic, Diagnostics};

@@ -30,7 +30,7 @@ pub(crate) enum Spot {
 
 /// Where a setting is written, or where it would be.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Setting {
     span: Span,
     /// What the setting is called, in backticks.
     pub(crate) name: String,
@@ -74,8 +74,8 @@ impl WrittenInventory {
 
     /// Finds the first of several places that is written; where none is, the last one is
     /// where the setting would be.
-    pub(crate) fn locate(&self, spots: &[Spot], host: Option<&str>) -> Place {
-        let candidates: Vec<Place> = spots
+    pub(crate) fn locate(&self, spots: &[Spot], host: Option<&str>) -> Setting {
+        let candidates: Vec<Setting> = spots
             .iter()
             .flat_map(|spot| self.candidates(*spot, host))
             .collect();
@@ -86,7 +86,7 @@ impl WrittenInventory {
     }
 
     /// An error at a place.
-    pub(crate) fn error(&self, place: &Place, message: String, label: String) -> Diagnostic {
+    pub(crate) fn error(&self, place: &Setting, message: String, label: String) -> Diagnostic {
         Diagnostic::new(&self.source, Level::Error, place.span.clone(), message).label(label)
     }
 
@@ -96,7 +96,7 @@ impl WrittenInventory {
     }
 
     /// The places that a spot means, in the order in which they count.
-    fn candidates(&self, spot: Spot, host: Option<&str>) -> Vec<Place> {
+    fn candidates(&self, spot: Spot, host: Option<&str>) -> Vec<Setting> {
         let spec = FieldPath::root().key("spec");
         match spot {
             Spot::Spec(field) => vec![self.field(&below(&spec, field))],
@@ -127,8 +127,8 @@ impl WrittenInventory {
         }
     }
 
-    fn field(&self, path: &FieldPath) -> Place {
-        Place {
+    fn field(&self, path: &FieldPath) -> Setting {
+        Setting {
             span: self.tree.span_of(path),
             name: format!("`{path}`"),
             is_written: self.tree.find(path).is_some(),
@@ -136,7 +136,7 @@ impl WrittenInventory {
     }
 
     /// The last argument of this name, as it is the one that counts.
-    fn argument(&self, list: &FieldPath, name: &str) -> Place {
+    fn argument(&self, list: &FieldPath, name: &str) -> Setting {
         let items = match self.tree.find(list).map(|node| &node.value) {
             Some(Value::Sequence(items)) => items.as_slice(),
             _ => &[],
@@ -147,7 +147,7 @@ impl WrittenInventory {
         };
         let found = items.iter().rposition(is_named);
         let path = found.map(|index| list.index(index).key("value"));
-        Place {
+        Setting {
             span: self.tree.span_of(path.as_ref().unwrap_or(list)),
             name: format!("`{name}` in `{list}`"),
             is_written: found.is_some(),
@@ -155,7 +155,7 @@ impl WrittenInventory {
     }
 
     /// The first key of this name at or below a field, by depth.
-    fn key_within(&self, field: &FieldPath, key: &str) -> Option<Place> {
+    fn key_within(&self, field: &FieldPath, key: &str) -> Option<Setting> {
         let mut open = vec![field.clone()];
         while let Some(path) = open.pop() {
             let Some(Value::Mapping(entries)) = self.tree.find(&path).map(|node| &node.value)

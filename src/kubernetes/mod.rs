@@ -47,6 +47,7 @@ pub use group::{ObjectGroup, ResourceGroup};
 pub use images::{Images, images};
 pub use kubeconfig::{Credentials, Kubeconfig, admin_kubeconfig, merge_into, read_embedded};
 pub use kubelet::kubelet_identity;
+pub(crate) use node::component_files;
 pub use node::node_resources;
 pub use objects::{cluster_admins, objects, upload_certs_rbac};
 pub use origin::Origin;

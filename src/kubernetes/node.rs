@@ -64,6 +64,24 @@ pub fn node_resources(
     Ok(resources)
 }
 
+/// The files that components are started with, as far as they render: whatever does not is
+/// reported by [`node_resources`].
+pub(crate) fn component_files(ctx: &NodeContext<'_>) -> Vec<FileResource> {
+    let mut resources = containerd::runtime_resources(ctx).unwrap_or_default();
+    if let Some(control_plane) = &ctx.control_plane {
+        resources.extend(kubeconfig_resources(ctx, control_plane).unwrap_or_default());
+        for component in Component::all(ctx.cluster) {
+            resources.extend(static_pod(*component, ctx, control_plane).unwrap_or_default());
+        }
+    }
+    resources.extend(kubelet_start(ctx).unwrap_or_default());
+    let files = resources.into_iter().filter_map(|resource| match resource {
+        Resource::File(file) => Some(file),
+        _ => None,
+    });
+    files.collect()
+}
+
 fn kubeconfig_resources(
     ctx: &NodeContext<'_>,
     control_plane: &ControlPlane<'_>,

@@ -7,12 +7,12 @@ use pki::{Pki, spki_pin};
 
 use super::build::Looked;
 use super::certificates::plan_certificates;
+use super::changes::refuse_changes;
 use super::document::PlanDocument;
 use super::live::find_live_api;
 use super::model::{Live, Plan};
 use super::removals::warn_kept;
 use super::{build, preflight};
-use crate::artifacts::Set;
 use crate::cluster::clocks::refuse_wrong_clocks;
 use crate::cluster::etcd::ask_views;
 use crate::cluster::identity::{KnownCluster, refuse_other_clusters};
@@ -48,6 +48,7 @@ impl Draft {
     ///
     /// # Errors
     /// Preflight errors, unreachable control planes, files that cannot be used.
+    // Long: what is read, and refused, in the order in which it has to be.
     pub async fn new(run: &Run) -> Result<Self, Error> {
         // Templates, patches and artifacts are the user's: report what is wrong with them
         // before touching a host.
@@ -72,21 +73,30 @@ impl Draft {
         let reached: Vec<&Surveyed> = control_planes.iter().collect();
         let request = certificates::request(&run.cluster, &facts_of(&reached))?;
         let pki = plan_certificates(run, &request)?;
-        let owner = known.owner(&run.cluster, pki.ca_cert(), &surveyed);
-        let findings = preflight::run_preflight(run, &owner, pki.ca_cert(), &surveyed).await?;
+        let mut context = context(run, pki, templates, patches, &reached)?;
+        context.owner = known.owner(&run.cluster, context.pki.ca_cert(), &surveyed);
+        context.exists = cluster_exists(run, &context, &surveyed);
+        // Before anything is checked, fetched or written, and in every phase: what the
+        // inventory asks for may not be possible at all.
+        refuse_changes(run, &context, &surveyed, &aside, None)?;
+        let ca = context.pki.ca_cert();
+        let findings = preflight::run_preflight(run, &context.owner, ca, &surveyed).await?;
         let architectures = surveyed
             .iter()
             .map(|one| one.gathered.facts.arch.clone())
             .collect();
         let artifacts = artifacts::open(run, architectures).await?;
-        let mut context = context(run, pki, artifacts, templates, patches, &reached)?;
-        context.owner = owner;
-        context.exists = cluster_exists(run, &context, &surveyed);
+        context.cluster = Arc::new(artifacts::fit(&run.cluster, &artifacts));
+        context.artifacts = Some(Arc::new(artifacts));
         context.etcd = decide_members(run, &reached, context.exists).await?;
         for warning in &context.etcd.warnings {
             run.events().warn(warning.as_str());
         }
         let live = find_live_api(run, &context, &reached).await?;
+        if live.is_some() {
+            // Nodes say more, and there may be a cluster that has no administrator yet.
+            refuse_changes(run, &context, &surveyed, &aside, live.as_ref())?;
+        }
         // As long as the others keep the cluster running, an unreachable one affects only
         // itself. Without them, nothing can be done at all.
         if live.is_none() && aside.iter().any(|one| is_control_plane(run, one)) {
@@ -207,10 +217,10 @@ async fn decide_members(
     Membership::decide(&run.cluster, control_planes, exists, ask).await
 }
 
+/// What is rendered from, without artifacts.
 fn context(
     run: &Run,
     pki: Pki,
-    artifacts: Set,
     templates: Templates,
     patches: Patches,
     control_planes: &[&Surveyed],
@@ -226,12 +236,12 @@ fn context(
             .map(|one| &one.gathered.facts)
     };
     Ok(Context {
-        cluster: Arc::new(artifacts::fit(&run.cluster, &artifacts)),
+        cluster: Arc::clone(&run.cluster),
         endpoints: Endpoints::from_facts(&run.cluster, facts)?,
         first_address: first_address(run, first)?,
         first_facts: first.gathered.facts.clone(),
         pki: Arc::new(pki),
-        artifacts: Some(Arc::new(artifacts)),
+        artifacts: None,
         templates: Arc::new(templates),
         patches: Arc::new(patches),
         token: Token::generate()?,

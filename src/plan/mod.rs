@@ -3,6 +3,7 @@
 mod affects;
 pub(crate) mod build;
 mod certificates;
+mod changes;
 pub mod document;
 pub mod draft;
 mod draw;

@@ -51,6 +51,7 @@ pub(in crate::host) const DISKS: [&str; 3] = ["etcd", "kubelet", "containerd"];
 /// # Errors
 ///
 /// A path of the inventory that can't be carried.
+// Long: everything that the script is told, by name.
 pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
     let endpoint = cluster
         .control_plane_endpoint

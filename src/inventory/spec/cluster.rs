@@ -58,6 +58,7 @@ pub struct ClusterSpec {
     /// Whether the CA's key is kept elsewhere: its certificates are then made by you. A key that
     /// is missing without this is an error.
     #[serde(rename = "externalCA")]
+    #[schemars(extend("x-change" = Change::Restarts(components::CONTROLLER_MANAGER)))]
     #[schemars(extend("default" = false))]
     pub external_ca: Option<bool>,
     /// How long leaf certificates are valid.

@@ -170,7 +170,9 @@ impl Cluster {
 
     /// Writes a file beside the inventory.
     pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.directory.path().join(name), text).expect("a file");
+        let path = self.directory.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        std::fs::write(path, text).expect("a file");
     }
 
     fn inventory(&self) -> inventory::Cluster {
