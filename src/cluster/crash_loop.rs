@@ -67,6 +67,11 @@ impl CrashWatch {
         }
     }
 
+    /// Whether a running cluster is changed.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live
+    }
+
     /// Ends when a component is found that won't come up.
     pub(crate) async fn find(&mut self, one: &Surveyed, stage: Stage) -> Crash {
         let every = match self.live {

@@ -146,6 +146,11 @@ fn plain(line: &str) -> String {
         true => line.split_once("] ").map_or(line, |(_, rest)| rest),
         false => line,
     };
+    // A volume's operation is described at length before its error.
+    let line = match line.find("Error: MountVolume") {
+        Some(at) => &line[at..],
+        None => line,
+    };
     let line = line.strip_prefix("Error: ").unwrap_or(line);
     let message = match line.starts_with('"') {
         true => quoted(line),

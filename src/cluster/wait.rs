@@ -72,7 +72,7 @@ pub(crate) async fn wait_for_the_rest(
         "waiting for the controller manager and the scheduler",
     );
     let waits = futures::future::try_join3(
-        kubelet_healthy(run, one),
+        stays_healthy(run, one, watch.is_live()),
         component_healthy(run, one, Component::ControllerManager),
         component_healthy(run, one, Component::Scheduler),
     );

@@ -14,6 +14,7 @@ use crate::artifacts::Set;
 use crate::cluster::survey::Surveyed;
 use crate::host::{Content, Facts, FileResource, LostEtcdData, Owner, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
+use crate::kubernetes::anonymous::may_ask_health;
 use crate::kubernetes::{
     ClusterContext, ControlPlane, Endpoints, KeyPair, NodeContext, ObjectGroup, Patches,
     ResourceGroup, Templates, Token, TokenSecret, applied_set,
@@ -264,6 +265,17 @@ impl Context {
         }
     }
 
+    /// Whether the API server of a host answers for its health without credentials.
+    fn may_ask_health(&self, host: &Host) -> bool {
+        let read = |path: &str| {
+            // The last one of a path counts.
+            let mut files = host.files.iter().rev();
+            let file = files.find(|file| file.destination == path && !file.template)?;
+            std::fs::read_to_string(&file.source).ok()
+        };
+        may_ask_health(&self.cluster.api_server.extra_args, read)
+    }
+
     fn node<'a>(&'a self, target: &Target<'a>) -> Result<NodeContext<'a>, Error> {
         let pair = |base: &str| {
             self.pki
@@ -287,6 +299,7 @@ impl Context {
                     controller_manager,
                     scheduler,
                     kubelet,
+                    anonymous_health: self.may_ask_health(target.host),
                     external_ca: self.pki.external_ca,
                     etcd_members,
                     etcd_joins,

@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(api("something else"), None);
         let kubelet = |host| at("kubelet", host, "unknown field \"maxPodz\"");
         assert_eq!(kubelet("cp1"), Some((11, 7)));
-        assert_eq!(kubelet("w1"), Some((15, 35)));
+        assert_eq!(kubelet("w1"), Some((15, 37)));
         assert_eq!(
             at(
                 "kubelet",

@@ -61,6 +61,8 @@ pub struct ControlPlane<'a> {
     pub kubelet: KeyPair<'a>,
     /// Whether the CA's key is not on the node (kubeadm's "external CA").
     pub external_ca: bool,
+    /// Whether its API server answers for its health without credentials.
+    pub anonymous_health: bool,
     /// All members, this one included, in the order in which they joined, if
     /// this one joins or joined others; empty if it starts alone. An etcd that
     /// has data ignores them, but a change restarts it: keep those of

@@ -8,6 +8,7 @@
 //!
 //! [`api`] is the client part, and nothing else here imports it.
 
+pub mod anonymous;
 pub mod api;
 pub mod applied_set;
 mod args;

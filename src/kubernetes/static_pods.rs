@@ -63,6 +63,7 @@ fn template_values(
         "probe",
         asked.map(|asked| probe_values(&asked, timeout)).into(),
     );
+    set("anonymousHealth", control_plane.anonymous_health.into());
     set("etcd", etcd::template_values(ctx, control_plane)?);
     set("externalCA", control_plane.external_ca.into());
     set(

@@ -13,6 +13,7 @@ use clusterctl::inventory::{
     Arg, ArtifactSource, Artifacts, Cluster, CniType, Containerd, EncryptionAlgorithm, Etcd, Host,
     ImagePullPolicy, LocalEtcd, Networking, Role, SshSettings, Timeouts, Tree, Version,
 };
+use clusterctl::kubernetes::anonymous::may_ask_health;
 use clusterctl::kubernetes::{
     ClusterContext, ControlPlane, Endpoints, EtcdMember, KeyPair, KubernetesError, NodeContext,
     ObjectGroup, Patches, ResourceGroup, Templates, Token, TokenSecret, endpoint,
@@ -130,6 +131,7 @@ impl Fixture {
             scheduler: pair,
             kubelet: pair,
             external_ca: self.external_ca,
+            anonymous_health: may_ask_health(&self.cluster.api_server.extra_args, |_| None),
             etcd_members: &self.etcd_members,
             etcd_joins: !self.etcd_members.is_empty(),
         });

@@ -103,3 +103,34 @@ fn a_component_that_cannot_be_asked_has_no_probes() {
         }
     }
 }
+
+/// The kubelet has no credentials for its probes, and restarts what refuses them.
+#[test]
+fn an_api_server_without_anonymous_requests_is_probed_by_its_port() {
+    for minor in [33, 36] {
+        let mut fixture = Fixture::new(minor);
+        let probes = |fixture: &Fixture| {
+            let pod = yaml(&fixture.manifest("kube-apiserver"));
+            let container = &pod["spec"]["containers"][0];
+            ["livenessProbe", "readinessProbe", "startupProbe"].map(|name| container[name].clone())
+        };
+        for probe in probes(&fixture) {
+            assert_eq!(probe["httpGet"]["scheme"], "HTTPS", "as kubeadm has it");
+        }
+        fixture.cluster.api_server.extra_args = vec![Arg {
+            name: "anonymous-auth".into(),
+            value: "false".into(),
+        }];
+        for probe in probes(&fixture) {
+            assert_eq!(probe.get("httpGet"), None, "{probe}");
+            let port = if minor < 34 {
+                json!(6443)
+            } else {
+                json!("probe-port")
+            };
+            assert_eq!(probe["tcpSocket"]["port"], port, "{probe}");
+            assert_eq!(probe["tcpSocket"]["host"], "192.0.2.11");
+            assert_eq!(probe["tcpSocket"].get("path"), None);
+        }
+    }
+}

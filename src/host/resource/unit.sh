@@ -25,7 +25,10 @@ unit() {
 		log=$(journalctl -u "$3" -n 20 --no-pager -o cat 2>/dev/null)
 		fail "systemctl $2 $3 failed" "$output$nl$log"
 	fi
-	if [ "$2" = restart ]; then paid "$3"; fi
+	if [ "$2" = restart ]; then
+		if [ "$3" = containerd.service ]; then serves_kubelet; fi
+		paid "$3"
+	fi
 	finish "$1"
 }
 
@@ -34,6 +37,16 @@ unit_gone() {
 	start "$1"
 	attempt "systemctl disable --now $2 failed" systemctl -q disable --now -- "$2"
 	finish "$1"
+}
+
+# serves_kubelet: containerd runs without its plugins if their configuration is wrong, and
+# only the kubelet would miss them.
+serves_kubelet() {
+	if timeout 10 ctr plugins ls 2>/dev/null | grep 'cri' | grep -qw error; then
+		log=$(journalctl -u containerd.service -n 100 --no-pager -o cat 2>/dev/null |
+			grep 'failed to load plugin' | tail -n 20 | head -n 1)
+		fail "containerd does not serve the kubelet" "$log"
+	fi
 }
 
 # mask VERB NAME: mask or unmask a unit.

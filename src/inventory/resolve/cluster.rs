@@ -8,8 +8,8 @@ use super::resolver::Resolver;
 use super::syntax;
 use super::{
     artifacts, bootstrap_tokens, certificates, components, containerd, endpoint, etcd,
-    feature_gates, files, host_networks, hosts, load_balancer, network, rollout, timeouts, values,
-    version,
+    feature_gates, files, host_networks, hosts, known_flags, load_balancer, network, rollout,
+    timeouts, values, version,
 };
 use crate::inventory::cluster::{Cluster, Host, Version};
 use crate::inventory::spec::{ClusterSpec, Directory, Inventory, defaults};
@@ -140,6 +140,7 @@ fn check_verbatim_fields(
     let controller_manager_at = at.key("controllerManager");
     components::check_component(&spec.controller_manager, &controller_manager_at, resolver);
     components::check_component(&spec.scheduler, &at.key("scheduler"), resolver);
+    known_flags::check_known_flags(spec, version, at, resolver);
     values::check_image(
         spec.dns.image_repository.as_deref(),
         spec.dns.image_tag.as_deref(),

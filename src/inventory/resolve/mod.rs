@@ -21,6 +21,7 @@ mod files;
 mod host_names;
 mod host_networks;
 mod hosts;
+mod known_flags;
 mod layer;
 mod load_balancer;
 mod network;
