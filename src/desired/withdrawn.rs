@@ -78,11 +78,12 @@ fn is_lasting(cluster: &Cluster, path: &str) -> bool {
         path.strip_prefix(directory)
             .is_some_and(|rest| rest.starts_with('/'))
     };
-    let is_program = |name: &&str| path == format!("{}/{name}", paths::BIN_DIR);
     LASTING_FILES.contains(&path)
         || LASTING_DIRECTORIES.iter().any(|directory| below(directory))
         || below(&cluster.certificates_dir)
-        || PROGRAMS.iter().any(|name| is_program(&name))
+        || PROGRAMS
+            .iter()
+            .any(|name| path == format!("{}/{name}", paths::BIN_DIR))
         || network::files(cluster).iter().any(|file| file == path)
 }
 

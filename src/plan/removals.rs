@@ -128,8 +128,8 @@ fn unwanted<'a>(
     })
 }
 
-/// Whether both are one object. One without a namespace goes to `default`, if its kind has
-/// namespaces.
+/// Whether both are one object. One without a namespace goes to `default` if its kind has
+/// namespaces; if it has none, the API server ignores one that a manifest names.
 fn is_same(desired: &Value, live: &Value) -> bool {
     let text = |object: &Value, field: &str| {
         let text = object["metadata"][field].as_str();
@@ -138,7 +138,7 @@ fn is_same(desired: &Value, live: &Value) -> bool {
     let (wanted, found) = (text(desired, "namespace"), text(live, "namespace"));
     GroupKind::of(desired) == GroupKind::of(live)
         && text(desired, "name") == text(live, "name")
-        && (wanted == found || (wanted.is_empty() && found == "default"))
+        && (wanted == found || found.is_empty() || (wanted.is_empty() && found == "default"))
 }
 
 /// What would go together with an object, if that may not be ours.
@@ -240,11 +240,19 @@ mod tests {
             ("network", object("v1", "ConfigMap", "default", "a")),
             (
                 "network",
+                object("rbac.authorization.k8s.io/v1", "ClusterRole", "", "c"),
+            ),
+            (
+                "network",
                 object("autoscaling/v2", "HorizontalPodAutoscaler", "x", "b"),
             ),
         ]);
         let desired = [
             (Phase::Network, object("v1", "ConfigMap", "", "a")),
+            (
+                Phase::Network,
+                object("rbac.authorization.k8s.io/v1", "ClusterRole", "x", "c"),
+            ),
             (
                 Phase::Addons,
                 object("autoscaling/v1", "HorizontalPodAutoscaler", "x", "b"),
