@@ -31,9 +31,9 @@ pub enum HostError {
     #[error("the host belongs to cluster {found}, not to {wanted}")]
     OtherCluster {
         /// The cluster that the host's receipt names.
-        found: Owner,
+        found: Box<Owner>,
         /// The cluster of the inventory.
-        wanted: Owner,
+        wanted: Box<Owner>,
     },
     /// A name that the scripts can't carry.
     #[error("{kind} {name:?} can't be managed: {why}")]

@@ -54,15 +54,7 @@ async fn a_host_of_another_cluster_of_the_same_name_is_refused() {
         cluster_id: "another".into(),
         ca: "sha256:00".into(),
     };
-    let mut world = cluster.shared.lock();
-    world
-        .host("w1")
-        .machine
-        .receipt
-        .as_mut()
-        .expect("a receipt")
-        .owner = stranger;
-    drop(world);
+    cluster.set_owner("w1", stranger);
     let (message, _) = refused(cluster.apply().await);
     assert!(
         message.contains("w1: belongs to cluster `demo` (id another, CA sha256:00)"),
@@ -122,14 +114,7 @@ async fn a_reset_cluster_is_another_one_when_it_comes_back() {
 async fn receipts_of_before_there_were_ids_get_one() {
     let cluster = Cluster::running(1, 1).await;
     for host in ["cp1", "w1"] {
-        let mut world = cluster.shared.lock();
-        let receipt = world
-            .host(host)
-            .machine
-            .receipt
-            .as_mut()
-            .expect("a receipt");
-        receipt.owner = Owner::named("demo");
+        cluster.set_owner(host, Owner::named("demo"));
     }
     cluster.lose_state("cluster.json");
     assert!(
