@@ -88,10 +88,9 @@ impl KnownCluster {
     pub(crate) fn refuse_other_receipt(&self, run: &Run, theirs: &Owner) -> Result<(), Error> {
         let ours = self.identity(&run.cluster);
         if !theirs.agrees_with(&ours) {
-            let found = theirs.clone();
             return Err(HostError::OtherCluster {
-                found,
-                wanted: ours,
+                found: Box::new(theirs.clone()),
+                wanted: Box::new(ours),
             }
             .into());
         }

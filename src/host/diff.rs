@@ -21,8 +21,8 @@ pub fn diff(
     let receipt = match &observed.receipt {
         Some(receipt) if !receipt.owner.agrees_with(owner) => {
             return Err(HostError::OtherCluster {
-                found: receipt.owner.clone(),
-                wanted: owner.clone(),
+                found: Box::new(receipt.owner.clone()),
+                wanted: Box::new(owner.clone()),
             });
         }
         Some(receipt) => Receipt {

@@ -158,8 +158,8 @@ fn refuse_other_names(run: &Run, joined: &[&Surveyed]) -> Result<(), Error> {
             && found.cluster != run.cluster.name
         {
             let other = HostError::OtherCluster {
-                found: found.clone(),
-                wanted: Owner::named(&run.cluster.name),
+                found: Box::new(found.clone()),
+                wanted: Box::new(Owner::named(&run.cluster.name)),
             };
             return Err(Error::from(other).on(&one.host.name));
         }

@@ -54,15 +54,11 @@ async fn a_host_of_another_cluster_of_the_same_name_is_refused() {
         cluster_id: "another".into(),
         ca: "sha256:00".into(),
     };
-    let mut world = cluster.shared.lock();
-    world
-        .host("w1")
-        .machine
-        .receipt
-        .as_mut()
-        .expect("a receipt")
-        .owner = stranger;
-    drop(world);
+    {
+        let mut world = cluster.shared.lock();
+        let receipt = world.host("w1").machine.receipt.as_mut();
+        receipt.expect("a receipt").owner = stranger;
+    }
     let (message, _) = refused(cluster.apply().await);
     assert!(
         message.contains("w1: belongs to cluster `demo` (id another, CA sha256:00)"),
