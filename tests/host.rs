@@ -10,6 +10,8 @@ mod converging;
 mod crashing;
 #[path = "host/interrupted.rs"]
 mod interrupted;
+#[path = "host/locking.rs"]
+mod locking;
 #[path = "host/previous.rs"]
 mod previous;
 #[path = "host/reaching.rs"]

@@ -15,6 +15,8 @@ mod identity;
 mod leaving;
 #[path = "orders/leaving_objects.rs"]
 mod leaving_objects;
+#[path = "orders/locks.rs"]
+mod locks;
 #[path = "orders/planning.rs"]
 mod planning;
 #[path = "orders/recorded/mod.rs"]

@@ -40,6 +40,22 @@ impl<'a> Execution<'a> {
         })
     }
 
+    /// Clients of the API through each control plane of the cluster, the run's own first.
+    ///
+    /// # Errors
+    /// Certificates that don't parse.
+    pub(super) fn clients(&self) -> Result<Vec<kube::Client>, Error> {
+        let (run, plan) = (self.run, self.plan);
+        let first = plan.first();
+        let mut control_planes = vec![first];
+        control_planes.extend(plan.control_planes.iter().filter(|one| {
+            let takes_part = !plan.live || plan.context.owns(one);
+            takes_part && one.host.name != first.host.name
+        }));
+        let client = |one| Ok(ClusterApi::new(run, &plan.context.pki, one)?.strongest());
+        control_planes.into_iter().map(client).collect()
+    }
+
     /// Announces how many parts each phase has, so that its end is known.
     pub(super) fn announce_parts(&self) {
         for phase in [

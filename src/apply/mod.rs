@@ -46,6 +46,7 @@ use tokio::sync::watch;
 use self::applied_set::Announced;
 use self::execution::Execution;
 use self::objects::Changes;
+use crate::cluster::lock;
 use crate::cluster::survey::Aside;
 use crate::plan::model::Plan;
 use crate::run::Run;
@@ -58,12 +59,41 @@ use crate::run::error::Error;
 /// then.
 pub async fn apply(run: &Run, plan: &Plan) -> Result<Vec<Aside>, Error> {
     let execution = Execution::new(run, plan)?;
+    let clients = match plan.responds {
+        true => execution.clients()?,
+        false => Vec::new(),
+    };
+    // On the heap, all of these: the future of a whole run is large.
+    let taken = Box::pin(lock::acquire(run, clients, &plan.lock)).await?;
+    let result = Box::pin(change(&execution)).await;
+    // A verb that does more than this keeps it.
+    if taken {
+        Box::pin(lock::release(run)).await;
+    }
+    result
+}
+
+/// A run that began without an API puts its turn into the one that it has started.
+async fn adopt_lock(execution: &Execution<'_>) -> Result<(), Error> {
+    if execution.plan.responds || !execution.needs_api() {
+        return Ok(());
+    }
+    let offset = execution.plan.lock.clock_offset;
+    lock::adopt(execution.run, execution.clients()?, offset).await
+}
+
+async fn change(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
+    let (run, owner) = (execution.run, &execution.plan.context.owner);
     // Before the first host is changed: its receipt names this cluster.
-    let owner = &plan.context.owner;
     if run.state.owner()?.as_ref() != Some(owner) {
         run.state.remember_owner(owner)?;
     }
-    carry_out(&execution).await
+    Box::pin(carry_out(execution)).await
+}
+
+/// Ends the turn of a run that was interrupted, so that the next one need not wait.
+pub async fn release_lock(run: &Run) {
+    lock::release(run).await;
 }
 
 /// Hosts proceed in parallel and wait for others only where the cluster requires it:
@@ -73,6 +103,7 @@ async fn carry_out(execution: &Execution<'_>) -> Result<Vec<Aside>, Error> {
     let (api_is_ready, wait_for_api) = watch::channel(false);
     let cluster = async {
         control_plane::bring_up(execution).await?;
+        Box::pin(adopt_lock(execution)).await?;
         kubeconfig::write(execution)?;
         if execution.needs_api() {
             let changes = Changes::determine(execution).await?;

@@ -29,9 +29,13 @@ pub(super) async fn conclude(
     }
     let session = &work.surveyed.session;
     let error = match changed {
-        Ok(()) => return session.forget_previous().await,
-        // The next run finds what this one left, and goes on with it.
-        Err(error) if session.is_closed() => return Err(error),
+        Ok(()) => {
+            let turn = execution.run.lock.turn()?;
+            return session.forget_previous(turn.as_ref()).await;
+        }
+        // The next run finds what this one left, and goes on with it. And what a host keeps that
+        // has refused this run is another one's.
+        Err(error) if session.is_closed() || error.has_changed_nothing() => return Err(error),
         Err(error) => explain(execution, work, error),
     };
     let part = execution.run.tracker.part(Phase::ControlPlane);
@@ -95,11 +99,12 @@ async fn put_back(
     let (run, one) = (execution.run, &work.surveyed);
     let began = tokio::time::Instant::now();
     let mut watch = CrashWatch::begin(one, true).await;
+    let turn = run.lock.turn().map_err(PutBackError::NotBack)?;
     let done = run.journalled(
         Some(work.name()),
         part.phase(),
         "previous configuration",
-        one.session.put_back(),
+        one.session.put_back(turn.as_ref()),
     );
     if !done.await.map_err(PutBackError::NotBack)? {
         return Ok(None);

@@ -52,6 +52,7 @@ pub async fn update_references(run: &Run, hosts: Vec<Host>) -> Result<bool, Erro
         tracker: Tracker::new(run.events().clone()),
         journal: run.journal.clone(),
         inventory: run.inventory.clone(),
+        lock: run.lock.clone(),
         kept: run.kept.clone(),
     };
     let mut draft = Draft::new(&run).await?;

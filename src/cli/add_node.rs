@@ -73,9 +73,11 @@ impl AddNodeArgs {
         opened.run.options.one_control_plane = true;
         opened.run.options.prunes = false;
         tokio::select! {
-            result = self.add_hosts(global, &opened, &path, &edit) => result,
-            () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
+            result = self.add_hosts(global, &opened, &path, &edit) => return result,
+            () = crate::run::interrupt::interrupted() => {}
         }
+        crate::apply::release_lock(&opened.run).await;
+        Err(Error::Interrupted)
     }
 
     // Long: the order of the steps is what matters here.
@@ -115,6 +117,7 @@ impl AddNodeArgs {
             return Err(first.error.on(&first.host));
         }
         let mut plan = draft.plan(run).await?;
+        plan.refuse_held()?;
         if !self.yes {
             let document = draft.document(run).await?;
             printer.err(&document.render(printer.color_err));

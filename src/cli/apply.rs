@@ -80,11 +80,13 @@ impl ApplyArgs {
         let mut opened = OpenRun::open(global, "apply", file.as_ref(), &part, AccessMode::Write)?;
         opened.run.options.upload_certs |= upload_certs;
         tokio::select! {
-            result = self.apply_inventory(global, &opened, kept.as_ref()) => result,
+            result = self.apply_inventory(global, &opened, kept.as_ref()) => return result,
             // Dropping the run closes its channels, which ends its commands on the hosts,
             // too.
-            () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
+            () = crate::run::interrupt::interrupted() => {}
         }
+        crate::apply::release_lock(&opened.run).await;
+        Err(Error::Interrupted)
     }
 
     /// Reads FILE as a plan, if it is one.
@@ -134,6 +136,8 @@ impl ApplyArgs {
         };
         let mut aside = std::mem::take(&mut draft.aside);
         if !plan.is_empty() {
+            // Rather before the question than after it.
+            plan.refuse_held()?;
             if let Some(document) = shown {
                 printer.err(&document.render(printer.color_err));
                 let question = format!("Make {}?", count(plan.count(), "change"));

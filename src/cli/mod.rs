@@ -8,6 +8,7 @@ mod hosts;
 mod init;
 mod kubeconfig;
 mod load;
+mod lock;
 mod open_run;
 mod phases;
 mod plan;
@@ -109,6 +110,7 @@ enum Verb {
     RemoveNode(remove_node::RemoveNodeArgs),
     Reset(reset::ResetArgs),
     Status(status::StatusArgs),
+    Lock(lock::LockArgs),
     State(state::StateArgs),
     Phases(phases::PhasesArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
@@ -134,6 +136,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
         Verb::RemoveNode(verb) => verb.run(&global).await,
         Verb::Reset(verb) => verb.run(&global).await,
         Verb::Status(verb) => verb.run(&global).await,
+        Verb::Lock(verb) => verb.run(&global).await,
         Verb::State(verb) => verb.run(&global).await,
         Verb::Phases(verb) => verb.run(&global),
         Verb::Kubeconfig(verb) => verb.run(&global).await,

@@ -16,6 +16,7 @@ use crate::report::Summary;
 use crate::run::error::Error;
 use crate::run::events::{Event, Events, Sink};
 use crate::run::journal::Journal;
+use crate::run::lock::RunLock;
 use crate::run::phase::Phase;
 use crate::run::selection::Selection;
 use crate::run::state::{Lock, State};
@@ -163,6 +164,7 @@ impl OpenRun {
                 tracker: Tracker::new(events),
                 journal,
                 options,
+                lock: RunLock::new(verb),
                 kept: None,
             },
             summary,

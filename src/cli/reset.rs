@@ -60,9 +60,11 @@ impl ResetArgs {
         let part = PartArgs::hosts(self.names.clone());
         let opened = OpenRun::open(global, "reset", None, &part, AccessMode::Write)?;
         tokio::select! {
-            result = self.reset_hosts(global, &opened) => result,
-            () = crate::run::interrupt::interrupted() => Err(Error::Interrupted),
+            result = self.reset_hosts(global, &opened) => return result,
+            () = crate::run::interrupt::interrupted() => {}
         }
+        crate::apply::release_lock(&opened.run).await;
+        Err(Error::Interrupted)
     }
 
     async fn reset_hosts(&self, global: &Global, opened: &OpenRun) -> Result<ExitStatus, Error> {

@@ -62,6 +62,11 @@ impl ClusterApi {
         })
     }
 
+    /// The client that has the most rights.
+    pub(crate) fn strongest(self) -> kube::Client {
+        self.super_admin.unwrap_or(self.admin)
+    }
+
     /// Applies objects as the admin.
     pub(crate) fn applier(&self) -> Applier {
         Applier::new(self.admin.clone(), self.budget)

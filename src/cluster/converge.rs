@@ -41,7 +41,9 @@ pub(crate) async fn converge(
         Converging::Sent(bytes, total) => part.sending(name, doing.as_str(), (bytes, total)),
     };
     let what = format!("{} changes", plan.changes.len());
-    let converged = one.session.converge(plan, &mut on_progress);
+    let turn = run.lock.turn()?;
+    run.lock.remember_host(&one.session);
+    let converged = one.session.converge(plan, turn.as_ref(), &mut on_progress);
     run.journalled(Some(name), part.phase(), &what, converged)
         .await
 }

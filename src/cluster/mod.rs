@@ -11,6 +11,8 @@ pub(crate) mod etcd;
 pub(crate) mod external_etcd;
 pub(crate) mod health;
 pub(crate) mod identity;
+pub(crate) mod lock;
+pub(crate) mod lock_survey;
 pub(crate) mod log_line;
 pub(crate) mod operator_access;
 pub(crate) mod ssh_connect;

@@ -17,7 +17,7 @@ use crate::host;
 use crate::host::preflight::{Connection, Probe, parse_reachability, reachability};
 use crate::host::{
     Cleaned, Crashes, Fetched, Gathered, HostError, HostPlan, Observed, Progress, Reset, Resource,
-    Vitals,
+    Turn, Vitals,
 };
 use crate::inventory::{Cluster, Host};
 use crate::kubernetes::api;
@@ -44,6 +44,9 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Time to read the receipt: one file.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time to write one small file.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time for a reset. Each of its steps has its own limit; together they stay
 /// well below this, even where a runtime doesn't answer and volumes hang.
@@ -166,10 +169,11 @@ impl RemoteHost for SshHost {
     fn converge<'a>(
         &'a self,
         plan: &'a HostPlan,
+        turn: Option<&'a Turn>,
         on_progress: &'a mut (dyn FnMut(Converging) + Send),
     ) -> Answer<'a, ()> {
         async move {
-            let script = host::converge(plan)?;
+            let script = host::converge_in_turn(plan, turn)?;
             let options = RunOptions {
                 timeout: CONVERGE_TIMEOUT,
                 ..RunOptions::default()
@@ -202,6 +206,7 @@ impl RemoteHost for SshHost {
             Ok(Ownership {
                 joined: observed.has_joined(),
                 receipt: observed.receipt,
+                turn: observed.turn,
             })
         }
         .boxed()
@@ -231,6 +236,14 @@ impl RemoteHost for SshHost {
                 .run_with(&script, &options, &mut on_event)
                 .await?;
             Ok(host::cleaned(&output)?)
+        }
+        .boxed()
+    }
+
+    fn take_turn<'a>(&'a self, turn: &'a Turn) -> Answer<'a, ()> {
+        async move {
+            let output = self.run(&host::take(turn), TAKE_TIMEOUT).await?;
+            Ok(host::taken(&output.stdout)?)
         }
         .boxed()
     }
@@ -277,17 +290,19 @@ impl RemoteHost for SshHost {
         .boxed()
     }
 
-    fn put_back(&self) -> Answer<'_, bool> {
+    fn put_back<'a>(&'a self, turn: Option<&'a Turn>) -> Answer<'a, bool> {
         async move {
-            let output = self.run(&host::put_back(), PUT_BACK_TIMEOUT).await?;
+            let output = self.run(&host::put_back(turn), PUT_BACK_TIMEOUT).await?;
             Ok(host::was_put_back(&output)?)
         }
         .boxed()
     }
 
-    fn forget_previous(&self) -> Answer<'_, ()> {
+    fn forget_previous<'a>(&'a self, turn: Option<&'a Turn>) -> Answer<'a, ()> {
         async move {
-            let output = self.run(&host::forget_previous(), PUT_BACK_TIMEOUT).await?;
+            let output = self
+                .run(&host::forget_previous(turn), PUT_BACK_TIMEOUT)
+                .await?;
             Ok(host::was_put_back(&output).map(|_| ())?)
         }
         .boxed()

@@ -7,7 +7,8 @@ use super::hash::sha256_hex;
 use super::plan::HostPlan;
 use super::receipt::Receipt;
 use super::resource::static_pod::RestartStaticPod;
-use super::resource::{Bundle, KINDS, Work, shell_part};
+use super::resource::{Bundle, KINDS, Work, file, shell_part};
+use super::turn::{Turn, refused};
 use super::wire::{clean, quote, relative, word};
 use ssh::{Input, Output, Script};
 
@@ -18,11 +19,27 @@ use ssh::{Input, Output, Script};
 ///
 /// A path or name that can't be carried.
 pub fn converge(plan: &HostPlan) -> Result<Script, HostError> {
+    converge_in_turn(plan, None)
+}
+
+/// The same for a run that has its turn: refused by hosts that another one came to later.
+///
+/// # Errors
+///
+/// A path or name that can't be carried.
+pub fn converge_in_turn(plan: &HostPlan, turn: Option<&Turn>) -> Result<Script, HostError> {
     let mut bundle = Bundle {
         text: functions(),
         input: Vec::new(),
     };
     bundle.line("\nbegin");
+    if let Some(turn) = turn {
+        bundle.line(&format!("guard {}", turn.words()));
+    }
+    file::refuse_changed(&plan.work, &mut bundle)?;
+    if let Some(turn) = turn {
+        bundle.line(&format!("taking {}", turn.words()));
+    }
     begin_receipt(plan, &mut bundle);
     owe(&plan.work, &mut bundle)?;
     for kind in &KINDS {
@@ -49,6 +66,7 @@ pub(super) fn functions() -> String {
         include_str!("scripts/alone.sh"),
         include_str!("scripts/sums.sh"),
         include_str!("scripts/processes.sh"),
+        include_str!("scripts/lock.sh"),
         include_str!("scripts/converge.sh"),
         include_str!("scripts/previous.sh")
     )
@@ -162,6 +180,18 @@ pub fn converged(plan: &HostPlan, output: &Output) -> Result<(), HostError> {
     let stdout = String::from_utf8_lossy(&output.stdout);
     if output.status == 0 && stdout.lines().any(|line| line == "@@end") {
         return Ok(());
+    }
+    if let Some(error) = refused(&output.stdout) {
+        return Err(error);
+    }
+    let changed: Vec<String> = output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| line.strip_prefix(b"@@changed ."))
+        .map(clean)
+        .collect();
+    if !changed.is_empty() {
+        return Err(HostError::ChangedSince { paths: changed });
     }
     let mut last = None;
     let mut reason = None;

@@ -1,6 +1,7 @@
 //! What can go wrong between a host and its desired state.
 
 use super::owner::Owner;
+use super::run_owner::RunOwner;
 
 /// Why a host's answer or desired state can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,23 @@ pub enum HostError {
         /// What is still there, escaped.
         stuck: Vec<String>,
     },
+    /// Another run has changed the host since this one got its turn.
+    #[error(
+        "nothing was changed here, because a later run has taken over: {} by {}, since {}",
+        owner.verb, owner.holder, owner.since
+    )]
+    Superseded {
+        /// That run's number.
+        number: u64,
+        /// Whose it is.
+        owner: Box<RunOwner>,
+    },
+    /// Files have changed since the plan was made.
+    #[error("changed on the host since the plan was made: {}", paths.join(", "))]
+    ChangedSince {
+        /// They, escaped.
+        paths: Vec<String>,
+    },
     /// Converging stopped.
     #[error("{step}: {why}")]
     Step {
@@ -84,6 +102,15 @@ impl HostError {
                     .into(),
             ),
             HostError::Name { .. } => None,
+            HostError::Superseded { .. } => Some(
+                "wait for that run to end, then run the same command again; `clusterctl-rs lock \
+                 status` shows it"
+                    .into(),
+            ),
+            HostError::ChangedSince { .. } => Some(
+                "nothing was changed on it: run `clusterctl-rs plan` again to see what is different now"
+                    .into(),
+            ),
             HostError::Step { .. } => {
                 Some("no file is half-written: fix the cause, then run the same command again".into())
             }

@@ -23,14 +23,16 @@ mod put_back;
 mod receipt;
 mod reset;
 mod resource;
+mod run_owner;
 mod systemd;
 #[cfg(test)]
 mod testing;
+mod turn;
 mod vitals;
 mod wire;
 
 pub use change::{Action, Change, Detail, Kind};
-pub use converge::{Progress, converge, converged};
+pub use converge::{Progress, converge, converge_in_turn, converged};
 pub use crashes::{Crashes, PodLife, UnitLife, crashes, parse_crashes};
 pub use diff::diff;
 pub use error::HostError;
@@ -52,5 +54,7 @@ pub use resource::{
     Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, LostEtcdData,
     Package, Reset, Resource, SeedLink, SelfCheck, SwapOff, Sysctl, Unit, Withdrawn, WithdrawnUnit,
 };
+pub use run_owner::RunOwner;
 pub use systemd::UnitState;
+pub use turn::{FoundTurn, Turn, take, taken};
 pub use vitals::{Vitals, parse_vitals, vitals};

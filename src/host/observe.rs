@@ -11,6 +11,7 @@ use super::error::HostError;
 use super::observed::{Observed, parse_path};
 use super::receipt::Receipt;
 use super::resource::{KINDS, Question, Resource, shell_part};
+use super::turn::read_turn;
 use super::wire::Sections;
 use ssh::{Input, Script};
 
@@ -69,6 +70,7 @@ impl Observed {
             owed: sections.text("owed").into_iter().collect(),
             previous: parse_previous(&sections),
             receipt: parse_receipt(&sections)?,
+            turn: read_turn(&sections),
             ..Observed::default()
         };
         for kind in &KINDS {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::receipt::Receipt;
 use super::systemd::UnitState;
+use super::turn::FoundTurn;
 use crate::layout::paths::KUBELET_CONF;
 
 /// How the managed pieces of a host look.
@@ -30,6 +31,8 @@ pub struct Observed {
     pub previous: BTreeSet<String>,
     /// What we did here before.
     pub receipt: Option<Receipt>,
+    /// Which run did it last.
+    pub turn: Option<FoundTurn>,
     /// Lines of /var/lib/clusterctl/stamps, by path.
     pub(super) stamps: BTreeMap<String, String>,
     /// Lines that the file lacks, of big files that were hashed now.

@@ -3,23 +3,26 @@
 
 use super::converge::functions;
 use super::error::HostError;
+use super::turn::{Turn, refused};
 use super::wire::clean;
 use ssh::{Output, Script};
 
-/// The script that puts back what a change replaced, and restarts what reads it.
-pub fn put_back() -> Script {
-    script("put the previous configuration back", "put_back")
+/// The script that puts back what a change replaced, and restarts what reads it. A host that
+/// another run came to after `turn` refuses: what it keeps is that run's.
+pub fn put_back(turn: Option<&Turn>) -> Script {
+    script("put the previous configuration back", "put_back", turn)
 }
 
-/// The script that forgets what a change replaced.
-pub fn forget_previous() -> Script {
-    script("confirm the new configuration", "forget_previous")
+/// The script that forgets what a change replaced, refused in the same way.
+pub fn forget_previous(turn: Option<&Turn>) -> Script {
+    script("confirm the new configuration", "forget_previous", turn)
 }
 
-fn script(name: &str, function: &str) -> Script {
+fn script(name: &str, function: &str, turn: Option<&Turn>) -> Script {
+    let guard = turn.map_or(String::new(), |turn| format!("guard {}\n", turn.words()));
     Script {
         name: name.into(),
-        text: format!("{}\nbegin\n{function}\necho '@@end'\n", functions()),
+        text: format!("{}\nbegin\n{guard}{function}\necho '@@end'\n", functions()),
         input: Vec::new(),
     }
 }
@@ -30,6 +33,7 @@ fn script(name: &str, function: &str) -> Script {
 ///
 /// What failed, with what the host said.
 pub fn was_put_back(output: &Output) -> Result<bool, HostError> {
+    refused(&output.stdout).map_or(Ok(()), Err)?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     if output.status == 0 && stdout.lines().any(|line| line == "@@end") {
         return Ok(!stdout.lines().any(|line| line == "@@nothing"));

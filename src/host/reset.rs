@@ -6,6 +6,7 @@ use super::resource::{
     Absent, KINDS, Reset, Resource, Undo, directory, file, image, module, shell_part, swap, sysctl,
     unit,
 };
+use super::turn::refused;
 use super::wire::{Sections, clean, quote, relative};
 use crate::layout::paths::{self, KUBELET_CONF};
 use ssh::{Output, Script};
@@ -70,6 +71,7 @@ pub fn look_for_receipt() -> Result<Script, HostError> {
 pub fn reset(wanted: &Reset<'_>) -> Result<Script, HostError> {
     let mut text = concat!(
         include_str!("scripts/alone.sh"),
+        include_str!("scripts/lock.sh"),
         include_str!("scripts/reset.sh")
     )
     .to_owned();
@@ -77,6 +79,10 @@ pub fn reset(wanted: &Reset<'_>) -> Result<Script, HostError> {
         text += shell_part(kind.shell, "reset");
     }
     text.push_str("\necho '@@clusterctl reset 1'\nbegin\n");
+    if let Some(turn) = &wanted.turn {
+        let words = turn.words();
+        text.push_str(&format!("guard {words}\nclaim {words}\n"));
+    }
     let mut undo = Undo { text };
     for step in STEPS {
         step(wanted, &mut undo)?;
@@ -148,6 +154,7 @@ pub fn reset_progress(line: &str) -> Option<String> {
 ///
 /// Something of ours is still there, or the script was cut off.
 pub fn cleaned(output: &Output) -> Result<Cleaned, HostError> {
+    refused(&output.stdout).map_or(Ok(()), Err)?;
     Sections::parse(&output.stdout, "reset")?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let told = |prefix: &str| -> Vec<String> {

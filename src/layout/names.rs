@@ -58,6 +58,10 @@ pub const BOOTSTRAP_TOKEN_PREFIX: &str = "bootstrap-token-";
 /// The lease that decides which kube-vip holds the address (kube-vip's
 /// default).
 pub const KUBE_VIP_LEASE: &str = "plndr-cp-lock";
+/// The lease that decides which run may change the cluster. Ours.
+pub const RUN_LEASE: &str = "clusterctl-rs";
+/// Its annotation that says whose run that is. Ours.
+pub const RUN_OWNER: &str = "clusterctl.rs/owner";
 
 /// The group that kubeadm's bootstrap tokens authenticate as.
 pub const NODE_TOKEN_GROUP: &str = "system:bootstrappers:kubeadm:default-node-token";

@@ -4,11 +4,13 @@ use std::io;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Node;
 use serde_json::Value;
 
 use super::model::{EtcdStep, Live, Plan, Work, pod_cidrs};
 use super::removals::{self, Removal};
+use crate::cluster::lock::LockSeen;
 use crate::cluster::survey::{Aside, Surveyed};
 use crate::desired::context::Context;
 use crate::desired::target::Target;
@@ -155,6 +157,7 @@ pub(crate) async fn build_plan(
         applied_set: objects.applied_set,
         certificate_key: certificate_key(run)?,
         kubeconfig,
+        lock: see_lock(control_planes, live, looked),
     })
 }
 
@@ -190,6 +193,23 @@ async fn plan_objects(run: &Run, context: &Context, live: Option<&Live>) -> Resu
         removals,
         applied_set,
     })
+}
+
+/// What this run knows of the lock.
+fn see_lock(control_planes: &[Surveyed], live: Option<&Live>, looked: &[Looked]) -> LockSeen {
+    let found = |one: &Looked| {
+        let turn = one.observed.turn.clone()?;
+        Some((one.surveyed.host.name.clone(), turn))
+    };
+    let offset = control_planes
+        .iter()
+        .find_map(|one| one.gathered.clock_offset);
+    LockSeen {
+        lease: live.and_then(|live| live.lock.clone()),
+        hosts: looked.iter().filter_map(found).collect(),
+        clock_offset: SignedDuration::from_nanos_i128(offset.unwrap_or(0)),
+        compared_clocks: offset.is_some(),
+    }
 }
 
 /// The objects that the phases of this run are about.

@@ -9,7 +9,7 @@ use crate::cluster::answer::ask_first;
 use crate::cluster::api::ClusterApi;
 use crate::cluster::survey::Surveyed;
 use crate::desired::context::Context;
-use crate::kubernetes::api::{AppliedSet, Health};
+use crate::kubernetes::api::{AppliedSet, ClusterLock, Health};
 use crate::layout::components::API_SERVER as API_SERVER_POD;
 use crate::layout::health::API_SERVER;
 use crate::layout::paths;
@@ -105,9 +105,12 @@ async fn list_nodes(run: &Run, one: &Surveyed, mut api: ClusterApi) -> Result<Li
         Some(_) => api.applier().read_set().await?,
         None => AppliedSet::default(),
     };
+    // What a run that changes nothing doesn't depend on.
+    let lock = ClusterLock::read(&api.admin).await.ok();
     Ok(Live {
         api,
         nodes,
+        lock,
         applied_set,
         through: one.host.name.clone(),
     })

@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use super::removals::Removal;
 use crate::cluster::api::ClusterApi;
+use crate::cluster::lock::LockSeen;
 use crate::cluster::survey::Surveyed;
 use crate::desired::context::Context;
 use crate::desired::target::Target;
 use crate::host::{Action as HostAction, Change, Facts, HostPlan, Kind, Resource};
 use crate::inventory::Host;
-use crate::kubernetes::api::{AppliedSet, Health, ObjectChange, node_ready};
+use crate::kubernetes::api::{AppliedSet, ClusterLock, Health, ObjectChange, node_ready};
 use crate::kubernetes::network::pod_network;
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::run::error::Error;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub certificate_key: Option<CertificateKey>,
     /// Whether the admin kubeconfig would be written.
     pub kubeconfig: bool,
+    /// What was seen of the lock of the cluster.
+    pub(crate) lock: LockSeen,
 }
 
 /// Work on one host.
@@ -191,6 +194,14 @@ impl Work {
 }
 
 impl Plan {
+    /// Refuses if another run is changing the cluster.
+    ///
+    /// # Errors
+    /// [`Error::Held`].
+    pub fn refuse_held(&self) -> Result<(), Error> {
+        self.lock.refuse_held()
+    }
+
     /// The control plane whose API the run uses.
     pub(crate) fn first(&self) -> &Surveyed {
         &self.first
@@ -269,6 +280,8 @@ pub(crate) struct Live {
     pub(crate) nodes: Vec<Node>,
     /// Our applied set; empty if no phase of the run needs the API.
     pub(crate) applied_set: AppliedSet,
+    /// The lock of the cluster; `None` if it can't be read.
+    pub(crate) lock: Option<ClusterLock>,
 }
 
 impl Live {

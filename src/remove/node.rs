@@ -12,6 +12,7 @@ use super::anchor::{Anchor, find_anchors, refuse_if_ready, refuse_lost_quorum};
 use super::drain::DrainOptions;
 use super::reset::{InspectedHost, Outcome, ResetOptions};
 use super::{drain, leave, reset};
+use crate::cluster::lock::{self, LockSeen};
 use crate::cluster::virtual_address::hand_over_address;
 use crate::inventory::Host;
 use crate::kubernetes::api::{Health, wait_healthy};
@@ -59,6 +60,7 @@ pub struct Removal {
 ///
 /// # Errors
 /// Refusals before anything is changed; later failures are part of the result.
+// Long: the order of the refusals is what matters here.
 pub async fn remove_nodes(run: &Run, options: RemoveOptions) -> Result<Removal, Error> {
     let (leaving, stay): (Vec<&Host>, Vec<&Host>) = run
         .cluster
@@ -90,6 +92,7 @@ pub async fn remove_nodes(run: &Run, options: RemoveOptions) -> Result<Removal, 
     }
     drop(checks);
 
+    let taken = Box::pin(take_lock(run, &anchors, &inspected)).await?;
     let mut removal = Removal {
         removed: Vec::new(),
         failed: None,
@@ -115,7 +118,25 @@ pub async fn remove_nodes(run: &Run, options: RemoveOptions) -> Result<Removal, 
         }
     }
     removal.references_updated = update_references(run, &removal.removed).await;
+    if taken {
+        lock::release(run).await;
+    }
     Ok(removal)
+}
+
+/// Takes the lock, through the control planes that stay; says whether it was taken now.
+async fn take_lock(
+    run: &Run,
+    anchors: &[Anchor],
+    inspected: &BTreeMap<&str, InspectedHost<'_>>,
+) -> Result<bool, Error> {
+    let clients = anchors.iter().map(|anchor| anchor.client.clone());
+    let turns = inspected.values().filter_map(InspectedHost::last_turn);
+    let seen = LockSeen {
+        hosts: turns.collect(),
+        ..LockSeen::default()
+    };
+    lock::acquire(run, clients.collect(), &seen).await
 }
 
 /// Whatever names control planes elsewhere learns of those that are gone. Says whether it did;

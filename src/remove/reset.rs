@@ -6,7 +6,8 @@ use futures::StreamExt;
 
 use super::leave;
 use crate::cluster::identity::KnownCluster;
-use crate::host::{Receipt, Reset};
+use crate::cluster::lock;
+use crate::host::{FoundTurn, Receipt, Reset};
 use crate::inventory::{Etcd, Host};
 use crate::kubernetes::network;
 use crate::layout::components::ETCD;
@@ -90,6 +91,14 @@ pub(crate) struct InspectedHost<'a> {
     pub(crate) session: Remote,
     receipt: Option<Receipt>,
     joined: bool,
+    turn: Option<FoundTurn>,
+}
+
+impl InspectedHost<'_> {
+    /// Which run changed it last.
+    pub(crate) fn last_turn(&self) -> Option<(String, FoundTurn)> {
+        Some((self.host.name.clone(), self.turn.clone()?))
+    }
 }
 
 impl InspectedHost<'_> {
@@ -137,6 +146,7 @@ pub async fn reset_hosts(
     run.tracker.expect(Phase::Reset, wanted.len() + 1);
     let whole = run.tracker.part(Phase::Reset);
 
+    let taken = Box::pin(lock::acquire_if_possible(run)).await?;
     let mut refused = leave_etcd(run, &wanted, &stay, &inspected).await;
     if options.force {
         for (host, why) in std::mem::take(&mut refused) {
@@ -175,6 +185,11 @@ pub async fn reset_hosts(
     };
     let clean: Vec<&Host> = run.cluster.hosts.iter().filter(is_clean).collect();
     leave::delete_nodes(run, &stay, &clean, &whole).await;
+    let stays = stay.iter().any(|host| host.is_control_plane());
+    match taken && stays {
+        true => Box::pin(lock::release(run)).await,
+        false => lock::forget(run),
+    }
     Ok(hosts)
 }
 
@@ -220,7 +235,11 @@ pub(crate) async fn inspect_host<'a>(
     host: &'a Host,
 ) -> Result<InspectedHost<'a>, Error> {
     let session = run.connect(host).await?;
-    let Ownership { receipt, joined } = session.read_receipt().await?;
+    let Ownership {
+        receipt,
+        joined,
+        turn,
+    } = session.read_receipt().await?;
     if let Some(receipt) = &receipt {
         KnownCluster::read(run)?.refuse_other_receipt(run, &receipt.owner)?;
     }
@@ -229,6 +248,7 @@ pub(crate) async fn inspect_host<'a>(
         session,
         receipt,
         joined,
+        turn,
     })
 }
 
@@ -254,6 +274,7 @@ pub(crate) async fn clean_host(
         networks: &network::CNI_NAMES,
         virtual_address: run.cluster.virtual_address(),
         keep_images: options.keep_images,
+        turn: Some(lock::turn_on(run, inspected.last_turn())?),
     };
     let name = &inspected.host.name;
     let mut on_step = |step: String| part.doing(name, step);

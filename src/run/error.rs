@@ -12,8 +12,8 @@ use text::count;
 use super::selection::SelectionError;
 use super::state::StateError;
 use crate::artifacts::ArtifactsError;
-use crate::host::HostError;
 use crate::host::preflight::{Finding, Severity};
+use crate::host::{HostError, RunOwner};
 use crate::inventory::edit::FileEditError;
 use crate::inventory::{InventoryError, Place};
 use crate::kubernetes::KubernetesError;
@@ -209,6 +209,20 @@ pub enum Error {
         /// The node that has failed.
         after: String,
     },
+    /// Another run is changing the cluster.
+    #[error("another run has the lock: {} by {}, since {} ({place})", owner.verb, owner.holder, owner.since)]
+    Held {
+        /// Whose it is.
+        owner: Box<RunOwner>,
+        /// Where it was last seen, and when.
+        place: String,
+    },
+    /// Another run has taken the lock over.
+    #[error("this run has lost the lock: {why}")]
+    LockLost {
+        /// To whom.
+        why: String,
+    },
     /// The state directory.
     #[error(transparent)]
     State(#[from] StateError),
@@ -343,6 +357,13 @@ impl Error {
             Error::Moved { .. } => Some(
                 "nothing was changed; make a new plan with `clusterctl-rs plan --out FILE`".into(),
             ),
+            Error::Held { .. } => Some(
+                "wait for that run to end; if it is dead, run `clusterctl-rs lock break`".into(),
+            ),
+            Error::LockLost { .. } => Some(
+                "nothing more was changed: once the other run has ended, run the same command again"
+                    .into(),
+            ),
             Error::Inventory(error) => error.hint(),
             Error::Api(_)
             | Error::NoAnswer { .. }
@@ -354,6 +375,19 @@ impl Error {
         }
     }
 
+    /// Whether a host has refused this run before it changed anything there.
+    pub(crate) fn has_changed_nothing(&self) -> bool {
+        match self {
+            Error::OnHost { source, .. } => source.has_changed_nothing(),
+            Error::LockLost { .. } => true,
+            Error::Host(error) => matches!(
+                error,
+                HostError::Superseded { .. } | HostError::ChangedSince { .. }
+            ),
+            _ => false,
+        }
+    }
+
     /// The exit status.
     pub fn exit_status(&self) -> ExitStatus {
         match self {
@@ -362,7 +396,10 @@ impl Error {
             | Error::Selection(_)
             | Error::NotAlone { .. } => ExitStatus::Usage,
             Error::Preflight { .. } => ExitStatus::Preflight,
-            Error::State(StateError::Locked { .. }) => ExitStatus::Locked,
+            Error::State(StateError::Locked { .. })
+            | Error::Held { .. }
+            | Error::LockLost { .. }
+            | Error::Host(HostError::Superseded { .. }) => ExitStatus::Locked,
             Error::OnHost { source, .. } => source.exit_status(),
             _ => ExitStatus::Failed,
         }

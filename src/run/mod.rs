@@ -5,6 +5,7 @@ pub mod error;
 pub mod events;
 pub mod interrupt;
 pub mod journal;
+pub mod lock;
 pub mod phase;
 pub mod remote;
 pub mod selection;

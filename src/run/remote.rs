@@ -17,7 +17,8 @@ use super::error::Error;
 use super::events::Events;
 use crate::host::preflight::{Connection, Probe};
 use crate::host::{
-    Cleaned, Crashes, Fetched, Gathered, HostPlan, Observed, Receipt, Reset, Resource, Vitals,
+    Cleaned, Crashes, Fetched, FoundTurn, Gathered, HostPlan, Observed, Receipt, Reset, Resource,
+    Turn, Vitals,
 };
 use crate::inventory::{Cluster, Host};
 use crate::kubernetes::api::{ApiError, EtcdClient, Health, Identity, Stream};
@@ -43,6 +44,8 @@ pub struct Ownership {
     pub receipt: Option<Receipt>,
     /// Whether a kubelet has joined a cluster there, by whatever means.
     pub joined: bool,
+    /// Which run changed it last.
+    pub turn: Option<FoundTurn>,
 }
 
 /// How far a host is with its changes.
@@ -73,10 +76,12 @@ pub trait RemoteHost: Debug + Send + Sync {
     /// Reads small files as root, keys among them. One command, changes nothing.
     fn fetch<'a>(&'a self, paths: &'a [String]) -> Answer<'a, Fetched>;
 
-    /// Makes the changes of `plan`: one command, fed by one stream.
+    /// Makes the changes of `plan`: one command, fed by one stream. A host that another run
+    /// came to after `turn` refuses.
     fn converge<'a>(
         &'a self,
         plan: &'a HostPlan,
+        turn: Option<&'a Turn>,
         on_progress: &'a mut (dyn FnMut(Converging) + Send),
     ) -> Answer<'a, ()>;
 
@@ -90,6 +95,9 @@ pub trait RemoteHost: Debug + Send + Sync {
         on_step: &'a mut (dyn FnMut(String) + Send),
     ) -> Answer<'a, Cleaned>;
 
+    /// Makes it refuse runs before `turn`, if any has ever changed it.
+    fn take_turn<'a>(&'a self, turn: &'a Turn) -> Answer<'a, ()>;
+
     /// Restarts its kubelet, which registers its Node again.
     fn restart_kubelet(&self) -> Answer<'_, ()>;
 
@@ -102,10 +110,10 @@ pub trait RemoteHost: Debug + Send + Sync {
 
     /// Puts back what the last change replaced, and restarts what reads it: one command.
     /// `false` if nothing had been replaced.
-    fn put_back(&self) -> Answer<'_, bool>;
+    fn put_back<'a>(&'a self, turn: Option<&'a Turn>) -> Answer<'a, bool>;
 
     /// Forgets what the last change replaced, because that works: one command.
-    fn forget_previous(&self) -> Answer<'_, ()>;
+    fn forget_previous<'a>(&'a self, turn: Option<&'a Turn>) -> Answer<'a, ()>;
 
     /// How often its components have ended, and what the kubelet said since `since`, by the
     /// host's clock. One command, changes nothing.

@@ -10,6 +10,7 @@ use super::connections::Kept;
 use super::error::Error;
 use super::events::Events;
 use super::journal::{Journal, Step};
+use super::lock::RunLock;
 use super::phase::{PHASES, Phase};
 use super::remote::{ConnectHosts, Remote};
 use super::selection::Selection;
@@ -67,6 +68,8 @@ pub struct Run {
     pub journal: Option<Arc<Journal>>,
     /// Options from the command line.
     pub options: Options,
+    /// The right to change the cluster.
+    pub lock: RunLock,
     /// Connections that are kept open, for verbs that repeat.
     pub kept: Option<Arc<Kept>>,
 }
@@ -129,6 +132,7 @@ impl Run {
         what: &str,
         deed: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
+        Box::pin(self.lock.confirm()).await?;
         let Some(journal) = &self.journal else {
             return deed.await;
         };

@@ -56,6 +56,7 @@ impl Watch {
                 tracker: Tracker::new(events),
                 journal: None,
                 options,
+                lock: run.lock.clone(),
                 kept: Some(Arc::new(Kept::default())),
             },
             drift: Mutex::default(),

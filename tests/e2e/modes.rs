@@ -55,6 +55,7 @@ const WORKER: &str = "\
 /// On every node, among files of the kubelet's own.
 const NODE: &str = "\
 700 d /var/lib/clusterctl
+600 f /var/lib/clusterctl/lock
 600 f /var/lib/clusterctl/receipt.json
 700 d /var/lib/kubelet
 644 f /var/lib/kubelet/config.yaml

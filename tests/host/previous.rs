@@ -71,7 +71,7 @@ fn what_was_replaced_goes_back_to_its_place_with_the_restarts_that_it_needs() {
         assert_eq!(manifests.count(), 1, "the kubelet runs whatever is there");
         root.log();
 
-        let output = root.run(&put_back());
+        let output = root.run(&put_back(None));
         assert_eq!(
             String::from_utf8_lossy(&output.stderr),
             "",
@@ -127,7 +127,7 @@ fn what_an_interrupted_run_kept_is_older_and_stays() {
         );
         assert!(open.keeps_previous());
         apply(&root, &open);
-        let output = root.run(&forget_previous());
+        let output = root.run(&forget_previous(None));
         assert!(was_put_back(&output).is_ok(), "{}", root.shell());
         assert!(!root.path(KEPT).exists());
         assert_eq!(lines(&plan(&root, &resources("worse"))), [""; 0]);
@@ -138,7 +138,7 @@ fn what_an_interrupted_run_kept_is_older_and_stays() {
 fn nothing_is_restarted_where_nothing_was_replaced() {
     for root in roots() {
         root.converge(&node(&root, "good"));
-        let output = root.run(&put_back());
+        let output = root.run(&put_back(None));
         assert!(!was_put_back(&output).unwrap(), "nothing is kept");
         // A run that ended between keeping and replacing.
         let script = converge(&plan(&root, &node(&root, "bad"))).unwrap();
@@ -148,7 +148,7 @@ fn nothing_is_restarted_where_nothing_was_replaced() {
         root.run_cut(&script, receipt.len() + 3);
         assert!(root.path(KEPT).exists());
         root.log();
-        let output = root.run(&put_back());
+        let output = root.run(&put_back(None));
         assert!(!was_put_back(&output).unwrap(), "{}", root.shell());
         assert!(!root.path(KEPT).exists());
         assert_eq!(root.log(), "");

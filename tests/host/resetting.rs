@@ -70,7 +70,7 @@ sed -i '/KUBE-/d;/CNI-/d' "$CLUSTERCTL_ROOT/iptables""#,
 ];
 
 /// A root where nothing can reach the machine's own network and mounts.
-fn sealed() -> Vec<Root> {
+pub(crate) fn sealed() -> Vec<Root> {
     let mut roots = roots();
     for root in &mut roots {
         let nothing = ["iptables-nft", "iptables-legacy", "ip6tables"];
@@ -221,16 +221,20 @@ fn receipt(root: &Root) -> Receipt {
     Observed::parse(&output.stdout).unwrap().receipt.unwrap()
 }
 
-fn script(receipt: &Receipt) -> Script {
-    reset(&Reset {
+pub(crate) fn wanted(receipt: &Receipt) -> Reset<'_> {
+    Reset {
         receipt,
         cri_socket: "unix:///run/containerd/containerd.sock",
         etcd_data: Some("/var/lib/etcd"),
         networks: &["clusterctl"],
         virtual_address: Some([10, 0, 0, 9].into()),
         keep_images: false,
-    })
-    .unwrap()
+        turn: None,
+    }
+}
+
+fn script(receipt: &Receipt) -> Script {
+    reset(&wanted(receipt)).unwrap()
 }
 
 fn run(root: &Root, script: &Script) -> Result<Cleaned, HostError> {
@@ -544,6 +548,7 @@ fn answers_and_receipts_are_not_trusted() {
         networks: &["clusterctl"],
         virtual_address: None,
         keep_images: false,
+        turn: None,
     };
     assert!(matches!(reset(&wanted), Err(HostError::Name { .. })));
 }

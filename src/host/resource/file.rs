@@ -14,8 +14,10 @@ use zeroize::Zeroizing;
 
 use super::comparison::Comparison;
 use super::content::Content;
+use super::file_role::{is_authority, makes_a_node, rank};
 use super::kind::{Piece, ResourceKind, Wanted};
 use super::question::Question;
+use super::since_plan::{self, Before, SeenFile};
 use super::step::{Bundle, Stamps, Step, Work};
 use super::undo::{Reset, Undo};
 use crate::host::change::{Action, Detail, Kind};
@@ -141,6 +143,8 @@ pub(in crate::host) struct WriteFile {
     pub(in crate::host) keep: bool,
     /// Whether something that may run reads it, and finds something new.
     read: bool,
+    /// What the plan saw there.
+    before: Before,
 }
 
 impl Step for WriteFile {
@@ -306,10 +310,18 @@ fn compare_file(file: &FileResource, found: &mut Comparison<'_>) {
     }
     let has_readers = !file.notify.is_empty() || !file.static_pods.is_empty();
     found.written.insert(file.path.clone());
+    let seen = match (state, before) {
+        // A seed gives way to whatever comes first.
+        _ if file.seed => Before::Unknown,
+        (None, _) => Before::Nothing,
+        (Some(_), Some(hash)) => Before::Hash(hash.clone()),
+        (Some(_), None) => Before::Unknown,
+    };
     let step = WriteFile {
         file: file.clone(),
         keep,
         read: !file.seed && !reworded && (has_readers || manifest.is_some()),
+        before: seen,
     };
     found.push(action, Kind::File, &file.path, detail, step);
     if let Some(change) = found.changes.last_mut() {
@@ -426,39 +438,6 @@ fn record(found: &mut Comparison<'_>, path: &str, sha256: &str) -> bool {
     keep && theirs
 }
 
-/// Whether a file makes a host a node. One that kubeadm or a kubelet left when the host
-/// joined by hand is no possession of the host: given back by a reset, it would be a node
-/// again.
-fn makes_a_node(path: &str) -> bool {
-    let below = |dir: &str| path.strip_prefix(dir);
-    let config = below("/etc/kubernetes/").is_some_and(|name| {
-        name.ends_with(".conf") && !name.contains('/')
-            || name.starts_with("manifests/")
-            || name.starts_with("pki/")
-    });
-    config || below("/var/lib/kubelet/").is_some()
-}
-
-/// Files of a lower rank are in place before those of a higher one: the kubelet starts a
-/// static pod the moment that it sees its manifest.
-/// And kubelet.conf, which says that a host has joined, comes after the other kubeconfigs: a
-/// run that is cut short between them must find itself unfinished.
-fn rank(path: &str) -> u8 {
-    if path.starts_with("/etc/kubernetes/manifests/") {
-        5
-    } else if path.starts_with("/var/lib/kubelet/") {
-        4
-    } else if path == "/etc/kubernetes/kubelet.conf" {
-        3
-    } else if path.starts_with("/etc/kubernetes/") && path.ends_with(".conf") {
-        2
-    } else if path.contains("/pki/") {
-        1
-    } else {
-        0
-    }
-}
-
 /// What is wrong with mode or owner, in words.
 pub(super) fn attributes_differ(state: &PathState, mode: u32, owner: &str) -> Option<String> {
     let mut wrong = Vec::new();
@@ -469,6 +448,16 @@ pub(super) fn attributes_differ(state: &PathState, mode: u32, owner: &str) -> Op
         wrong.push(format!("owner {} -> {owner}", escape(&state.owner)));
     }
     (!wrong.is_empty()).then(|| wrong.join(", "))
+}
+
+/// Before anything changes: files are only replaced if they still hold what the plan saw.
+pub(in crate::host) fn refuse_changed(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+    let files = work.all::<WriteFile>().map(|(_, step)| SeenFile {
+        path: &step.file.path,
+        before: &step.before,
+        after: step.file.content.sha256(),
+    });
+    since_plan::refuse_changed(files, bundle)
 }
 
 fn converge_files(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
@@ -512,6 +501,9 @@ fn write_files(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
         temporary.push(new);
         parents.insert(quote(parent));
         let path = quote(&path);
+        if is_authority(&file.path) && !file.seed {
+            let _ = writeln!(places, "save {path}");
+        }
         let _ = match (file.seed, keep) {
             (true, _) => writeln!(places, "seed {number} {path}"),
             (false, true) => writeln!(places, "place {number} keep {path}"),

@@ -69,6 +69,17 @@ place() {
 	finish "$1"
 }
 
+# save PATH: keys of a cluster are kept whenever others replace them, whosever they are: not
+# where reset finds what it puts back, but where it leaves them.
+save() {
+	if [ ! -e "$1" ]; then return; fi
+	copy=$state/replaced/$(date -u +%Y%m%dT%H%M%SZ)/${1#./}
+	attempt "can't keep $1" mkdir -p -- "${copy%/*}"
+	attempt "can't keep $1" cp -Lp -- "$1" "$copy"
+	mode 0600 "$copy"
+	flush "$copy"
+}
+
 # seed STEP PATH: as place, but what is there already stays.
 seed() {
 	current=$1

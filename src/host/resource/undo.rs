@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::host::error::HostError;
 use crate::host::receipt::Receipt;
+use crate::host::turn::Turn;
 use crate::host::wire::{quote, relative};
 
 /// What a reset has to know beside the receipt.
@@ -21,6 +22,8 @@ pub struct Reset<'a> {
     pub virtual_address: Option<IpAddr>,
     /// Leave the images that we brought.
     pub keep_images: bool,
+    /// The run's turn, once it has one.
+    pub turn: Option<Turn>,
 }
 
 impl Reset<'_> {

@@ -63,6 +63,34 @@ begin() {
 	echo '@@clusterctl converge 1'
 }
 
+# taking NUMBER OWNER: it is this run's turn.
+taking() { attempt "can't write $state/lock" claim "$@"; }
+
+# unchanged, with lines of `before after path` on file descriptor 3: each file still has the
+# hash that it had when the plan was made, or has its new one already. Zeros: no file.
+unchanged() {
+	wanted=$(cat <&3)
+	found=$(printf '%s\n' "$wanted" | cut -c 131- | while IFS= read -r path; do
+		if [ -f "$path" ]; then printf '%s\0' "$path"; fi
+	done | sums 8)
+	changed=$(printf '%s\n' "$wanted" | while IFS= read -r line; do
+		path=${line#* * }
+		before=${line%% *}
+		after=${line#* }
+		case $nl$found$nl in
+		*"$nl$before  $path$nl"* | *"$nl${after%% *}  $path$nl"*) continue ;;
+		esac
+		case $before in
+		*[!0]*) ;;
+		*) if [ ! -e "$path" ] && [ ! -L "$path" ]; then continue; fi ;;
+		esac
+		printf '@@changed %s\n' "$path"
+	done)
+	if [ -z "$changed" ]; then return 0; fi
+	printf '%s\n' "$changed"
+	exit 1
+}
+
 # owe NAME...: which units and static pods have to be restarted for what follows, so that a run
 # that is cut off leaves it to the next one.
 owe() {

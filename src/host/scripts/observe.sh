@@ -30,6 +30,11 @@ conclude() {
 		(cd "$state/previous/files" && find . ! -type d ! -name '*.part') 2>/dev/null | head -n 1000
 		cat "$state/previous/absent" 2>/dev/null
 	fi
+	if [ -r "$state/lock" ]; then
+		echo '@@section lock'
+		echo "$(($(date +%s) - $(stat -c %Y "$state/lock")))"
+		head -n 1 "$state/lock" | cut -c 1-4000
+	fi
 	if [ -e "$state/receipt.json" ]; then
 		echo '@@section receipt'
 		head -c 4000000 "$state/receipt.json" | base64

@@ -339,14 +339,19 @@ look() {
 	if quietly 20 systemctl is-active -q kubelet.service; then stuck 'the kubelet runs again'; fi
 }
 
-# forget: the receipt goes last of all, and only if nothing is stuck.
+# forget: the receipt goes last of all, and only if nothing is stuck. Keys of a cluster that
+# others have replaced may be the only ones left of it.
 forget() {
 	if [ $clean = yes ]; then
 		for path in "$state"/* "$state"/.[!.]*; do
-			if [ "$path" != "$state/receipt.json" ]; then rm -rf -- "$path"; fi
+			case ${path#"$state/"} in
+			receipt.json) ;;
+			replaced) left "${path#.} (keys that apply has replaced)" ;;
+			*) rm -rf -- "$path" ;;
+			esac
 		done
 		rm -f -- "$state/receipt.json"
-		rmdir -- "$state"
+		if [ ! -d "$state/replaced" ]; then rmdir -- "$state"; fi
 		sync
 	fi
 	echo '@@end'

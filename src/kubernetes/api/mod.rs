@@ -5,6 +5,7 @@ mod apply;
 mod client;
 mod error;
 mod etcd;
+mod lock;
 mod probe;
 mod wait;
 
@@ -13,5 +14,6 @@ pub use apply::{Applier, ObjectChange, ObjectId, fingerprint};
 pub use client::{Dial, Identity, Stream, answers, client};
 pub use error::ApiError;
 pub use etcd::{EtcdClient, Member, MemberStatus, MemberView};
+pub use lock::{ClusterLock, LOCK_DURATION};
 pub use probe::{failed_checks, probe_http, probe_https, serving_certificate};
 pub use wait::{Health, node_ready, node_ready_since, wait_for_node, wait_healthy};

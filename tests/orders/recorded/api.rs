@@ -9,6 +9,10 @@ use serde_json::{Value, json};
 
 use super::{Refusal, World};
 
+/// The lock of the cluster.
+pub const RUN_LEASE: &str =
+    "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/clusterctl-rs";
+
 /// Objects by the path of their URL.
 #[derive(Debug, Default)]
 pub struct Objects {
@@ -161,7 +165,16 @@ fn change(world: &mut World, request: &Asked) -> Result<Response<Body>, Refusal>
             }
             ("create", path, body)
         }
-        "PUT" => ("replace", path.to_owned(), body),
+        "PUT" => {
+            let given = &body["metadata"]["resourceVersion"];
+            let Some(live) = world.objects.get(path) else {
+                return Ok(status(404, "not found"));
+            };
+            if !given.is_null() && *given != live["metadata"]["resourceVersion"] {
+                return Ok(status(409, "the object has been modified"));
+            }
+            ("replace", path.to_owned(), body)
+        }
         "DELETE" => {
             return Ok(match world.objects.remove(path) {
                 Some(object) => {
@@ -207,7 +220,10 @@ fn change(world: &mut World, request: &Asked) -> Result<Response<Body>, Refusal>
     if dry_run {
         return Ok(json_response(200, &object));
     }
-    world.log(format!("api: {verb} {path}"));
+    // Who has the lock changes nothing of a cluster.
+    if path != RUN_LEASE {
+        world.log(format!("api: {verb} {path}"));
+    }
     let stored = world.objects.put(&path, object);
     Ok(json_response(200, &stored))
 }

@@ -13,6 +13,7 @@ use clusterctl::plan::draft::Draft;
 use clusterctl::remove::node::{Removal, RemoveOptions, remove_nodes};
 use clusterctl::remove::reset::{ResetHost, ResetOptions, inspect_hosts, reset_hosts};
 use clusterctl::run::events::{Event, Events, Sink};
+use clusterctl::run::lock::RunLock;
 use clusterctl::run::selection::Selection;
 use clusterctl::run::state::State;
 use clusterctl::run::tracker::Tracker;
@@ -225,6 +226,7 @@ impl Cluster {
                 cache: Some(self.directory.path().join("cache")),
                 ..Options::default()
             },
+            lock: RunLock::new("apply"),
             kept: None,
         }
     }

@@ -10,8 +10,8 @@ use base64::Engine as _;
 use clusterctl::Error;
 use clusterctl::host::preflight::{Connection, Probe};
 use clusterctl::host::{
-    Action, Cleaned, Crashes, Facts, Fetched, Gathered, HostError, HostPlan, Kind, Observed, Reset,
-    Resource, Runtime, Vitals,
+    Action, Cleaned, Crashes, Facts, Fetched, FoundTurn, Gathered, HostError, HostPlan, Kind,
+    Observed, Reset, Resource, Runtime, Turn, Vitals,
 };
 use clusterctl::inventory::{self, Cluster};
 use clusterctl::kubernetes::api::{ApiError, EtcdClient, Health, Identity};
@@ -240,11 +240,15 @@ impl RemoteHost for RecordedHost {
     fn converge<'a>(
         &'a self,
         plan: &'a HostPlan,
+        turn: Option<&'a Turn>,
         on_progress: &'a mut (dyn FnMut(Converging) + Send),
     ) -> Answer<'a, ()> {
         async move {
             self.begin("converge")?;
             let name = &self.name;
+            if let Some(turn) = turn {
+                self.shared.lock().host(name).machine.guard(turn)?;
+            }
             self.shared.lock().log(format!("{name}: converge"));
             for at in 0..plan.changes.len() {
                 on_progress(Converging::Change(at));
@@ -288,6 +292,10 @@ impl RemoteHost for RecordedHost {
             let machine = &world.host(&self.name).machine;
             Ok(Ownership {
                 receipt: machine.receipt.clone(),
+                turn: machine.turn.clone().map(|(turn, age)| FoundTurn {
+                    turn,
+                    age: Duration::from_secs(age),
+                }),
                 joined: machine.has_file("/etc/kubernetes/kubelet.conf"),
             })
         }
@@ -296,16 +304,27 @@ impl RemoteHost for RecordedHost {
 
     fn reset<'a>(
         &'a self,
-        _: &'a Reset<'a>,
+        wanted: &'a Reset<'a>,
         on_step: &'a mut (dyn FnMut(String) + Send),
     ) -> Answer<'a, Cleaned> {
         async move {
             self.begin("reset")?;
             on_step("resetting".into());
             let mut world = self.shared.lock();
+            if let Some(turn) = &wanted.turn {
+                world.host(&self.name).machine.guard(turn)?;
+            }
             world.host(&self.name).machine.reset();
             world.log(format!("{}: reset", self.name));
             Ok(Cleaned::default())
+        }
+        .boxed()
+    }
+
+    fn take_turn<'a>(&'a self, turn: &'a Turn) -> Answer<'a, ()> {
+        async move {
+            self.begin("take turn")?;
+            Ok(self.shared.lock().host(&self.name).machine.guard(turn)?)
         }
         .boxed()
     }
@@ -340,7 +359,7 @@ impl RemoteHost for RecordedHost {
         .boxed()
     }
 
-    fn put_back(&self) -> Answer<'_, bool> {
+    fn put_back<'a>(&'a self, _: Option<&'a Turn>) -> Answer<'a, bool> {
         async move {
             self.begin("put back")?;
             let mut world = self.shared.lock();
@@ -356,7 +375,7 @@ impl RemoteHost for RecordedHost {
         .boxed()
     }
 
-    fn forget_previous(&self) -> Answer<'_, ()> {
+    fn forget_previous<'a>(&'a self, _: Option<&'a Turn>) -> Answer<'a, ()> {
         async move {
             self.begin("forget previous")?;
             self.shared.lock().host(&self.name).machine.previous.clear();

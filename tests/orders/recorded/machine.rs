@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clusterctl::host::{
-    Action, Change, Content, Fetched, HostPlan, Kind, Observed, Receipt, Resource, Running,
+    Action, Change, Content, Fetched, HostError, HostPlan, Kind, Observed, Receipt, Resource,
+    Running, Turn,
 };
 use sha2::{Digest, Sha256};
 
@@ -42,6 +43,8 @@ pub struct Machine {
     pub receipt: Option<Receipt>,
     /// What the last change replaced, until that has proven itself; `None` for nothing.
     pub previous: BTreeMap<String, Option<Entry>>,
+    /// Which run changed it last, and how many seconds ago.
+    pub turn: Option<(Turn, u64)>,
     /// What it was asked about last, by what it is: changes name no more than that.
     asked: Vec<Resource>,
 }
@@ -212,11 +215,33 @@ impl Machine {
         for path in self.previous.keys() {
             let _ = writeln!(text, ".{path}");
         }
+        if let Some((turn, age)) = &self.turn {
+            let _ = writeln!(
+                text,
+                "@@section lock\n{age}\n{}\t{}",
+                turn.number,
+                turn.owner.to_line()
+            );
+        }
         if let Some(receipt) = &self.receipt {
             let encoded = STANDARD.encode(receipt.to_json());
             let _ = writeln!(text, "@@section receipt\n{encoded}");
         }
         text + "@@end\n"
+    }
+
+    /// Refuses a run that another one came after, as the scripts do.
+    pub fn guard(&mut self, turn: &Turn) -> Result<(), HostError> {
+        if let Some((last, _)) = &self.turn
+            && (last.number > turn.number || last.number == turn.number && last.owner != turn.owner)
+        {
+            return Err(HostError::Superseded {
+                number: last.number,
+                owner: Box::new(last.owner.clone()),
+            });
+        }
+        self.turn = Some((turn.clone(), 0));
+        Ok(())
     }
 
     /// Takes over everything that a plan changes.
