@@ -147,7 +147,7 @@ if [ -e "$etcd" ]; then
 	data=$(sed -n 's/^ *- --data-dir=//p' "$etcd" | tail -n 1)
 	if [ -e ".${wal:-$data/member/wal}" ]; then
 		echo has-data
-	elif ls -l ./proc/[0-9]*/fd 2>/dev/null | grep -q '/wal/[^ ]* (deleted)$'; then
+	elif readlink ./proc/[0-9]*/fd/* 2>/dev/null | grep -q '/wal/[^ ]* (deleted)$'; then
 		echo data-deleted
 	fi
 fi
@@ -171,7 +171,7 @@ for path in ./etc/kubernetes/manifests/*; do
 	if [ ! -f "$path" ]; then continue; fi
 	whose=other
 	if grep -qsF "\"${path#.}\"" ./var/lib/clusterctl/receipt.json; then whose=ours; fi
-	component=$(grep -aoE "(name|component)[\"']?: *[\"']?$components[\"']?,? *\$" "$path" 2>/dev/null |
+	component=$(grep -aoE "(name|component)[\"']?: *[\"']?${components}[\"']?,? *\$" "$path" 2>/dev/null |
 		grep -oE "$components" | head -n 1)
 	printf 'manifest %s %s %s\n' "$whose" "${component:--}" "$path"
 done
