@@ -2,6 +2,7 @@
 # beside it: the kubelet runs every file in its manifests directory, whatever its name.
 # shellcheck disable=SC2154,SC2034 # set, or used, by the rest of the script
 kept=./var/lib/clusterctl/previous
+etcd_manifest=etc/kubernetes/manifests/etcd.yaml
 
 # previous NAMES PATH...: keeps what is at these paths. What is kept already is older, and
 # worked: a run that was cut off left it, and it stays. NAMES, each on a line, are what has
@@ -57,6 +58,7 @@ put_back() {
 		step=$((step + 1))
 		case $name in *.*) ;; *) static_pod_runs "$step" "$name" ;; esac
 	done
+	drop_etcd
 	give_back
 	if { kept_paths; cat "$kept/absent" 2>/dev/null; } | grep -q /systemd/system/; then
 		attempt "systemd can't read its units" systemctl daemon-reload
@@ -76,8 +78,36 @@ put_back() {
 			;;
 		esac
 	done
+	await_etcd
 	forget_previous
 	rm -f -- "$state/owed"
+}
+
+# drop_etcd: an API server without its etcd accepts requests and doesn't answer them, and a
+# kubelet that starts waits a minute for that. So etcd's pod is not replaced by a restart of the
+# kubelet, but dropped before the old one comes back.
+drop_etcd() {
+	etcd_dropped=
+	if there "$kept/files/$etcd_manifest" && there "./$etcd_manifest"; then
+		attempt "can't remove $etcd_manifest" rm -f -- "./$etcd_manifest"
+		etcd_dropped=yes
+		kubelet_restarted=yes
+		if [ -d ./proc/1 ]; then sleep 1; fi
+	fi
+}
+
+# await_etcd: if the kubelet holds it back all the same, it is restarted.
+await_etcd() {
+	if [ -z "$etcd_dropped" ] || [ ! -d ./proc/1 ]; then return; fi
+	tries=0
+	while [ -z "$(pids_of etcd)" ]; do
+		tries=$((tries + 1))
+		if [ $tries -ge 60 ]; then
+			restart_unit kubelet.service
+			return
+		fi
+		sleep 0.5 2>/dev/null || sleep 1
+	done
 }
 
 # replaced: whether anything is not as it was.
@@ -116,7 +146,7 @@ EOF
 # restart_units: containerd first, and the kubelet last. It holds back a static pod that is
 # crash-looping, and with it the one that takes its place, unless it is restarted.
 restart_units() {
-	if kept_paths | grep -q '^./etc/kubernetes/manifests/' || grep -qs /manifests/ "$kept/absent"; then
+	if kept_paths | grep '^./etc/kubernetes/manifests/' | grep -qv '/etcd.yaml$' || grep -qs /manifests/ "$kept/absent"; then
 		names="$names${nl}kubelet.service"
 		kubelet_restarted=yes
 	fi
