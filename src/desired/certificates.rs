@@ -24,6 +24,7 @@ pub(crate) fn request(
             node_name: host.node_name.clone(),
             advertise_address: kubernetes::endpoint::advertise_address(host, facts)?,
             init: init == Some(host.name.as_str()),
+            kubelet_renews: facts.joined,
         });
     }
     Ok(Request {
@@ -31,6 +32,7 @@ pub(crate) fn request(
         validity: Validity {
             leaf: cluster.certificate_validity,
             ca: cluster.ca_certificate_validity,
+            renew_before: cluster.certificate_renew_before,
         },
         external_ca: cluster.external_ca,
         dns_domain: cluster.networking.dns_domain.clone(),

@@ -256,8 +256,7 @@ fn sort_resources(
     if let Some(receipt) = &one.observed.receipt {
         wanted.extend(withdrawn_files(&context.cluster, &wanted, receipt));
     }
-    let today = jiff::Timestamp::now();
-    for (phase, resource) in renewed::left_alone(wanted, &one.observed, &context.pki, today) {
+    for (phase, resource) in renewed::left_alone(wanted, &one.observed, &context.pki) {
         if !run.has(phase) {
             sorted.assumed.push((phase, resource));
         } else if phase == Phase::Join && joins {
