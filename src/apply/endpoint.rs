@@ -150,10 +150,10 @@ fn renewed(context: &Context, certificate: &[u8]) -> Option<String> {
     use base64::Engine as _;
     let base64 = base64::engine::general_purpose::STANDARD.encode(certificate);
     let theirs = format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n");
-    let (pki, now) = (&context.pki, jiff::Timestamp::now());
+    let pki = &context.pki;
     let is_of = |name: &str| {
         let ours = pki.leaf(name, "apiserver");
-        ours.is_some_and(|ours| pki.outlives(&theirs, &ours.cert, now))
+        ours.is_some_and(|ours| pki.outlives(&theirs, &ours.cert))
     };
     let mut hosts = context.cluster.control_planes();
     let host = hosts.find(|host| is_of(&host.name))?;

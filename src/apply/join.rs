@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Node;
 
 use super::execution::Execution;
 use crate::cluster::{converge, diagnose, wait};
-use crate::kubernetes::api::{Health, wait_for_node};
+use crate::kubernetes::api::{Health, node_reported_since, wait_for_node};
 use crate::plan::model::{Work, pod_cidrs};
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -44,7 +44,17 @@ pub(super) async fn wait_registered(
     needs_cidr: bool,
 ) -> Result<Node, Error> {
     let host = work.host();
+    // Until then, what it asks for its certificate with has to stay.
+    let since = match work.joins_again() {
+        true => Some(work.surveyed.session.kubelet_started().await?),
+        false => None,
+    };
     let wanted = |node: &Node| {
+        if let Some(start) = since
+            && let no @ Health::No(_) = node_reported_since(node, start)
+        {
+            return no;
+        }
         if needs_cidr && pod_cidrs(node).is_empty() {
             return Health::No("the controller manager has not assigned it a pod CIDR".into());
         }

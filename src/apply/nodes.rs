@@ -29,7 +29,7 @@ pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(),
     if work.registers_again {
         work.surveyed.session.restart_kubelet().await?;
     }
-    if work.is_new() {
+    if work.is_new() || work.joins_again() {
         network::set_up(execution, work).await?;
     }
     if !execution.plan.affects(Phase::Nodes, work) {
@@ -51,7 +51,7 @@ async fn wait_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error>
     let what = format!("readiness of node {name}");
     let timeout = execution.run.cluster.timeouts.node_ready;
     // Until the restarted kubelet's first report, the Node shows the status from before.
-    let since = match !work.is_new() && work.restarts_kubelet() {
+    let since = match !work.is_new() && (work.restarts_kubelet() || work.joins_again()) {
         true => Some(work.surveyed.session.kubelet_started().await?),
         false => None,
     };

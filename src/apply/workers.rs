@@ -75,7 +75,9 @@ async fn change(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
     hosts::prepare(execution, work).await?;
     let in_use = work.node.is_some();
     let keeps = work.prepare.keeps_previous();
-    if keeps || work.disturbs() || in_use && work.restarts_kubelet() {
+    // One that has to join again doesn't run before that.
+    let runs = work.join.is_none();
+    if runs && (keeps || work.disturbs() || in_use && work.restarts_kubelet()) {
         wait::wait_for_kubelet(execution.run, &work.surveyed, in_use).await?;
     }
     Ok(())

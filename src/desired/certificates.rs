@@ -18,12 +18,15 @@ pub(crate) fn request(
 ) -> Result<Request, Error> {
     let mut nodes = Vec::with_capacity(control_planes.len());
     let init = init(control_planes);
+    let now = jiff::Timestamp::now();
     for (host, facts) in control_planes {
         nodes.push(NodeRequest {
             name: host.name.clone(),
             node_name: host.node_name.clone(),
             advertise_address: kubernetes::endpoint::advertise_address(host, facts)?,
             init: init == Some(host.name.as_str()),
+            kubelet_renews: facts.joined
+                && facts.kubelet_certificate_end.is_some_and(|end| now < end),
         });
     }
     Ok(Request {
@@ -31,6 +34,7 @@ pub(crate) fn request(
         validity: Validity {
             leaf: cluster.certificate_validity,
             ca: cluster.ca_certificate_validity,
+            renew_before: cluster.certificate_renew_before,
         },
         external_ca: cluster.external_ca,
         dns_domain: cluster.networking.dns_domain.clone(),

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::artifacts;
 use super::etcd_members::Membership;
-use super::target::{Target, owns};
+use super::target::{Target, joins_again, owns};
 use crate::artifacts::Set;
 use crate::cluster::survey::Surveyed;
 use crate::host::{Content, Facts, FileResource, LostEtcdData, Owner, Resource};
@@ -209,6 +209,11 @@ impl Context {
     /// Whether a host has joined this cluster.
     pub(crate) fn owns(&self, one: &Surveyed) -> bool {
         owns(self.pki.ca_cert(), one)
+    }
+
+    /// Whether a host has joined this cluster, and need not join again.
+    pub(crate) fn is_in(&self, one: &Surveyed) -> bool {
+        self.owns(one) && !joins_again(one)
     }
 
     /// The host's part of the cluster, and the user's own files.

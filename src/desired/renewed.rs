@@ -1,12 +1,12 @@
 //! Credentials that were renewed on a host, as by `kubeadm certs renew`: they are kept
 //! while they outlive ours. Those in the state directory stay valid, too, so nothing has to
-//! be copied back and no key leaves the host.
+//! be copied back and no key leaves the host. Once ours are about to end, new ones are made,
+//! which outlive those of the host and replace them: one restart, and both are the same again.
 
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use pki::Pki;
 
 use crate::host::{Content, FileResource, Observed, Resource};
@@ -17,14 +17,13 @@ pub(crate) fn left_alone(
     mut resources: Vec<(Phase, Resource)>,
     observed: &Observed,
     pki: &Pki,
-    now: Timestamp,
 ) -> Vec<(Phase, Resource)> {
     let files = resources.iter().filter_map(|(_, resource)| match resource {
         Resource::File(file) => Some(file),
         _ => None,
     });
     let newer: BTreeSet<String> = files
-        .filter(|file| is_newer(file, observed, pki, now).unwrap_or(false))
+        .filter(|file| is_newer(file, observed, pki).unwrap_or(false))
         // A certificate's key is kept with it; kubeconfigs contain theirs.
         .flat_map(|file| [file.path.clone(), key_of(&file.path)])
         .collect();
@@ -40,7 +39,7 @@ fn key_of(path: &str) -> String {
         .map_or_else(|| path.to_owned(), |base| format!("{base}.key"))
 }
 
-fn is_newer(file: &FileResource, observed: &Observed, pki: &Pki, now: Timestamp) -> Option<bool> {
+fn is_newer(file: &FileResource, observed: &Observed, pki: &Pki) -> Option<bool> {
     let Content::Bytes(ours) = &file.content else {
         return None;
     };
@@ -52,12 +51,12 @@ fn is_newer(file: &FileResource, observed: &Observed, pki: &Pki, now: Timestamp)
         let [theirs, ours] = [theirs, ours].map(|one| STANDARD.decode(one.certificate));
         let (theirs, ours) = (theirs.ok()?, ours.ok()?);
         let (theirs, ours) = (std::str::from_utf8(&theirs), std::str::from_utf8(&ours));
-        return Some(same && pki.outlives(theirs.ok()?, ours.ok()?, now));
+        return Some(same && pki.outlives(theirs.ok()?, ours.ok()?));
     }
     let theirs = observed.contents.get(&file.path)?;
     let theirs = std::str::from_utf8(theirs).ok()?;
     let complete = observed.paths.contains_key(&key_of(&file.path));
-    Some(file.path.ends_with(".crt") && complete && pki.outlives(theirs, ours, now))
+    Some(file.path.ends_with(".crt") && complete && pki.outlives(theirs, ours))
 }
 
 /// The parts of a kubeconfig that are not secret.
@@ -104,12 +103,14 @@ fn said(text: &str) -> impl Iterator<Item = String> {
 mod tests {
     use std::time::Duration;
 
+    use jiff::Timestamp;
+
     use super::*;
     use crate::kubernetes::{Credentials, KeyPair, Kubeconfig as Written};
     use pki::{Algorithm, EtcdSans, Leaf, NodeRequest, Request, Store, Validity};
 
     /// A PKI as in the state directory, and the same renewed two years later.
-    fn before_and_after() -> (Pki, Pki, Timestamp) {
+    fn before_and_after() -> (Pki, Pki) {
         let request = Request {
             algorithm: Algorithm::EcdsaP256,
             external_ca: false,
@@ -125,6 +126,7 @@ mod tests {
                 node_name: "cp1".into(),
                 advertise_address: "192.0.2.11".parse().unwrap(),
                 init: true,
+                kubelet_renews: false,
             }],
         };
         let dir = tempfile::tempdir().unwrap();
@@ -132,7 +134,7 @@ mod tests {
         let later = then + Duration::from_secs(2 * 365 * 24 * 3600);
         let before = Store::at(dir.path(), then).ensure(&request).unwrap();
         let after = Store::at(dir.path(), later).ensure(&request).unwrap();
-        (before, after, later)
+        (before, after)
     }
 
     fn admin_conf(pki: &Pki, leaf: &Leaf, server: &str) -> String {
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_was_renewed_stays_and_what_is_older_does_not() {
-        let (before, after, later) = before_and_after();
+        let (before, after) = before_and_after();
         let files = |pki: &Pki| -> Vec<(Phase, Resource)> {
             let leaf = pki.leaf("cp1", "apiserver").unwrap();
             let admin = pki.leaf("cp1", "kubeconfig/admin").unwrap();
@@ -197,8 +199,7 @@ mod tests {
         };
         let path = "/etc/kubernetes/pki/apiserver.key".to_owned();
         renewed.paths.insert(path, key.clone());
-        let wanted =
-            |observed: &Observed, pki: &Pki| paths(left_alone(files(pki), observed, pki, later));
+        let wanted = |observed: &Observed, pki: &Pki| paths(left_alone(files(pki), observed, pki));
         assert_eq!(wanted(&renewed, &before), ["ca.crt"]);
         assert_eq!(wanted(&stands(&before, server), &after).len(), 4, "older");
         assert_eq!(
@@ -206,7 +207,7 @@ mod tests {
             4,
             "no key for the one, another server in the other"
         );
-        let (strangers, _, _) = before_and_after();
+        let (strangers, _) = before_and_after();
         assert_eq!(wanted(&renewed, &strangers).len(), 4, "another CA's");
     }
 }

@@ -27,6 +27,14 @@ pub(crate) fn facts_of<'a>(surveyed: &[&'a Surveyed]) -> Vec<(&'a Host, &'a Fact
         .collect()
 }
 
+/// Whether it is a worker whose kubelet has to join again: its client certificate has ended,
+/// as when the host was off for long. A control plane's kubelet gets its first certificate
+/// from us, not with a token.
+pub(crate) fn joins_again(one: &Surveyed) -> bool {
+    let now = jiff::Timestamp::now();
+    !one.host.is_control_plane() && one.gathered.facts.kubelet_has_ended(now)
+}
+
 /// Whether a host has joined the cluster of this CA: its kubelet.conf is complete and
 /// contains this CA.
 pub(crate) fn owns(ca: &str, one: &Surveyed) -> bool {

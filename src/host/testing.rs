@@ -25,6 +25,7 @@ pub(super) fn cluster() -> Cluster {
         image_repository: "registry.k8s.io".into(),
         encryption_algorithm: EncryptionAlgorithm::EcdsaP256,
         certificate_validity: Duration::from_secs(3600 * 8760),
+        certificate_renew_before: Duration::from_secs(3600 * 720),
         ca_certificate_validity: Duration::from_secs(3600 * 87600),
         feature_gates: BTreeMap::new(),
         networking: Networking {

@@ -196,11 +196,11 @@ fn kubelet_unit(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError>
         directory(paths::KUBELET_DROP_IN_DIR, 0o755),
         kubelet_file(paths::KUBELET_UNIT_FILE, unit),
         kubelet_file(paths::KUBELET_DROP_IN, drop_in),
-        // Before it has a configuration, it only fails.
+        // Before it has a configuration, it only fails; so it does once its certificate has ended.
         Resource::Unit(Unit {
             name: names::KUBELET_UNIT.into(),
             enabled: true,
-            active: ctx.facts.joined,
+            active: ctx.facts.joined && ctx.bootstrap_token.is_none(),
         }),
     ])
 }

@@ -95,7 +95,7 @@ fn resources(
     context.resources(&Target {
         host: &one.host,
         facts: &one.gathered.facts,
-        joined: context.owns(one),
+        joined: context.is_in(one),
         pod_cidrs: &pod_cidrs,
     })
 }
@@ -256,8 +256,7 @@ fn sort_resources(
     if let Some(receipt) = &one.observed.receipt {
         wanted.extend(withdrawn_files(&context.cluster, &wanted, receipt));
     }
-    let today = jiff::Timestamp::now();
-    for (phase, resource) in renewed::left_alone(wanted, &one.observed, &context.pki, today) {
+    for (phase, resource) in renewed::left_alone(wanted, &one.observed, &context.pki) {
         if !run.has(phase) {
             sorted.assumed.push((phase, resource));
         } else if phase == Phase::Join && joins {
@@ -280,7 +279,7 @@ async fn plan_work(
         node,
         observed,
     } = one;
-    let joins = !surveyed.host.is_control_plane() && !context.owns(surveyed);
+    let joins = !surveyed.host.is_control_plane() && !context.is_in(surveyed);
     let owner = &context.owner;
     let Sorted {
         mut now,
@@ -295,7 +294,7 @@ async fn plan_work(
         prepare = host::diff(&now, observed, owner)?;
     }
     if run.has(Phase::Hosts) {
-        prepare.keep_previous(observed, live.is_some() && node.is_some());
+        prepare.keep_previous(observed, live.is_some() && node.is_some() && !joins);
     }
     let join = match later.is_empty() {
         true => None,
@@ -313,7 +312,7 @@ async fn plan_work(
         taints = node::missing_taints(&surveyed.host, node);
         removed_taints = node::unwanted_taints(&surveyed.host, node);
     }
-    let registers_again = live.is_some() && node.is_none() && context.owns(surveyed);
+    let registers_again = live.is_some() && node.is_none() && context.is_in(surveyed);
     let registers = surveyed.host.is_control_plane() || !joins || join.is_some();
     let waits_for_node =
         node.is_none() && registers && (run.has(Phase::Network) || run.has(Phase::Nodes));

@@ -5,6 +5,7 @@ use pki::inspect;
 
 use crate::cluster::survey::Surveyed;
 use crate::host::preflight::{Finding, Severity};
+use crate::layout::paths;
 
 /// The part of its lifetime after which a certificate should have been renewed, in percent.
 /// The kubelet renews between 70 and 90.
@@ -17,7 +18,10 @@ pub(super) fn check_kubelet_certificates(one: &Surveyed, now: Timestamp) -> Vec<
     let findings = certificates.filter_map(|(path, pem)| {
         // An unreadable one is the kubelet's to complain about.
         let info = inspect(pem).ok()?;
-        let (message, remedy) = judge(path, info.not_before, info.not_after, now)?;
+        let (message, mut remedy) = judge(path, info.not_before, info.not_after, now)?;
+        if path.ends_with(paths::KUBELET_CLIENT_CURRENT) && info.not_after <= now {
+            remedy = remedy_for_ended(path, one.host.is_control_plane());
+        }
         Some(Finding {
             check: "KubeletCertificate".into(),
             host: one.host.name.clone(),
@@ -27,6 +31,17 @@ pub(super) fn check_kubelet_certificates(one: &Surveyed, now: Timestamp) -> Vec<
         })
     });
     findings.collect()
+}
+
+/// What to do about a client certificate that has ended.
+fn remedy_for_ended(path: &str, is_control_plane: bool) -> String {
+    match is_control_plane {
+        true => format!(
+            "remove {path} and kubelet-client-bootstrap.pem beside it, then run \
+             `clusterctl-rs apply`, which writes its first one again"
+        ),
+        false => "`clusterctl-rs apply` lets the kubelet join again".to_owned(),
+    }
 }
 
 /// What is wrong with a certificate, and what to do about it.

@@ -110,6 +110,11 @@ impl Work {
         self.node.is_some() && changes.any(restarts)
     }
 
+    /// Whether its kubelet's certificate has ended, so that it joins again as the same Node.
+    pub(crate) fn joins_again(&self) -> bool {
+        self.join.is_some() && self.node.is_some()
+    }
+
     /// Whether a component of its control plane is restarted.
     pub(crate) fn restarts_control_plane(&self) -> bool {
         self.prepare

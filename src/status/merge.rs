@@ -1,8 +1,9 @@
 //! Merges the answers of a round into a status. Pure.
 
 use super::one_line::short;
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use k8s_openapi::api::core::v1::Node;
+use pki::inspect;
 use text::terminal::escape;
 
 use super::certs::{Found, Place};
@@ -16,8 +17,8 @@ use super::model::{
 use super::{certs, etcd};
 use crate::inventory::{Cluster, Endpoint, Etcd, Host, Role};
 use crate::kubernetes::api;
-use crate::layout::components;
 use crate::layout::names::NODE_ROLE_PREFIX;
+use crate::layout::{components, paths};
 
 /// The answers of one round.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(super) fn merge(cluster: &Cluster, answers: &Answers) -> ClusterStatus {
         .hosts
         .iter()
         .zip(&answers.hosts)
-        .map(|(host, told)| of_host(cluster, host, told, nodes, &answers.drift))
+        .map(|(host, told)| of_host(cluster, host, told, nodes, answers))
         .collect();
     let unknown_nodes: Vec<NodeStatus> = nodes
         .unwrap_or_default()
@@ -110,7 +111,7 @@ fn of_host(
     host: &Host,
     told: &Result<Told, String>,
     nodes: Option<&[Node]>,
-    drift: &Result<Drift, String>,
+    answers: &Answers,
 ) -> HostStatus {
     let node = nodes.map(|nodes| {
         let same = |node: &&Node| node.metadata.name.as_ref() == Some(&host.node_name);
@@ -120,6 +121,10 @@ fn of_host(
         None => (None, None),
         Some(None) => (Some(false), Some("it has not registered".to_owned())),
         Some(Some(node)) => readiness(node),
+    };
+    let ready_reason = match (ready, told) {
+        (Some(false), Ok(told)) => ended_certificate(told, answers.time).or(ready_reason),
+        _ => ready_reason,
     };
     let node = node.flatten();
     let installed = told.as_ref().ok().map(|told| &told.vitals.kubelet_version);
@@ -140,7 +145,7 @@ fn of_host(
             Ok(told) => told.components.clone(),
             Err(_) => unknown_components(cluster, host),
         },
-        drift: match (told, drift) {
+        drift: match (told, &answers.drift) {
             (Err(_), _) => HostDrift {
                 changes: None,
                 error: Some("the host is unreachable".into()),
@@ -161,6 +166,17 @@ fn of_host(
             },
         },
     }
+}
+
+/// Why a kubelet is down whose certificate has ended.
+fn ended_certificate(told: &Told, now: Timestamp) -> Option<String> {
+    let mut certificates = told.vitals.certificates.iter();
+    let (_, pem) = certificates.find(|(path, _)| path.ends_with(paths::KUBELET_CLIENT_CURRENT))?;
+    let end = inspect(pem).ok()?.not_after;
+    (end <= now).then(|| {
+        let end = end.round(Unit::Second).unwrap_or(end);
+        format!("its certificate ended at {end}; run `clusterctl-rs apply`")
+    })
 }
 
 fn role_name(role: Role) -> String {

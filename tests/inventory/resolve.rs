@@ -26,6 +26,13 @@ fn cluster(spec: &str, hosts: &str) -> Cluster {
 const ONE: &str = "- {name: cp1, address: 192.0.2.11, roles: [control-plane, worker]}";
 
 #[test]
+fn certificates_that_are_valid_for_weeks_are_renewed_in_their_last_third() {
+    let cluster = cluster("certificateValidityPeriod: 240h", ONE);
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    assert_eq!(cluster.certificate_renew_before, hours(80));
+}
+
+#[test]
 fn the_least_file_has_kubeadms_defaults() {
     let cluster = cluster("", ONE);
     assert_eq!(cluster.name, "demo");
@@ -42,6 +49,10 @@ fn the_least_file_has_kubeadms_defaults() {
     assert_eq!(
         cluster.ca_certificate_validity,
         Duration::from_secs(87600 * 3600)
+    );
+    assert_eq!(
+        cluster.certificate_renew_before,
+        Duration::from_secs(720 * 3600)
     );
     assert_eq!(cluster.networking.pod_subnet(), "10.244.0.0/16");
     assert_eq!(cluster.networking.service_subnet(), "10.96.0.0/12");

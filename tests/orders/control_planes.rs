@@ -39,6 +39,44 @@ async fn a_change_takes_control_planes_one_at_a_time_each_healthy_before_the_nex
 }
 
 #[tokio::test(start_paused = true)]
+async fn certificates_are_renewed_before_their_end_one_control_plane_at_a_time() {
+    let mut cluster = Cluster::running(3, 0).await;
+    // Those that are there have less than this left, which those to come don't.
+    cluster.spec += "  certificateValidityPeriod: 9000h\n  certificateRenewBefore: 8800h\n";
+    let plan = cluster.plan().await;
+    let renewed: Vec<&pki::Decision> = plan
+        .certificates
+        .iter()
+        .filter(|decision| decision.action == pki::Action::Reissued)
+        .collect();
+    assert!(
+        renewed
+            .iter()
+            .all(|decision| decision.why.ends_with(", within 8800 hours")),
+        "{renewed:?}"
+    );
+    let is_renewed = |file: &str| renewed.iter().any(|decision| decision.file == file);
+    assert!(is_renewed("hosts/cp2/pki/apiserver.crt"));
+    assert!(
+        !is_renewed("hosts/cp2/pki/kubeconfig/kubelet.crt"),
+        "the kubelet has its next"
+    );
+    let path = "/etc/kubernetes/pki/apiserver.crt";
+    let before = cluster.shared.lock().host("cp2").machine.text(path);
+    cluster.apply().await.unwrap();
+    assert_ne!(cluster.shared.lock().host("cp2").machine.text(path), before);
+    let lines = cluster.lines();
+    let of_hosts: Vec<&String> = lines.iter().filter(|line| line.starts_with("cp")).collect();
+    let expected: Vec<String> = ["cp1", "cp2", "cp3"]
+        .iter()
+        .flat_map(|cp| ["converge", "converged", "healthy"].map(|what| format!("{cp}: {what}")))
+        .collect();
+    assert_eq!(of_hosts, expected.iter().collect::<Vec<_>>());
+    cluster.shared.clear();
+    assert_eq!(cluster.plan().await.changes, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_control_plane_is_taken_down_while_another_is_unhealthy() {
     let mut cluster = Cluster::running(3, 0).await;
     cluster.spec += CHANGE;

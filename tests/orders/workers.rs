@@ -53,6 +53,25 @@ async fn workers_join_once_the_api_holds_what_they_need() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_whose_certificate_has_ended_joins_again() {
+    const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+    let cluster = Cluster::running(1, 2).await;
+    {
+        let mut world = cluster.shared.lock();
+        world.host("w1").certificate_ended = true;
+        world.host("w1").machine.stop_unit("kubelet.service");
+        world.settle();
+    }
+    assert!(cluster.plan().await.join_token);
+    cluster.apply().await.unwrap();
+    cluster.assert_order(&["w1: converge", "w1: joined"]);
+    assert!(!cluster.has("w2: converge") && !cluster.has("cp1: converge"));
+    let has_bootstrap = cluster.shared.lock().host("w1").machine.has_file(BOOTSTRAP);
+    assert!(!has_bootstrap, "it holds a token");
+    assert_eq!(cluster.plan().await.changes, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn workers_do_not_join_a_cluster_whose_control_plane_failed() {
     let cluster = Cluster::bare(1, 2);
     cluster.shared.lock().host("cp1").fails.insert("converge");

@@ -233,6 +233,7 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
         encryption_algorithm: EncryptionAlgorithm::EcdsaP256,
         external_ca: false,
         certificate_validity: hours(8760),
+        certificate_renew_before: hours(720),
         ca_certificate_validity: hours(87600),
         feature_gates: BTreeMap::new(),
         networking: Networking {

@@ -105,7 +105,7 @@ impl PlannedPki<'_> {
                 parsed.info.not_before
             ));
         }
-        let warning = check::expiry_warning(&cert_file, not_after, now);
+        let warning = check::expiry_warning(&cert_file, not_after, now, check::SOON);
         self.pki.warnings.extend(warning);
         let external = match key {
             None => "; its key is elsewhere",

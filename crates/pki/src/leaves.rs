@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::authorities::Issuer;
-use crate::check;
+use crate::check::{self, Dates};
 use crate::error::PkiError;
 use crate::issue::{self, Period, Signer};
 use crate::layout::{node_file, shared_file};
@@ -27,6 +27,22 @@ struct Job<'a> {
 impl Job<'_> {
     fn file(&self, extension: &str) -> String {
         node_file(&self.node.name, self.expected.leaf.base, extension)
+    }
+
+    /// Whether it is a kubelet's first certificate, and that kubelet has its next.
+    fn is_spent(&self) -> bool {
+        self.node.kubelet_renews && self.expected.leaf.is_seed()
+    }
+
+    /// What its dates have to be. A certificate that is signed elsewhere is replaced by the
+    /// operator, who is warned, so it serves until its end.
+    fn dates(&self, store: &Store, request: &Request, is_ours: bool) -> Dates {
+        let (now, renew_before) = (store.now, request.validity.renew_before);
+        match is_ours {
+            _ if self.is_spent() => Dates::Any,
+            true => Dates::Lasts { now, renew_before },
+            false => Dates::NotEnded { now },
+        }
     }
 }
 
@@ -96,8 +112,13 @@ impl PlannedPki<'_> {
 
     fn keep_leaf(&mut self, job: &Job<'_>, not_after: Timestamp) -> Result<(), PkiError> {
         let cert_file = job.file("crt");
-        let warning = check::expiry_warning(&cert_file, not_after, self.store.now);
-        self.pki.warnings.extend(warning);
+        if !job.is_spent() {
+            // Only one that is signed elsewhere is kept this long.
+            let soon = self.request.validity.renew_before;
+            let now = self.store.now;
+            let warning = check::expiry_warning(&cert_file, not_after, now, soon);
+            self.pki.warnings.extend(warning);
+        }
         self.note_open_key(&job.file("key"))?;
         self.decide(cert_file, Action::Kept, format!("valid until {not_after}"));
         Ok(())
@@ -121,7 +142,7 @@ fn decide_leaf(
                 key.as_deref().map(String::as_str),
                 &job.expected,
                 &issuer.cert,
-                store.now,
+                job.dates(store, request, signer.is_some()),
                 // A certificate issued elsewhere may say more than ours would.
                 signer.is_some(),
             );

@@ -14,14 +14,18 @@ pub struct Validity {
     pub leaf: Duration,
     /// Of certificate authorities.
     pub ca: Duration,
+    /// How long before its end a leaf is replaced.
+    pub renew_before: Duration,
 }
 
 impl Default for Validity {
-    /// kubeadm's: a year for leaves, ten for authorities.
+    /// kubeadm's: a year for leaves, ten for authorities. Leaves are replaced 30 days before
+    /// their end.
     fn default() -> Self {
         Validity {
             leaf: Duration::from_secs(8_760 * 3_600),
             ca: Duration::from_secs(87_600 * 3_600),
+            renew_before: Duration::from_secs(720 * 3_600),
         }
     }
 }
@@ -73,6 +77,9 @@ pub struct NodeRequest {
     pub advertise_address: IpAddr,
     /// Whether the cluster starts with it, so that it gets `super-admin`.
     pub init: bool,
+    /// Whether its kubelet has a certificate that it renews itself: then its first one, which
+    /// is ours, may grow old.
+    pub kubelet_renews: bool,
 }
 
 /// Subject alternative names: DNS names sorted, addresses in order, each once.

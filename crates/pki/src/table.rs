@@ -131,6 +131,11 @@ impl LeafSpec {
     pub const fn is_embedded(&self) -> bool {
         matches!(self.place, Place::Kubeconfig)
     }
+
+    /// Whether it is the first certificate of a kubelet, which makes the next ones itself.
+    pub const fn is_seed(&self) -> bool {
+        matches!(self.common_name, CommonName::KubeletUser)
+    }
 }
 
 const fn file_leaf(

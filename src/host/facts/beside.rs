@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::gathered::{Beside, ManifestFile};
 use crate::host::wire::Sections;
+use crate::layout::paths;
+
+/// The client certificate.
+const CLIENT: &str = paths::KUBELET_CLIENT_CURRENT;
 
 /// Reads it from the probe's answer.
 pub(super) fn read_beside(sections: &Sections<'_>) -> Beside {
@@ -26,15 +32,19 @@ pub(super) fn read_beside(sections: &Sections<'_>) -> Beside {
     beside
 }
 
+/// When the kubelet's client certificate ends. An unreadable one is the kubelet's to complain
+/// about.
+pub(super) fn read_client_end(sections: &Sections<'_>) -> Option<Timestamp> {
+    let client = read_certificates(sections);
+    let pem = client.get(&format!("{}/{CLIENT}", paths::KUBELET_PKI))?;
+    Some(pki::inspect(pem).ok()?.not_after)
+}
+
 /// The kubelet's certificates, by path.
 pub(super) fn read_certificates(sections: &Sections<'_>) -> BTreeMap<String, String> {
-    let paths = [
-        "kubelet-client-current.pem",
-        "kubelet-server-current.pem",
-        "kubelet.crt",
-    ];
-    let certificates = paths.iter().filter_map(|name| {
-        let path = format!("/var/lib/kubelet/pki/{name}");
+    let names = [CLIENT, "kubelet-server-current.pem", "kubelet.crt"];
+    let certificates = names.iter().filter_map(|name| {
+        let path = format!("{}/{name}", paths::KUBELET_PKI);
         let lines = sections.text(&format!("certificate .{path}"));
         (!lines.is_empty()).then(|| (path, lines.join("\n")))
     });

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Facts that rendering and preflight need, gathered by one exec per host, or
@@ -73,8 +74,18 @@ pub struct Facts {
     pub super_admin: bool,
     /// `server` in the host's kubelet.conf, such as `https://127.0.0.1:6443`.
     pub kubelet_server: Option<String>,
+    /// When the client certificate of the host's kubelet ends; `None` if it has none.
+    pub kubelet_certificate_end: Option<Timestamp>,
     /// Version of `kubeadm` at /usr/bin, if there is one.
     pub kubeadm_version: Option<String>,
+}
+
+impl Facts {
+    /// Whether the kubelet has a client certificate, and it has ended: it can't get the next
+    /// one with it.
+    pub fn kubelet_has_ended(&self, now: Timestamp) -> bool {
+        self.kubelet_certificate_end.is_some_and(|end| end <= now)
+    }
 }
 
 /// An address of a host.

@@ -189,6 +189,7 @@ fn a_host_is_read_by_every_shell() {
               "etcdInitialClusterState": "existing",
               "superAdmin": false,
               "kubeletServer": "https://127.0.0.1:6443",
+              "kubeletCertificateEnd": null,
               "kubeadmVersion": null
             }
             "#);

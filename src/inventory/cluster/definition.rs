@@ -42,6 +42,8 @@ pub struct Cluster {
     pub encryption_algorithm: EncryptionAlgorithm,
     /// Lifetime of leaf certificates.
     pub certificate_validity: Duration,
+    /// How long before its end a leaf certificate is replaced.
+    pub certificate_renew_before: Duration,
     /// Lifetime of CA certificates.
     pub ca_certificate_validity: Duration,
     /// kubeadm's feature gates.

@@ -35,6 +35,37 @@ pub(super) fn resolve_validity(
     (leaf, ca)
 }
 
+/// How long before its end a leaf certificate is replaced. Less than it is valid: otherwise
+/// each run would replace what the last one made.
+pub(super) fn resolve_renewal(
+    spec: &ClusterSpec,
+    validity: Duration,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) -> Duration {
+    let renew_at = at.key("certificateRenewBefore");
+    let given = spec.certificate_renew_before.as_deref();
+    let default = defaults::CERTIFICATE_RENEW_BEFORE;
+    let renew_before = values::resolve_duration(given, default, &renew_at, resolver);
+    if given.is_none() {
+        return renew_before.min(validity / 3);
+    }
+    if renew_before >= validity {
+        let message = "certificates would be replaced as soon as they are made";
+        let validity_at = at.key("certificateValidityPeriod");
+        let valid = match resolver.is_given(&validity_at) {
+            true => "they are valid for no longer than that".to_owned(),
+            false => format!("they are valid for {}", defaults::CERTIFICATE_VALIDITY),
+        };
+        resolver.report(
+            Fault::error(&renew_at, message)
+                .also(&validity_at, valid)
+                .help("make it shorter than `certificateValidityPeriod`"),
+        );
+    }
+    renew_before
+}
+
 /// An AES-256 key in hex.
 pub(super) fn check_certificate_key(
     key: Option<&str>,

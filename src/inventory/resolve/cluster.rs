@@ -42,6 +42,8 @@ pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>)
     let encryption_algorithm = certificates::resolve_algorithm(&spec, version, &at, resolver);
     let (certificate_validity, ca_certificate_validity) =
         certificates::resolve_validity(&spec, &at, resolver);
+    let certificate_renew_before =
+        certificates::resolve_renewal(&spec, certificate_validity, &at, resolver);
     let etcd = etcd::resolve_etcd(spec.etcd.clone(), &at.key("etcd"), resolver);
     let patches_dir = resolve_directory(&spec.patches, &at.key("patches"), resolver);
     let templates_dir = resolve_directory(&spec.templates, &at.key("templates"), resolver);
@@ -89,6 +91,7 @@ pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>)
             .unwrap_or_else(|| defaults::IMAGE_REPOSITORY.to_owned()),
         encryption_algorithm,
         certificate_validity,
+        certificate_renew_before,
         ca_certificate_validity,
         feature_gates: spec.feature_gates,
         networking,

@@ -65,6 +65,11 @@ pub struct ClusterSpec {
     #[schemars(extend("default" = defaults::CERTIFICATE_VALIDITY))]
     #[schemars(extend("x-change" = Change::OnlyNew("certificates")))]
     pub certificate_validity_period: Option<String>,
+    /// How long before its end a leaf certificate is replaced by `apply`. Where
+    /// certificates are valid for less than three times the default: a third of that.
+    #[schemars(extend("default" = defaults::CERTIFICATE_RENEW_BEFORE))]
+    #[schemars(extend("x-change" = Change::Live))]
+    pub certificate_renew_before: Option<String>,
     /// How long CA certificates are valid.
     #[schemars(extend("default" = defaults::CA_CERTIFICATE_VALIDITY))]
     #[schemars(extend("x-change" = Change::OnlyNew("certificate authorities")))]

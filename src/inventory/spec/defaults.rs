@@ -9,6 +9,8 @@ pub(crate) const CERTIFICATES_DIR: &str = paths::CERTIFICATES_DIR;
 pub(crate) const IMAGE_REPOSITORY: &str = "registry.k8s.io";
 /// `spec.certificateValidityPeriod`: one year.
 pub(crate) const CERTIFICATE_VALIDITY: &str = "8760h";
+/// `spec.certificateRenewBefore`: 30 days.
+pub(crate) const CERTIFICATE_RENEW_BEFORE: &str = "720h";
 /// `spec.caCertificateValidityPeriod`: ten years.
 pub(crate) const CA_CERTIFICATE_VALIDITY: &str = "87600h";
 /// `spec.localAPIEndpoint.bindPort`: as kubeadm.

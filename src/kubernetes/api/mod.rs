@@ -16,4 +16,6 @@ pub use error::ApiError;
 pub use etcd::{EtcdClient, Member, MemberStatus, MemberView};
 pub use lock::{ClusterLock, LOCK_DURATION};
 pub use probe::{failed_checks, probe_http, probe_https, serving_certificate};
-pub use wait::{Health, node_ready, node_ready_since, wait_for_node, wait_healthy};
+pub use wait::{
+    Health, node_ready, node_ready_since, node_reported_since, wait_for_node, wait_healthy,
+};

@@ -117,6 +117,14 @@ pub fn node_ready(node: &Node) -> Health {
 /// Whether a Node is Ready by the word of the kubelet that started at `start`,
 /// by the clock of its host: what the Node says may be from the one before.
 pub fn node_ready_since(node: &Node, start: jiff::Timestamp) -> Health {
+    match node_reported_since(node, start) {
+        Health::Ok => node_ready(node),
+        no @ Health::No(_) => no,
+    }
+}
+
+/// Whether the kubelet that started at `start`, by the clock of its host, has reported.
+pub fn node_reported_since(node: &Node, start: jiff::Timestamp) -> Health {
     let heartbeat = node
         .status
         .iter()
@@ -127,7 +135,7 @@ pub fn node_ready_since(node: &Node, start: jiff::Timestamp) -> Health {
         // Both are whole seconds. Within the same one it is the new one's word: a kubelet
         // reports at once when it starts, and then, if nothing changes, every five minutes.
         // Its forerunner, which stopped before, would have to have done so that very second.
-        Some(at) if at.0.as_second() >= start.as_second() => node_ready(node),
+        Some(at) if at.0.as_second() >= start.as_second() => Health::Ok,
         _ => Health::No("its kubelet has not reported since it was restarted".into()),
     }
 }

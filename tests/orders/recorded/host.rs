@@ -187,6 +187,7 @@ impl RemoteHost for RecordedHost {
                     etcd_initial_cluster_state: line(etcd, "--initial-cluster-state="),
                     super_admin: machine.has_file("/etc/kubernetes/super-admin.conf"),
                     kubelet_server: line(kubelet, "server: "),
+                    kubelet_certificate_end: host.certificate_end(),
                     ..Facts::default()
                 },
                 // What preflight asks for, as far as a node that works has it.

@@ -77,6 +77,8 @@ pub struct Host {
     pub lost_etcd_data: bool,
     /// An argument that makes its API server end whenever it is started.
     pub refused: Option<&'static str>,
+    /// Whether its kubelet's certificate has ended.
+    pub certificate_ended: bool,
     restarting_until: Option<Instant>,
     /// Whether the log says that its control plane is healthy since it changed.
     told_healthy: bool,
@@ -101,11 +103,22 @@ impl Host {
             has_etcd_data: false,
             lost_etcd_data: false,
             refused: None,
+            certificate_ended: false,
             restarting_until: None,
             told_healthy: false,
             kubelet_started: Timestamp::UNIX_EPOCH,
             registered: false,
         }
+    }
+
+    /// When its kubelet's certificate ends, if it has one.
+    fn certificate_end(&self) -> Option<Timestamp> {
+        let day = Duration::from_secs(24 * 3600);
+        let has_one = self.machine.has_file("/etc/kubernetes/kubelet.conf");
+        has_one.then(|| match self.certificate_ended {
+            true => Timestamp::now() - day,
+            false => Timestamp::now() + 300 * day,
+        })
     }
 
     fn start_kubelet(&mut self) {
@@ -267,11 +280,12 @@ impl World {
         if tokens == 0
             || bootstrap.is_empty()
             || !host.kubelet_runs()
-            || host.machine.has_file(KUBECONFIG)
+            || host.machine.has_file(KUBECONFIG) && !host.certificate_ended
         {
             return;
         }
         host.machine.write(KUBECONFIG, &bootstrap);
+        host.certificate_ended = false;
         self.log(format!("{name}: joined"));
     }
 
@@ -280,7 +294,9 @@ impl World {
     fn report_node(&mut self, name: &str) {
         let host = &self.hosts[name];
         let path = node_path(&host.node);
-        let runs = host.kubelet_runs() && host.machine.has_file("/etc/kubernetes/kubelet.conf");
+        let has_certificate =
+            host.machine.has_file("/etc/kubernetes/kubelet.conf") && !host.certificate_ended;
+        let runs = host.kubelet_runs() && has_certificate;
         let started = host.kubelet_started.strftime("%Y-%m-%dT%H:%M:%SZ");
         let status = if runs { "True" } else { "Unknown" };
         let condition = json!({"type": "Ready", "status": status, "reason": "Kubelet",

@@ -26,6 +26,7 @@ pub(crate) fn node(name: &str, address: &str, init: bool) -> NodeRequest {
         node_name: name.into(),
         advertise_address: address.parse().unwrap(),
         init,
+        kubelet_renews: false,
     }
 }
 

@@ -229,6 +229,32 @@ fn an_external_ca_may_say_more_than_we_would() {
     assert!(!pki.has_changes());
 }
 
+#[test]
+fn leaves_of_an_external_ca_serve_until_their_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |when: &str| Store::at(dir.path(), when.parse().unwrap());
+    at("2026-01-01T00:00:00Z").ensure(&request()).unwrap();
+    fs::remove_file(dir.path().join("pki/ca.key")).unwrap();
+    let pki = at("2026-12-20T00:00:00Z").plan(&external()).unwrap();
+    assert_eq!(
+        pki.warnings[0],
+        "hosts/cp1/pki/apiserver.crt expires in 12 days, at 2027-01-01T00:00:00Z"
+    );
+    let reissued = |decision: &&pki::Decision| decision.action == pki::Action::Reissued;
+    let reissued = pki.decisions.iter().filter(reissued);
+    assert!(
+        reissued.clone().count() > 0,
+        "the others have keys that are here"
+    );
+    for decision in reissued {
+        let ours = ["etcd/", "apiserver-etcd-client", "front-proxy-client"];
+        let is_ours = ours.iter().any(|part| decision.file.contains(part));
+        assert!(is_ours, "{decision:?}");
+    }
+    let error = at("2027-01-02T00:00:00Z").plan(&external()).unwrap_err();
+    assert!(error.to_string().contains("expired"), "{error}");
+}
+
 /// The request of a cluster whose CA's key is kept elsewhere.
 fn external() -> pki::Request {
     pki::Request {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use pki::{Action, Pki, PkiError, Store};
 
@@ -115,23 +116,71 @@ fn a_renamed_node_gets_new_names() {
 }
 
 #[test]
-fn leaves_are_kept_until_they_expire() {
+fn leaves_are_renewed_before_they_expire() {
     let dir = tempfile::tempdir().unwrap();
     let at = |when: &str| Store::at(dir.path(), when.parse().unwrap());
     at("2026-01-01T00:00:00Z").ensure(&request()).unwrap();
 
-    let pki = at("2026-12-20T00:00:00Z").ensure(&request()).unwrap();
-    assert!(!pki.has_changes());
+    let first_change = |when: &str| {
+        let pki = at(when).plan(&request()).unwrap();
+        let changes = changes(&pki);
+        assert!(matches!(changes.len(), 0 | 12), "{changes:?}");
+        changes.into_iter().next()
+    };
+    // 30 days before their end, to the second; a clock that is behind is no reason.
+    assert_eq!(first_change("2026-12-02T00:00:00Z"), None);
+    assert_eq!(first_change("2020-01-01T00:00:00Z"), None);
     assert_eq!(
-        pki.warnings[0],
-        "hosts/cp1/pki/apiserver.crt expires in 12 days, at 2027-01-01T00:00:00Z"
+        first_change("2026-12-02T00:00:01Z").unwrap(),
+        "Reissued hosts/cp1/pki/apiserver.crt: it expires at 2027-01-01T00:00:00Z, \
+         within 30 days"
     );
-    let pki = at("2027-01-02T00:00:00Z").ensure(&request()).unwrap();
-    assert_eq!(changes(&pki).len(), 12);
     assert_eq!(
-        changes(&pki)[0],
+        first_change("2027-01-02T00:00:00Z").unwrap(),
         "Reissued hosts/cp1/pki/apiserver.crt: it expired at 2027-01-01T00:00:00Z"
     );
+    // Once.
+    at("2026-12-20T00:00:00Z").ensure(&request()).unwrap();
+    assert_eq!(first_change("2026-12-20T00:00:00Z"), None);
+}
+
+#[test]
+fn the_window_is_a_matter_of_the_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |when: &str| Store::at(dir.path(), when.parse().unwrap());
+    let mut request = request();
+    request.validity.leaf = Duration::from_secs(24 * 3_600);
+    request.validity.renew_before = Duration::from_secs(90 * 60);
+    at("2026-01-01T00:00:00Z").ensure(&request).unwrap();
+    let pki = at("2026-01-01T22:30:00Z").plan(&request).unwrap();
+    assert!(!pki.has_changes());
+    let pki = at("2026-01-01T22:31:00Z").plan(&request).unwrap();
+    assert_eq!(
+        changes(&pki)[0],
+        "Reissued hosts/cp1/pki/apiserver.crt: it expires at 2026-01-02T00:00:00Z, \
+         within 90 minutes"
+    );
+}
+
+#[test]
+fn the_first_certificate_of_a_kubelet_that_has_its_next_may_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |when: &str| Store::at(dir.path(), when.parse().unwrap());
+    at("2026-01-01T00:00:00Z").ensure(&request()).unwrap();
+    let mut joined = request();
+    joined.nodes[0].kubelet_renews = true;
+    for (when, request, expected) in [
+        ("2026-12-20T00:00:00Z", &request(), true),
+        ("2026-12-20T00:00:00Z", &joined, false),
+        ("2027-12-20T00:00:00Z", &joined, false),
+    ] {
+        let pki = at(when).plan(request).unwrap();
+        let changes = changes(&pki);
+        let seed = "Reissued hosts/cp1/pki/kubeconfig/kubelet.crt";
+        let found = changes.iter().any(|change| change.starts_with(seed));
+        assert_eq!(found, expected, "{when}: {changes:?}");
+        assert!(pki.warnings.is_empty(), "{:?}", pki.warnings);
+    }
 }
 
 #[test]
