@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::model::Live;
-use crate::cluster::answer::ask_first;
+use crate::cluster::answer::{answer_within, ask_first};
 use crate::cluster::api::ClusterApi;
 use crate::cluster::survey::Surveyed;
 use crate::desired::context::Context;
@@ -79,17 +79,18 @@ async fn ask_for_nodes(
             Ok(api) => api,
             Err(error) => return Ok(Err(error)),
         };
-        match api.ask_health_within(API_SERVER, ANSWER).await {
-            Health::Ok => Ok(Ok((one, api))),
-            Health::No(why) => Err(Error::NotReady { why }),
+        if let Health::No(why) = api.ask_health_within(API_SERVER, ANSWER).await {
+            return Err(Error::NotReady { why });
+        }
+        // One whose etcd has just come back is healthy, and doesn't answer yet.
+        match answer_within(ANSWER, list_nodes(run, one, api)).await {
+            Err(Error::Api(error)) if !error.is_transient() => Ok(Err(error.into())),
+            Err(error) => Err(error),
+            Ok(live) => Ok(Ok(live)),
         }
     });
     let answer = asked.await.into_result();
-    let answer = answer.map_err(|silent| silent.last_or("no control plane has joined"))?;
-    Ok(match answer {
-        Ok((one, api)) => list_nodes(run, one, api).await,
-        Err(error) => Err(error),
-    })
+    answer.map_err(|silent| silent.last_or("no control plane has joined"))
 }
 
 async fn list_nodes(run: &Run, one: &Surveyed, mut api: ClusterApi) -> Result<Live, Error> {

@@ -92,3 +92,10 @@ async fn status_goes_through_the_next_control_plane_if_the_first_is_unhealthy() 
     assert_eq!(healthy, [false, true, true]);
     assert_eq!(cluster.lines(), [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_is_healthy_and_answers_nothing_is_not_planned_with() {
+    let cluster = Cluster::running(3, 0).await;
+    cluster.shared.lock().host("cp1").api_hangs = true;
+    assert_eq!(cluster.plan().await.changes, 0);
+}

@@ -115,6 +115,8 @@ fn answer(
     }
     if matches!(asked.path.as_str(), "/livez" | "/readyz") {
         world.tell_healthy(host);
+    } else if world.host(host).api_hangs {
+        return Ok(Some(api::status(504, "timed out")));
     }
     api::answer(&mut world, asked)
 }

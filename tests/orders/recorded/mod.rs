@@ -69,6 +69,8 @@ pub struct Host {
     pub kubelet_dies: bool,
     /// Whether its API server is down until its control plane is changed.
     pub api_is_down: bool,
+    /// Whether its API server is healthy, and answers nothing.
+    pub api_hangs: bool,
     /// Nanoseconds that its clock is ahead.
     pub clock_offset: i128,
     /// Whether its etcd has data.
@@ -99,6 +101,7 @@ impl Host {
             api_dies: false,
             kubelet_dies: false,
             api_is_down: false,
+            api_hangs: false,
             clock_offset: 0,
             has_etcd_data: false,
             lost_etcd_data: false,
