@@ -24,7 +24,7 @@ impl OpenChanges {
         })
     }
 
-    /// Waits until there is none.
+    /// Waits until no change is open.
     pub(super) async fn none_left(&self) {
         // It can't be closed: `self` is its sender.
         let _ = self.0.subscribe().wait_for(|open| *open == 0).await;

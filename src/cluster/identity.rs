@@ -96,10 +96,17 @@ impl KnownCluster {
         }
         let same_id = theirs.cluster_id == ours.cluster_id && !ours.cluster_id.is_empty();
         let same_ca = theirs.ca == ours.ca && !ours.ca.is_empty();
-        // A receipt of before there were ids says nothing but a name.
-        let unknown = theirs.cluster_id.is_empty() && theirs.ca.is_empty();
-        if same_id || same_ca || (unknown && self.has_ca()) {
+        if same_id || same_ca {
             return Ok(());
+        }
+        // A receipt of before there were ids says nothing but a name.
+        if theirs.cluster_id.is_empty() && theirs.ca.is_empty() {
+            return Err(Error::Refused {
+                message: format!("the host's receipt names cluster {theirs}, which proves nothing"),
+                hint:
+                    "run `clusterctl-rs apply` first: it compares the CA and completes the receipt"
+                        .into(),
+            });
         }
         Err(Error::Refused {
             message: format!(

@@ -17,7 +17,7 @@ pub(crate) type Views = BTreeMap<String, Result<MemberView, String>>;
 /// How a member lost its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LostData {
-    /// There is none.
+    /// The data is missing.
     Gone,
     /// What is there isn't this etcd's: it has started a second one by itself, or was removed
     /// from this one.

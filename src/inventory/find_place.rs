@@ -30,7 +30,7 @@ impl fmt::Display for Place {
 }
 
 /// The place of what `complaint`, a line of the component's log on `host`, names: an
-/// argument, a field or a value that the operator gave to it. `None` if there is none, or
+/// argument, a field or a value that the operator gave to it. `None` if nothing fits, or
 /// the file can't be read by now.
 pub fn find_place(file: &Path, component: &str, host: &str, complaint: &str) -> Option<Place> {
     let text = fs::read_to_string(file).ok()?;

@@ -148,3 +148,13 @@ async fn clocks_that_are_far_apart_are_refused_in_both_directions() {
         assert!(hint.contains("this machine's clock"), "{hint}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_alone_is_not_enough_for_a_reset() {
+    let cluster = Cluster::running(1, 1).await;
+    cluster.set_owner("w1", Owner::named("demo"));
+    let reset = cluster.reset(&["w1"], ResetOptions::default()).await;
+    let error = reset[0].outcome.as_ref().expect_err("a refusal");
+    assert!(error.to_string().contains("proves nothing"), "{error}");
+    assert!(!cluster.has("w1: reset"));
+}

@@ -25,7 +25,7 @@ pub struct AppliedSet {
 }
 
 impl Applier {
-    /// Reads the set with its members: one request for each kind. Empty if there is none.
+    /// Reads the set with its members: one request for each kind. Empty if it does not exist.
     ///
     /// # Errors
     /// The first request that failed.
