@@ -304,6 +304,7 @@ impl Context {
                     controller_manager,
                     scheduler,
                     kubelet,
+                    kubelet_ended: target.facts.kubelet_has_ended(jiff::Timestamp::now()),
                     anonymous_health: self.may_ask_health(target.host),
                     external_ca: self.pki.external_ca,
                     etcd_members,

@@ -59,6 +59,9 @@ pub struct ControlPlane<'a> {
     pub scheduler: KeyPair<'a>,
     /// Client certificate of `system:node:<nodeName>`.
     pub kubelet: KeyPair<'a>,
+    /// Whether the certificate that its kubelet has made of that one has ended, so that it
+    /// can't get the next one and starts from ours again.
+    pub kubelet_ended: bool,
     /// Whether the CA's key is not on the node (kubeadm's "external CA").
     pub external_ca: bool,
     /// Whether its API server answers for its health without credentials.

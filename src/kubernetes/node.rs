@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use super::component::Component;
-use super::context::{ControlPlane, KeyPair, NodeContext};
+use super::context::{ControlPlane, NodeContext};
 use super::error::KubernetesError;
 use super::group::ResourceGroup;
 use super::kubeconfig::{self, Credentials, Kubeconfig};
@@ -129,14 +129,20 @@ fn kubeconfig_resources(
         &local,
         control_plane.scheduler,
     ));
-    resources.extend(kubelet_identity(ctx, &local, &control_plane.kubelet));
+    resources.extend(kubelet_identity(ctx, &local, &control_plane));
     Ok(resources)
 }
 
 /// The identity of a control plane's kubelet, as kubeadm's kubelet-finalize leaves
 /// it: kubelet.conf points at the file that the kubelet replaces by itself. The
-/// first such file is ours, under a name of the kubelet's own making.
-fn kubelet_identity(ctx: &NodeContext<'_>, server: &str, pair: &KeyPair<'_>) -> Vec<Resource> {
+/// first such file is ours, under a name of the kubelet's own making. It is written and
+/// linked again if the kubelet has let its certificate end.
+fn kubelet_identity(
+    ctx: &NodeContext<'_>,
+    server: &str,
+    control_plane: &ControlPlane<'_>,
+) -> Vec<Resource> {
+    let (pair, ended) = (&control_plane.kubelet, control_plane.kubelet_ended);
     let pki = kubelet::certificate_directory(&ctx.host.kubelet_extra_args);
     let current = kubelet::client_certificate(pki);
     let first = format!("{pki}/kubelet-client-bootstrap.pem");
@@ -145,14 +151,20 @@ fn kubelet_identity(ctx: &NodeContext<'_>, server: &str, pair: &KeyPair<'_>) -> 
     let kubelet_conf = FileResource::text(paths::KUBELET_CONF, text.as_str());
     let kubelet_conf = kubelet_conf.mode(0o600).notify(names::KUBELET_UNIT);
     let pem = Zeroizing::new([pair.cert.trim_end(), "\n", pair.key.trim_end(), "\n"].concat());
+    let first_file = secret_file(first.clone(), &pem);
+    let first_file = match ended {
+        true => first_file.notify(names::KUBELET_UNIT),
+        false => first_file.seed(),
+    };
     vec![
         Resource::File(kubelet_conf),
         directory(paths::KUBELET_DIR, 0o700),
         directory(pki, 0o755),
-        Resource::File(secret_file(first.clone(), &pem).seed()),
+        Resource::File(first_file),
         Resource::SeedLink(SeedLink {
             path: current,
             target: first,
+            replace: ended,
         }),
     ]
 }

@@ -20,7 +20,7 @@ pub(super) fn check_kubelet_certificates(one: &Surveyed, now: Timestamp) -> Vec<
         let info = inspect(pem).ok()?;
         let (message, mut remedy) = judge(path, info.not_before, info.not_after, now)?;
         if path.ends_with(paths::KUBELET_CLIENT_CURRENT) && info.not_after <= now {
-            remedy = remedy_for_ended(path, one.host.is_control_plane());
+            remedy = remedy_for_ended(one.host.is_control_plane());
         }
         Some(Finding {
             check: "KubeletCertificate".into(),
@@ -34,14 +34,12 @@ pub(super) fn check_kubelet_certificates(one: &Surveyed, now: Timestamp) -> Vec<
 }
 
 /// What to do about a client certificate that has ended.
-fn remedy_for_ended(path: &str, is_control_plane: bool) -> String {
+fn remedy_for_ended(is_control_plane: bool) -> String {
     match is_control_plane {
-        true => format!(
-            "remove {path} and kubelet-client-bootstrap.pem beside it, then run \
-             `clusterctl-rs apply`, which writes its first one again"
-        ),
-        false => "`clusterctl-rs apply` lets the kubelet join again".to_owned(),
+        true => "`clusterctl-rs apply` writes a new one",
+        false => "`clusterctl-rs apply` lets the kubelet join again",
     }
+    .to_owned()
 }
 
 /// What is wrong with a certificate, and what to do about it.

@@ -64,6 +64,7 @@ pub(crate) fn node(root: &Root) -> Vec<Resource> {
         Resource::SeedLink(SeedLink {
             path: "/var/lib/kubelet/pki/current.pem".into(),
             target: "one two.pem".into(),
+            replace: false,
         }),
         Resource::KernelModule(KernelModule {
             name: "br_netfilter".into(),
@@ -555,4 +556,23 @@ fn a_static_pod_is_started_anew_for_what_it_reads_once() {
     fs::remove_dir_all(root.path("proc")).unwrap();
     root.converge(&resources("pod 3\n", "other\n"));
     assert_eq!(root.log(), "systemctl restart -- kubelet.service\n");
+}
+
+#[test]
+fn a_link_is_replaced_only_if_it_has_to_be() {
+    for root in roots() {
+        let path = "/var/lib/kubelet/pki/current.pem";
+        let link = |target: &str, replace| {
+            Resource::SeedLink(SeedLink {
+                path: path.into(),
+                target: target.into(),
+                replace,
+            })
+        };
+        root.converge(&[link("first.pem", false)]);
+        assert!(root.plan(&[link("second.pem", false)]).is_empty());
+        root.converge(&[link("second.pem", true)]);
+        let target = std::fs::read_link(root.path(path)).unwrap();
+        assert_eq!(target.to_str(), Some("second.pem"));
+    }
 }

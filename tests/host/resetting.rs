@@ -183,6 +183,7 @@ fn node(root: &Root) -> Vec<Resource> {
         Resource::SeedLink(SeedLink {
             path: "/var/lib/kubelet/pki/current.pem".into(),
             target: "1.pem".into(),
+            replace: false,
         }),
         Resource::KernelModule(KernelModule {
             name: "br_netfilter".into(),

@@ -130,6 +130,8 @@ impl Fixture {
             controller_manager: pair,
             scheduler: pair,
             kubelet: pair,
+            kubelet_ended: self.facts[name]
+                .kubelet_has_ended("2026-11-27T00:00:00Z".parse().unwrap()),
             external_ca: self.external_ca,
             anonymous_health: may_ask_health(&self.cluster.api_server.extra_args, |_| None),
             etcd_members: &self.etcd_members,

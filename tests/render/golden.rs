@@ -32,7 +32,7 @@ fn host(fixture: &Fixture, name: &str) -> String {
             Resource::Directory(Directory { path, mode, owner }) => {
                 writeln!(all, "=== {path}/ ({mode:04o} {owner})").unwrap();
             }
-            Resource::SeedLink(SeedLink { path, target }) => {
+            Resource::SeedLink(SeedLink { path, target, .. }) => {
                 writeln!(all, "=== {path} → {target} (seed)").unwrap()
             }
             Resource::Absent(Absent { path, .. }) => writeln!(all, "=== {path} (absent)").unwrap(),

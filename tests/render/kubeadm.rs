@@ -423,22 +423,31 @@ fn kubeconfigs_have_kubeadms_shape() {
 
 #[test]
 fn the_kubelets_first_identity_is_where_it_looks() {
-    let fixture = Fixture::new(36);
+    let mut fixture = Fixture::new(36);
     let path = "/var/lib/kubelet/pki/kubelet-client-bootstrap.pem";
     let file = fixture.file("cp1", path);
     assert_eq!(text(&file), "CERT\nKEY\n");
     assert!(file.seed && file.secret && file.mode == 0o600);
-    let links: Vec<_> = fixture
-        .resources("cp1")
-        .unwrap()
-        .into_iter()
-        .filter_map(|(_, resource)| match resource {
-            Resource::SeedLink(SeedLink { path, target }) => Some((path, target)),
+    let link = |fixture: &Fixture| {
+        let mut resources = fixture.resources("cp1").unwrap().into_iter();
+        let link = resources.find_map(|(_, resource)| match resource {
+            Resource::SeedLink(link) => Some(link),
             _ => None,
-        })
-        .collect();
-    let current = "/var/lib/kubelet/pki/kubelet-client-current.pem";
-    assert_eq!(links, [(current.to_owned(), path.to_owned())]);
+        });
+        link.unwrap()
+    };
+    let SeedLink {
+        path: current,
+        target,
+        replace,
+    } = link(&fixture);
+    assert_eq!(current, "/var/lib/kubelet/pki/kubelet-client-current.pem");
+    assert_eq!((target.as_str(), replace), (path, false));
+    // What the kubelet has made of it since has ended: it begins with ours again.
+    fixture.facts("cp1").kubelet_certificate_end = Some("2026-01-01T00:00:00Z".parse().unwrap());
+    assert!(link(&fixture).replace);
+    let file = fixture.file("cp1", path);
+    assert!(!file.seed && file.notify == ["kubelet.service"], "{file:?}");
 }
 
 #[test]

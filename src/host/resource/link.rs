@@ -10,13 +10,16 @@ use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
 use crate::host::wire::{quote, relative};
 
-/// A symbolic link that is made only if there is nothing at its path.
+/// A symbolic link that is made only if there is nothing at its path, or if what is there
+/// is of no more use.
 #[derive(Debug, Clone)]
 pub struct SeedLink {
     /// Absolute path.
     pub path: String,
     /// What it points to.
     pub target: String,
+    /// Whether to replace a link that is there.
+    pub replace: bool,
 }
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
@@ -30,6 +33,7 @@ pub(in crate::host) const KIND: ResourceKind = ResourceKind {
 struct Link {
     path: String,
     target: String,
+    replace: bool,
 }
 
 impl Step for Link {}
@@ -57,10 +61,17 @@ impl Piece for SeedLink {
 }
 
 fn compare_links(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
-    for SeedLink { path, target } in wanted.all() {
-        if found.observed.at(path).is_some() {
-            continue;
-        }
+    for SeedLink {
+        path,
+        target,
+        replace,
+    } in wanted.all()
+    {
+        let action = match found.observed.at(path) {
+            None => Action::Create,
+            Some(_) if *replace => Action::Update,
+            Some(_) => continue,
+        };
         found.receipt.links.insert(path.clone());
         let detail = Detail::Text {
             text: format!("-> {}", escape(target)),
@@ -68,15 +79,20 @@ fn compare_links(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
         let step = Link {
             path: path.clone(),
             target: target.clone(),
+            replace: *replace,
         };
-        found.push(Action::Create, Kind::Link, path, detail, step);
+        found.push(action, Kind::Link, path, detail, step);
     }
 }
 
 fn make_links(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
-    for (number, Link { path, target }) in work.all() {
-        let path = quote(&relative(path)?);
-        bundle.line(&format!("link {number} {} {path}", quote(target)));
+    for (number, link) in work.all::<Link>() {
+        let path = quote(&relative(&link.path)?);
+        let mode = if link.replace { "replace" } else { "seed" };
+        bundle.line(&format!(
+            "link {number} {mode} {} {path}",
+            quote(&link.target)
+        ));
     }
     Ok(())
 }
