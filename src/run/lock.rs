@@ -208,10 +208,7 @@ impl WeakLock {
 
 /// This process as the owner of a run of `verb`.
 pub(crate) fn this_process(verb: &str) -> RunOwner {
-    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| {
-        let user = std::env::var(name).ok()?;
-        (!user.is_empty()).then_some(user)
-    });
+    let user = ssh::login_name();
     let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let machine = match machine.trim() {
         "" => "unknown",
@@ -222,7 +219,8 @@ pub(crate) fn this_process(verb: &str) -> RunOwner {
     RunOwner {
         holder: format!("{}@{machine}", user.as_deref().unwrap_or("unknown")),
         verb: verb.to_owned(),
-        since: Timestamp::now(),
+        // People read it: whole seconds.
+        since: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
         process: name,
     }
 }

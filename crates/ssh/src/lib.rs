@@ -40,6 +40,6 @@ pub use prompt::{NoPrompt, Prompt, Secret};
 pub use scan::{HostKey, HostKeys, scan_host_keys};
 pub use script::{Input, Output, RunOptions, Script, ScriptEvent};
 pub use session::Session;
-pub use settings::{Settings, Workstation};
+pub use settings::{Settings, Workstation, login_name};
 pub use shared::{Finished, Observer, Stats};
 pub use target::Target;

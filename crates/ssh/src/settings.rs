@@ -75,12 +75,7 @@ impl Workstation {
     /// This machine, this user.
     pub fn current() -> Self {
         let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
-        let user = ["USER", "LOGNAME"]
-            .iter()
-            .filter_map(|name| std::env::var(name).ok())
-            .find(|name| !name.is_empty())
-            .or_else(owner_of_this_process)
-            .unwrap_or_else(|| "root".into());
+        let user = login_name().unwrap_or_else(|| "root".into());
         Workstation {
             ssh_config: Some(home.join(".ssh/config")),
             system_config: Some("/etc/ssh/ssh_config".into()),
@@ -95,6 +90,15 @@ impl Workstation {
             user,
         }
     }
+}
+
+/// The operator's login name, if it can be found.
+pub fn login_name() -> Option<String> {
+    ["USER", "LOGNAME"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|name| !name.is_empty())
+        .or_else(owner_of_this_process)
 }
 
 /// The login name of this process where the environment names none (cron,
