@@ -10,7 +10,7 @@ use crate::kubernetes::api::{ApiError, EtcdClient, Health, failed_checks};
 use crate::kubernetes::health::HealthEndpoint;
 
 /// Time limit for one check. A starting component accepts connections before it responds.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// Asks a component for its health from its own host, once.
 pub(crate) async fn ask_component(one: &Surveyed, at: &HealthEndpoint) -> Health {

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use super::answer::health_within;
 use super::api::ClusterApi;
 use super::crash_loop::{Crash, CrashWatch, Stage};
 use super::diagnose;
-use super::health::{ask_component, ask_kubelet_unit};
+use super::etcd::member_client;
+use super::health::{LOOK, ask_component, ask_kubelet_unit};
 use super::survey::Surveyed;
+use crate::inventory::Etcd;
 use crate::kubernetes::Component;
-use crate::kubernetes::api::{ApiError, wait_healthy};
+use crate::kubernetes::api::{ApiError, Health, wait_healthy};
 use crate::kubernetes::health::{component_endpoint, kubelet_endpoint};
 use crate::layout::components::{API_SERVER, CONTROLLER_MANAGER, ETCD, KUBELET, SCHEDULER};
 use crate::layout::health;
@@ -19,7 +22,8 @@ use crate::run::tracker::Part;
 /// How long the kubelet of a node in use has to stay healthy after a change.
 const STAYS: Duration = Duration::from_secs(2);
 
-/// Waits for the API server: its `/livez` includes etcd.
+/// Waits for etcd, then for the API server. Its `/livez` includes etcd, but what it says of
+/// that may be a second old: of the member that a change has just ended.
 pub(crate) async fn wait_for_api(
     run: &Run,
     one: &Surveyed,
@@ -29,12 +33,33 @@ pub(crate) async fn wait_for_api(
 ) -> Result<(), Error> {
     let timeout = run.cluster.timeouts.control_plane_component_health_check;
     part.doing(&one.host.name, "waiting for etcd and the API server");
-    let look = || api.ask_health(health::API_SERVER);
     let what = "kube-apiserver /livez";
-    let wait = wait_healthy(what, timeout, look);
+    let wait = async {
+        if matches!(run.cluster.etcd, Etcd::Local(_)) {
+            wait_healthy("etcd", timeout, || ask_member(run, one)).await?;
+        }
+        wait_healthy(what, timeout, || api.ask_health(health::API_SERVER)).await
+    };
     let crashes = watch.find(one, Stage::Api);
     let involved = &[ETCD, API_SERVER, KUBELET];
     unless_crash_looping(run, one, what, involved, wait, crashes).await
+}
+
+/// Whether the etcd member of a host works. Alarms count for nothing here: a change may be what
+/// ends one.
+async fn ask_member(run: &Run, one: &Surveyed) -> Health {
+    let asked = async {
+        let client = member_client(run, &one.session, &one.host)?;
+        Ok::<_, Error>(client.status().await?)
+    };
+    health_within(LOOK, async {
+        match asked.await {
+            Ok(status) if status.has_leader() => Health::Ok,
+            Ok(_) => Health::No("it has no leader".into()),
+            Err(error) => Health::No(error.to_string()),
+        }
+    })
+    .await
 }
 
 /// Waits, but gives up early if success has become impossible. `involved` are the
