@@ -91,6 +91,9 @@ fn keep_previous(plan: &HostPlan, bundle: &mut Bundle) -> Result<(), HostError> 
         }
     }
     for (_, pod) in plan.work.all::<RestartStaticPod>() {
+        if pod.only_follows() {
+            continue;
+        }
         names.push_str(word("static pod", pod.name())?);
         names.push('\n');
     }

@@ -7,6 +7,7 @@ use super::step::{Bundle, Step, Work};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
 use crate::host::wire::{quote, word};
+use crate::layout::components::{API_SERVER, ETCD};
 use crate::layout::paths;
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
@@ -23,6 +24,10 @@ pub(in crate::host) struct RestartStaticPod {
     /// Whether its manifest changes: then the kubelet restarts it by itself, and we only
     /// wait.
     pub(in crate::host) manifest: bool,
+    /// Whether it ends with etcd.
+    follows: bool,
+    /// Whether that is all, and nothing that it reads changes.
+    only_follows: bool,
 }
 
 impl RestartStaticPod {
@@ -30,11 +35,16 @@ impl RestartStaticPod {
     pub(in crate::host) fn name(&self) -> &str {
         &self.name
     }
+
+    /// Whether it is restarted for etcd's sake alone.
+    pub(in crate::host) fn only_follows(&self) -> bool {
+        self.only_follows
+    }
 }
 
 impl Step for RestartStaticPod {
     fn restarts(&self) -> Result<Option<&str>, HostError> {
-        match self.manifest {
+        match self.manifest || self.only_follows {
             // A changed manifest is the kubelet's to act on, with or without us.
             true => Ok(None),
             false => Ok(Some(word("static pod", &self.name)?)),
@@ -45,14 +55,23 @@ impl Step for RestartStaticPod {
 /// Once the kubelet is as it should be. A manifest that is new starts its pod; nothing has
 /// to go for it.
 fn compare_static_pods(_: &Wanted<'_>, found: &mut Comparison<'_>) {
-    for name in std::mem::take(&mut found.static_pods) {
-        let path = paths::manifest(&name);
-        if found.observed.at(&path).is_none() {
+    let changes = |found: &Comparison<'_>, name: &str| {
+        let path = paths::manifest(name);
+        found.written.contains(&path) && !found.reworded.contains(&path)
+    };
+    let mut names = std::mem::take(&mut found.static_pods);
+    // An API server is of no use while the kubelet replaces its etcd: see `end_api_server`.
+    let etcd_is_replaced = names.contains(ETCD) && changes(found, ETCD);
+    let only_follows = etcd_is_replaced && names.insert(API_SERVER.to_owned());
+    for name in names {
+        if found.observed.at(&paths::manifest(&name)).is_none() {
             continue;
         }
         let step = RestartStaticPod {
             name: name.clone(),
-            manifest: found.written.contains(&path) && !found.reworded.contains(&path),
+            manifest: changes(found, &name),
+            follows: etcd_is_replaced && name == API_SERVER,
+            only_follows: only_follows && name == API_SERVER,
         };
         found.push(Action::Restart, Kind::StaticPod, &name, Detail::None, step);
     }
@@ -69,11 +88,12 @@ fn remember_processes(work: &Work, bundle: &mut Bundle) -> Result<(), HostError>
 
 /// Waits until these are gone.
 fn restart_static_pods(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
-    for (number, RestartStaticPod { name, manifest }) in work.all() {
-        let name = quote(word("static pod", name)?);
-        let function = match manifest {
-            true => "static_pod_changed",
-            false => "static_pod_restart",
+    for (number, step) in work.all::<RestartStaticPod>() {
+        let name = quote(word("static pod", &step.name)?);
+        let function = match (step.follows, step.manifest) {
+            (true, _) => "static_pod_follows",
+            (false, true) => "static_pod_changed",
+            (false, false) => "static_pod_restart",
         };
         bundle.line(&format!("{function} {number} {name}"));
     }

@@ -53,6 +53,7 @@ put_back() {
 		return
 	fi
 	names=$(sort -u -- "$kept/restarts" 2>/dev/null)
+	putting_back=yes
 	step=0
 	for name in $names; do
 		step=$((step + 1))
