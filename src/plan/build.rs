@@ -19,6 +19,7 @@ use crate::desired::{node, renewed};
 use crate::host;
 use crate::host::{Observed, Owner, Resource};
 use crate::kubernetes::api::{AppliedSet, ObjectChange};
+use crate::kubernetes::network::pod_network;
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::layout::components::ETCD;
 use crate::layout::paths;
@@ -314,8 +315,13 @@ async fn plan_work(
     }
     let registers_again = live.is_some() && node.is_none() && context.is_in(surveyed);
     let registers = surveyed.host.is_control_plane() || !joins || join.is_some();
-    let waits_for_node =
-        node.is_none() && registers && (run.has(Phase::Network) || run.has(Phase::Nodes));
+    // A run that ended early may have left a Node without a CIDR, for want of a controller
+    // manager.
+    let lacks_cidr = pod_network(&run.cluster).needs_pod_cidr()
+        && node.as_ref().is_some_and(|node| pod_cidrs(node).is_empty());
+    let waits_for_node = registers
+        && (node.is_none() || lacks_cidr)
+        && (run.has(Phase::Network) || run.has(Phase::Nodes));
     Ok(Work {
         surveyed: surveyed.clone(),
         prepare,
