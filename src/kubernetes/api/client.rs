@@ -246,10 +246,7 @@ mod tests {
         };
         let client = client_within(answer, server, mute).unwrap();
         let error = ApiError::request("ask")(client.apiserver_version().await.unwrap_err());
-        assert_eq!(
-            error.to_string(),
-            "cannot ask: ServiceError: no answer within 20ms"
-        );
+        assert_eq!(error.to_string(), "cannot ask: no answer within 20ms");
         assert!(error.is_transient());
     }
 }

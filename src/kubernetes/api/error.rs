@@ -104,7 +104,9 @@ fn root_cause(error: &kube::Error) -> String {
             said = format!("{said}: {text}");
         }
     }
-    said
+    let said = said.trim_start_matches("ServiceError: ");
+    // rustls refers to its manual.
+    said.split(": https://").next().unwrap_or(said).to_owned()
 }
 
 #[cfg(test)]
@@ -128,7 +130,7 @@ mod tests {
         );
         assert_eq!(
             service(Layer("TLS", refused())),
-            "ServiceError: TLS: connection refused by 127.0.0.1"
+            "TLS: connection refused by 127.0.0.1"
         );
         assert_eq!(
             service(Layer("client error (Connect)", None)),
