@@ -14,6 +14,8 @@ mod bring_up;
 mod certificates;
 #[path = "e2e/components.rs"]
 mod components;
+#[path = "e2e/edits.rs"]
+mod edits;
 #[path = "e2e/ha.rs"]
 mod ha;
 #[path = "e2e/kube_vip.rs"]

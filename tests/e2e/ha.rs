@@ -43,6 +43,7 @@ fn no_control_plane_is_missed() {
         inventory,
     };
     story.one_control_plane_becomes_three();
+    story.edits_that_would_destroy_it_are_refused();
     story.one_is_lost_and_comes_back();
     story.a_change_takes_one_at_a_time();
     story.the_first_is_replaced();
@@ -159,6 +160,18 @@ impl Story {
                 .sh(worker, "grep server: /etc/kubernetes/kubelet.conf");
             assert!(server.contains("https://127.0.0.1:6443"), "{server}");
         }
+    }
+
+    fn edits_that_would_destroy_it_are_refused(&self) {
+        let running = crate::edits::Running {
+            lab: &self.lab,
+            operator: &self.operator,
+            cluster: &self.cluster,
+            inventory: &self.inventory,
+            control_planes: &self.hosts[..3],
+        };
+        running.refuses_what_would_destroy_it();
+        self.write_all(&self.inventory);
     }
 
     fn one_is_lost_and_comes_back(&self) {
