@@ -6,6 +6,7 @@ mod faults;
 mod forward;
 mod host_keys;
 mod login;
+mod proxy;
 mod run;
 mod sshd;
 mod sudo;
