@@ -1,6 +1,7 @@
 //! The SSH client against real OpenSSH servers, one or more per test.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
+mod agents;
 mod cancel;
 mod faults;
 mod forward;
