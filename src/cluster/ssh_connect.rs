@@ -79,7 +79,7 @@ pub(crate) async fn ssh_target(state: &State, host: &Host) -> Result<Target, Err
         become_password_file: ssh.become_password_file.clone(),
         proxy_jump: ssh.proxy_jump.clone(),
         known_hosts,
-        connect_timeout: Some(ssh.connect_timeout),
+        connect_timeout: ssh.connect_timeout,
         use_ssh_config: ssh.use_ssh_config,
     };
     let name = host.name.clone();
