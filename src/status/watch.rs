@@ -183,7 +183,8 @@ impl Watch {
 fn without_downloads(cluster: &Cluster) -> Cluster {
     let mut cluster = cluster.clone();
     for host in &mut cluster.hosts {
-        host.ssh.connect_timeout = host.ssh.connect_timeout.min(CONNECT);
+        let given = host.ssh.connect_timeout.unwrap_or(CONNECT);
+        host.ssh.connect_timeout = Some(given.min(CONNECT));
     }
     if cluster.artifacts.source == ArtifactSource::Online
         && let Some(cache) = artifacts::default_cache_dir()

@@ -78,7 +78,8 @@ fn the_least_file_has_kubeadms_defaults() {
     );
     assert_eq!(host.ssh.port, None);
     assert!(host.ssh.agent && host.ssh.use_ssh_config && host.ssh.become_root.is_none());
-    assert_eq!(host.ssh.connect_timeout, Duration::from_secs(10));
+    // Else ConnectTimeout in ~/.ssh/config would count for nothing.
+    assert_eq!(host.ssh.connect_timeout, None);
 }
 
 #[test]

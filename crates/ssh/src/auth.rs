@@ -1,107 +1,142 @@
-//! Logging in: which keys are offered, in which order.
-//!
-//! Named keys first, by the agent if it holds them, so that no passphrase is
-//! needed; then, unless a key was named, what else the agent holds; then
-//! OpenSSH's default files. sshd hangs up after six refusals (MaxAuthTries),
-//! so no more than that are offered.
+//! Logging in.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use russh::client::{AuthResult, Handle};
+use russh::MethodKind;
+use russh::Signer;
+use russh::client::AuthResult;
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
-use russh::keys::{
-    Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey, load_openssh_certificate,
-};
-use russh::{AgentAuthError, MethodKind};
-use tokio::net::UnixStream;
+use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey};
 use tokio::time::timeout;
 
+use crate::agent::{Agent, Turn};
+use crate::candidates::{Candidate, Candidates, KeyPlace, MAX_ATTEMPTS};
 use crate::error::SshError;
-use crate::handshake::{Client, Shaken};
-use crate::prompt::{Secrets, read_public_half};
-use crate::target::{IdentityFile, Target};
-use text::terminal::escape;
+use crate::handshake::Shaken;
+use crate::identity::{is_on_device, is_public};
+use crate::shared::Shared;
+use crate::sign::{AgentSigner, Busy, KeySigner, SignError};
+use crate::target::Target;
+use crate::way::Way;
 
-/// sshd's default MaxAuthTries.
-const MAX_ATTEMPTS: usize = 6;
-
-/// What can be made ready before there is a connection.
-#[derive(Default)]
-pub(crate) struct Prepared {
+/// What can be made ready before there is a connection, and outlives one.
+pub(crate) struct Prepared<'a> {
+    target: &'a Target,
+    shared: &'a Shared,
     agent: Option<Agent>,
-    /// What the agent holds.
-    held: Vec<AgentIdentity>,
-    tried: Vec<String>,
+    candidates: Candidates,
+    /// The right to ask the agent, if it came too late for the connection that waited for it.
+    turn: Option<Turn>,
 }
 
-/// Asks the agent what it holds, and loads the named keys that it lacks, for
-/// which the operator may have to type a passphrase.
-pub(crate) async fn prepare(target: &Target, secrets: &Secrets) -> Prepared {
-    let mut prepared = Prepared::default();
-    if let Some(socket) = &target.agent {
-        let asking = async {
-            let mut agent = Agent::connect_uds(socket).await?;
-            let held = agent.request_identities().await?;
-            Ok::<_, russh::keys::Error>((agent, held))
-        };
-        let problem = match timeout(target.connect_timeout, asking).await {
-            Ok(Ok((agent, held))) => {
-                let empty = held.is_empty();
-                (prepared.agent, prepared.held) = (Some(agent), held);
-                empty.then(|| "the agent holds no keys".to_string())
+/// What a login came to.
+pub(crate) enum LoggedIn {
+    Yes,
+    /// It is this host's turn to ask the agent, but the connection has waited too long for that:
+    /// another one is needed.
+    TurnHasCome,
+}
+
+impl<'a> Prepared<'a> {
+    /// Asks the agent what it holds, and loads the named keys that it lacks, for
+    /// which the operator may have to type a passphrase.
+    pub(crate) async fn new(target: &'a Target, shared: &'a Shared) -> Self {
+        let agent = target.login.agent.as_deref();
+        let agent = agent.map(|socket| shared.agents.at(socket));
+        let mut notes = Vec::new();
+        let mut held = Arc::default();
+        if let Some(agent) = &agent {
+            match agent.list_keys().await {
+                Ok(keys) if keys.is_empty() => notes.push("the agent holds no keys".to_string()),
+                Ok(keys) => held = keys,
+                Err(why) => notes.push(why),
             }
-            Ok(Err(error)) => Some(format!("agent at {}: {error}", socket.display())),
-            Err(_) => Some(format!("agent at {}: it did not answer", socket.display())),
+        }
+        let mut candidates = Candidates::collect(&target.login, &held);
+        notes.append(&mut candidates.notes);
+        candidates.notes = notes;
+        let prepared = Prepared {
+            target,
+            shared,
+            agent,
+            candidates,
+            turn: None,
         };
-        prepared.tried.extend(problem);
+        for candidate in prepared.candidates.list.iter().filter(|one| one.named) {
+            if let KeyPlace::File(path) = &candidate.signer {
+                // A failure is remembered, and reported if it comes to that key.
+                let _ = prepared.load_key(path, true).await;
+            }
+        }
+        prepared
     }
-    for identity in target.identities.iter().filter(|identity| identity.named) {
-        let held = read_public_half(&identity.path).is_some_and(|public| {
-            prepared
-                .held
-                .iter()
-                .any(|one| one.public_key().key_data() == public.key_data())
-        });
-        if !held {
-            // A failure is remembered, and reported if it comes to that key.
-            let passphrase = target.passphrase_file.as_deref();
-            let _ = secrets.private_key(&identity.path, passphrase).await;
+
+    /// Lets others ask the agent first.
+    pub(crate) fn give_up_turn(&mut self) {
+        self.turn = None;
+    }
+
+    /// Logs in, or says all that was tried.
+    pub(crate) async fn log_in(
+        &mut self,
+        shaken: &mut Shaken,
+        way: &Way,
+    ) -> Result<LoggedIn, SshError> {
+        let mut turn = self.turn.take();
+        let mut login = Login {
+            prepared: self,
+            shaken,
+            way,
+            keeps_turn: turn.is_some(),
+            turn: &mut turn,
+            rsa_hash: None,
+            attempts: 0,
+            tried: self.candidates.notes.clone(),
+        };
+        let answer = login.offer_all().await?;
+        let tried = login.tried;
+        match answer {
+            Answer::Accepted => Ok(LoggedIn::Yes),
+            Answer::TurnHasCome => {
+                self.turn = turn;
+                Ok(LoggedIn::TurnHasCome)
+            }
+            Answer::Refused | Answer::Over => Err(SshError::Auth {
+                host: self.target.name.clone(),
+                address: self.target.endpoint(),
+                user: self.target.user.clone(),
+                tried,
+            }),
         }
     }
-    prepared
-}
 
-/// Logs in, or says all that was tried.
-pub(crate) async fn log_in(
-    target: &Target,
-    shaken: &mut Shaken,
-    secrets: &Secrets,
-    prepared: Prepared,
-) -> Result<(), SshError> {
-    let Prepared {
-        mut agent,
-        held,
-        tried,
-    } = prepared;
-    let mut login = Login {
-        target,
-        shaken,
-        secrets,
-        rsa_hash: None,
-        attempts: 0,
-        offered: Vec::new(),
-        tried,
-    };
-    match login.offer_keys(agent.as_mut(), &held).await? {
-        Answer::Accepted => Ok(()),
-        Answer::Refused | Answer::Over => Err(SshError::Auth {
-            host: target.name.clone(),
-            address: target.endpoint(),
-            user: target.user.clone(),
-            tried: login.tried,
-        }),
+    async fn load_key(&self, path: &Path, named: bool) -> Result<Arc<PrivateKey>, SshError> {
+        let failed = |reason| SshError::KeyFile {
+            path: path.to_path_buf(),
+            reason,
+        };
+        if is_public(path) {
+            let reason = "it is a public key, and the agent does not hold the private one";
+            return Err(failed(reason.into()));
+        }
+        let passphrase = self
+            .target
+            .login
+            .passphrase_file
+            .as_deref()
+            .filter(|_| named);
+        let key = self
+            .shared
+            .secrets
+            .private_key(path, passphrase)
+            .await
+            .map_err(failed)?;
+        if is_on_device(key.public_key()) {
+            let reason = "it is on a security key, which only the agent can use";
+            return Err(failed(reason.into()));
+        }
+        Ok(key)
     }
 }
 
@@ -112,70 +147,43 @@ enum Answer {
     Refused,
     /// There is no point in going on.
     Over,
+    TurnHasCome,
 }
 
 struct Login<'a> {
-    target: &'a Target,
+    prepared: &'a Prepared<'a>,
     shaken: &'a mut Shaken,
-    secrets: &'a Secrets,
+    way: &'a Way,
+    turn: &'a mut Option<Turn>,
+    keeps_turn: bool,
+    /// The strongest hash for RSA signatures that the host takes, once it was asked.
     rsa_hash: Option<Option<HashAlg>>,
     attempts: usize,
-    offered: Vec<PublicKey>,
     tried: Vec<String>,
 }
 
-type Agent = AgentClient<UnixStream>;
-
 impl Login<'_> {
-    async fn offer_keys(
-        &mut self,
-        mut agent: Option<&mut Agent>,
-        held: &[AgentIdentity],
-    ) -> Result<Answer, SshError> {
-        let (named, default): (Vec<_>, Vec<_>) = self
-            .target
-            .identities
-            .clone()
-            .into_iter()
-            .partition(|identity| identity.named);
-
+    async fn offer_all(&mut self) -> Result<Answer, SshError> {
         let mut failure = None;
-        for identity in &named {
-            match self
-                .offer_key_file(identity, agent.as_deref_mut(), held)
-                .await
-            {
+        for candidate in &self.prepared.candidates.list {
+            if self.attempts >= MAX_ATTEMPTS {
+                let label = &candidate.label;
+                self.tried
+                    .push(format!("{label}: not offered, sshd allows {MAX_ATTEMPTS}"));
+                break;
+            }
+            match self.offer(candidate).await {
                 Ok(Answer::Refused) => {}
                 Ok(answer) => return Ok(answer),
                 // Another key may still do; but if none does, this is why.
                 Err(error @ SshError::KeyFile { .. }) => {
                     self.tried.push(error.to_string());
-                    failure.get_or_insert(error);
+                    if candidate.named {
+                        failure.get_or_insert(error);
+                    }
                 }
                 Err(error) => return Err(error),
             }
-        }
-        if !self.target.identities_only
-            && let Some(agent) = agent.as_deref_mut()
-        {
-            match self.offer_agent_keys(agent, held).await? {
-                Answer::Refused => {}
-                answer => return Ok(answer),
-            }
-        }
-        for identity in default.iter().filter(|identity| identity.path.exists()) {
-            match self
-                .offer_key_file(identity, agent.as_deref_mut(), held)
-                .await
-            {
-                Ok(Answer::Refused) => {}
-                Ok(answer) => return Ok(answer),
-                Err(error @ SshError::KeyFile { .. }) => self.tried.push(error.to_string()),
-                Err(error) => return Err(error),
-            }
-        }
-        if !self.target.identities.iter().any(|one| one.path.exists()) {
-            self.tried.push("no key file exists".into());
         }
         match failure {
             Some(failure) if self.attempts == 0 => Err(failure),
@@ -183,175 +191,136 @@ impl Login<'_> {
         }
     }
 
-    /// Offers what the agent holds besides the named keys.
-    async fn offer_agent_keys(
-        &mut self,
-        agent: &mut Agent,
-        held: &[AgentIdentity],
-    ) -> Result<Answer, SshError> {
-        // One attempt is left for a default key.
-        let left = (MAX_ATTEMPTS - 1).saturating_sub(self.attempts);
-        let fresh: Vec<_> = held
-            .iter()
-            .filter(|one| !self.was_offered(&one.public_key()))
-            .collect();
-        if fresh.len() > left {
-            self.tried.push(format!(
-                "the agent holds {} keys; only {left} were offered (sshd allows {MAX_ATTEMPTS})",
-                fresh.len()
-            ));
-        }
-        for one in fresh.into_iter().take(left) {
-            match self.offer_agent_key(agent, one).await? {
-                Answer::Refused => {}
-                answer => return Ok(answer),
-            }
-        }
-        Ok(Answer::Refused)
-    }
-
-    /// Whether the host has refused this key, whatever its comment.
-    fn was_offered(&self, key: &PublicKey) -> bool {
-        self.offered
-            .iter()
-            .any(|one| one.key_data() == key.key_data())
-    }
-
-    /// Offers a key: as the agent holds it, its certificate, then the file.
-    // Long: one key in the order in which OpenSSH offers it: agent, certificate, file.
-    async fn offer_key_file(
-        &mut self,
-        identity: &IdentityFile,
-        agent: Option<&mut Agent>,
-        held: &[AgentIdentity],
-    ) -> Result<Answer, SshError> {
-        let path = &identity.path;
-        let public = read_public_half(path);
-        if let (Some(public), Some(agent)) = (&public, agent) {
-            let same = |one: &&AgentIdentity| one.public_key().key_data() == public.key_data();
-            for one in held.iter().filter(same) {
-                match self.offer_agent_key(agent, one).await? {
-                    Answer::Refused => {}
-                    answer => return Ok(answer),
-                }
-            }
-        }
-        let certificate = load_openssh_certificate(append_suffix(path, "-cert.pub")).ok();
-        if let Some(public) = &public
-            && certificate.is_none()
-            && self.was_offered(public)
-        {
+    async fn offer(&mut self, candidate: &Candidate) -> Result<Answer, SshError> {
+        let private = match &candidate.signer {
+            KeyPlace::Agent(_) => None,
+            KeyPlace::File(path) => Some(self.prepared.load_key(path, candidate.named).await?),
+        };
+        let own = private.as_ref().map(|key| key.public_key().clone());
+        let Some(key) = own.or_else(|| candidate.key.clone()) else {
             return Ok(Answer::Refused);
-        }
-        if self.attempts >= MAX_ATTEMPTS {
-            self.tried.push(format!(
-                "{}: not offered, sshd allows {MAX_ATTEMPTS}",
-                path.display()
-            ));
-            return Ok(Answer::Over);
-        }
-        let passphrase = self
-            .target
-            .passphrase_file
-            .as_deref()
-            .filter(|_| identity.named);
-        let key = self
-            .secrets
-            .private_key(path, passphrase)
-            .await
-            .map_err(|reason| SshError::KeyFile {
-                path: path.clone(),
-                reason,
-            })?;
-        if let Some(certificate) = certificate {
-            match self
-                .offer_certificate(path, key.clone(), certificate)
-                .await?
-            {
-                Answer::Refused => {}
-                answer => return Ok(answer),
+        };
+        let hash = match self.choose_hash(&key, candidate).await? {
+            Ok(hash) => hash,
+            Err(why) => {
+                self.tried
+                    .push(format!("{}: not offered, {why}", candidate.label));
+                return Ok(Answer::Refused);
             }
-        }
-        let hash = if key.algorithm().is_rsa() {
-            self.rsa_hash().await?
-        } else {
-            None
         };
         self.attempts += 1;
-        self.offered.push(key.public_key().clone());
-        let key = PrivateKeyWithHashAlg::new(key, hash);
-        let user = self.target.user.clone();
-        let trying = self.shaken.handle.authenticate_publickey(user, key);
-        let result = timeout(self.target.connect_timeout, trying).await;
-        self.note_answer(&path.display().to_string(), flatten_result(result))
-    }
-
-    /// Offers the certificate beside the key file `path`.
-    async fn offer_certificate(
-        &mut self,
-        path: &Path,
-        key: Arc<PrivateKey>,
-        certificate: Certificate,
-    ) -> Result<Answer, SshError> {
-        self.attempts += 1;
-        let user = self.target.user.clone();
-        let handle = &mut self.shaken.handle;
-        let trying = handle.authenticate_openssh_cert(user, key, certificate);
-        let result = timeout(self.target.connect_timeout, trying).await;
-        let label = format!("{}-cert.pub", path.display());
-        self.note_answer(&label, flatten_result(result))
+        match (&candidate.signer, private, &self.prepared.agent) {
+            (KeyPlace::Agent(known_by), _, Some(agent)) => {
+                self.offer_agent_key(agent, known_by, candidate, key, hash)
+                    .await
+            }
+            (_, Some(private), _) => {
+                let mut signer = KeySigner(private);
+                let limit = self.prepared.target.connect_timeout;
+                let trying = self.authenticate(candidate, key, hash, &mut signer);
+                match timeout(limit, trying).await {
+                    Ok(result) => self.note_result(&candidate.label, result),
+                    Err(_) => Err(self.timeout_error()),
+                }
+            }
+            _ => Ok(Answer::Refused),
+        }
     }
 
     async fn offer_agent_key(
         &mut self,
-        agent: &mut Agent,
-        one: &AgentIdentity,
+        agent: &Agent,
+        known_by: &AgentIdentity,
+        candidate: &Candidate,
+        key: PublicKey,
+        hash: Option<HashAlg>,
     ) -> Result<Answer, SshError> {
-        if self.attempts >= MAX_ATTEMPTS {
-            return Ok(Answer::Refused);
+        let busy = Busy::default();
+        let mut turn = self.turn.take();
+        let mut signer = AgentSigner {
+            agent,
+            key: known_by,
+            way: self.way,
+            busy: &busy,
+            turn: &mut turn,
+            keeps_turn: self.keeps_turn,
+            waited: Default::default(),
+        };
+        let limit = self.prepared.target.connect_timeout;
+        let trying = self.authenticate(candidate, key, hash, &mut signer);
+        let result = busy.limit(limit, trying).await;
+        let lost_time = signer.lost_time();
+        *self.turn = turn;
+        let Some(result) = result else {
+            return Err(self.timeout_error());
+        };
+        let is_refused = !matches!(&result, Ok(AuthResult::Success));
+        if is_refused && self.shaken.handle.is_closed() && lost_time && !self.keeps_turn {
+            // Others had their turn first, and sshd has not waited until this one was over.
+            if self.turn.is_none() {
+                *self.turn = Some(agent.wait_for_turn().await);
+            }
+            return Ok(Answer::TurnHasCome);
         }
-        let public = one.public_key().into_owned();
-        let hash = if public.algorithm().is_rsa() {
-            self.rsa_hash().await?
-        } else {
-            None
-        };
-        let label = format!("the agent's {}", escape(one.comment()));
-        let user = self.target.user.clone();
-        self.attempts += 1;
-        let handle: &mut Handle<Client> = &mut self.shaken.handle;
-        let trying = async {
-            match one {
-                AgentIdentity::PublicKey { key, .. } => {
-                    handle
-                        .authenticate_publickey_with(user, key.clone(), hash, agent)
-                        .await
-                }
-                AgentIdentity::Certificate { certificate, .. } => {
-                    let certificate: Certificate = certificate.clone();
-                    handle
-                        .authenticate_certificate_with(user, certificate, hash, agent)
-                        .await
-                }
+        self.note_result(&candidate.label, result)
+    }
+
+    /// Offers a candidate's certificate, or its key.
+    async fn authenticate<S: Signer<Error = SignError>>(
+        &mut self,
+        candidate: &Candidate,
+        key: PublicKey,
+        hash: Option<HashAlg>,
+        signer: &mut S,
+    ) -> Result<AuthResult, SignError> {
+        let user = self.prepared.target.user.clone();
+        let handle = &mut self.shaken.handle;
+        match candidate.certificate.clone() {
+            Some(certificate) => {
+                handle
+                    .authenticate_certificate_with(user, certificate, hash, signer)
+                    .await
             }
-        };
-        let result = timeout(self.target.connect_timeout, trying).await;
-        self.offered.push(public);
-        match result {
-            Err(_) => self.note_answer(&label, Err(None)),
-            Ok(Ok(result)) => self.note_answer(&label, Ok(result)),
-            Ok(Err(AgentAuthError::Key(error))) => {
-                self.tried
-                    .push(format!("{label}: the agent failed to sign: {error}"));
-                Ok(Answer::Refused)
+            None => {
+                handle
+                    .authenticate_publickey_with(user, key, hash, signer)
+                    .await
             }
-            Ok(Err(AgentAuthError::Send(_))) => self.note_answer(&label, Err(Some(String::new()))),
         }
     }
 
-    /// The hash for RSA signatures that the host takes. Asked only for RSA
+    /// The hash for a signature, which only RSA has a choice of; or why the key may not be used.
+    async fn choose_hash(
+        &mut self,
+        key: &PublicKey,
+        candidate: &Candidate,
+    ) -> Result<Result<Option<HashAlg>, String>, SshError> {
+        let algorithms = &self.prepared.target.algorithms;
+        let has_certificate = candidate.certificate.is_some();
+        let Some(rsa) = key.key_data().rsa() else {
+            let allowed = algorithms.accept_login(&key.algorithm(), has_certificate);
+            let why = "PubkeyAcceptedAlgorithms leaves it out";
+            return Ok(if allowed { Ok(None) } else { Err(why.into()) });
+        };
+        let least = algorithms.min_rsa_bits();
+        if rsa.key_size() < least {
+            return Ok(Err(format!(
+                "it has {} bits, RequiredRSASize is {least}",
+                rsa.key_size()
+            )));
+        }
+        let best = self.best_rsa_hash().await?;
+        let mut usable = [Some(HashAlg::Sha512), Some(HashAlg::Sha256), None]
+            .into_iter()
+            .skip_while(|hash| *hash != best);
+        let chosen = usable
+            .find(|hash| algorithms.accept_login(&Algorithm::Rsa { hash: *hash }, has_certificate));
+        Ok(chosen.ok_or_else(|| "the host takes no RSA signature that is allowed".into()))
+    }
+
+    /// The strongest hash for RSA signatures that the host takes. Asked only for RSA
     /// keys, since a host that names none makes us wait a second.
-    async fn rsa_hash(&mut self) -> Result<Option<HashAlg>, SshError> {
+    async fn best_rsa_hash(&mut self) -> Result<Option<HashAlg>, SshError> {
         if let Some(hash) = self.rsa_hash {
             return Ok(hash);
         }
@@ -364,11 +333,10 @@ impl Login<'_> {
         Ok(hash)
     }
 
-    /// Notes how an attempt ended. `Err(None)`: not in time.
-    fn note_answer(
+    fn note_result(
         &mut self,
         label: &str,
-        result: Result<AuthResult, Option<String>>,
+        result: Result<AuthResult, SignError>,
     ) -> Result<Answer, SshError> {
         match result {
             Ok(AuthResult::Success) => Ok(Answer::Accepted),
@@ -376,68 +344,61 @@ impl Login<'_> {
                 remaining_methods,
                 partial_success,
             }) => {
-                // russh reports a broken connection as a failure that leaves
-                // no method.
-                if self.shaken.handle.is_closed() {
-                    self.tried
-                        .push(format!("{label}: the host closed the connection"));
-                    return Ok(Answer::Over);
-                }
-                if partial_success {
-                    self.tried.push(format!(
-                        "{label}: accepted, but the host requires more than a key"
-                    ));
-                    return Ok(Answer::Over);
-                }
-                self.tried.push(format!("{label}: refused"));
-                if remaining_methods.contains(&MethodKind::PublicKey) {
-                    return Ok(Answer::Refused);
-                }
-                let methods: Vec<String> = remaining_methods.iter().map(String::from).collect();
-                self.tried.push(format!(
-                    "the host does not accept keys, only: {}",
-                    methods.join(", ")
-                ));
-                Ok(Answer::Over)
+                let methods: Vec<MethodKind> = remaining_methods.to_vec();
+                Ok(self.note_refusal(label, &methods, partial_success))
             }
-            Err(None) => Err(SshError::Timeout {
-                host: self.target.name.clone(),
-                what: "authentication".into(),
-                after: self.target.connect_timeout,
+            Err(SignError::Stale) => Ok(Answer::TurnHasCome),
+            Err(SignError::Send) => Err(self.lost_error()),
+            Err(SignError::HungUp) => Err(SshError::Unsigned {
+                host: self.prepared.target.name.clone(),
+                address: self.prepared.target.endpoint(),
+                key: label.to_string(),
             }),
-            Err(Some(reason)) => {
-                if self.shaken.handle.is_closed() || reason.is_empty() {
-                    return Err(self.lost_error());
-                }
-                self.tried.push(format!("{label}: {reason}"));
+            Err(SignError::Failed(why)) => {
+                self.tried.push(format!("{label}: {why}"));
                 Ok(Answer::Refused)
             }
         }
     }
 
+    fn note_refusal(&mut self, label: &str, methods: &[MethodKind], partial: bool) -> Answer {
+        // russh reports a broken connection as a failure that leaves
+        // no method.
+        if self.shaken.handle.is_closed() {
+            self.tried
+                .push(format!("{label}: the host closed the connection"));
+            return Answer::Over;
+        }
+        if partial {
+            self.tried.push(format!(
+                "{label}: accepted, but the host requires more than a key"
+            ));
+            return Answer::Over;
+        }
+        self.tried.push(format!("{label}: refused"));
+        if methods.contains(&MethodKind::PublicKey) {
+            return Answer::Refused;
+        }
+        let methods: Vec<String> = methods.iter().map(String::from).collect();
+        self.tried.push(format!(
+            "the host does not accept keys, only: {}",
+            methods.join(", ")
+        ));
+        Answer::Over
+    }
+
+    fn timeout_error(&self) -> SshError {
+        SshError::Timeout {
+            host: self.prepared.target.name.clone(),
+            what: "authentication".into(),
+            after: self.prepared.target.connect_timeout,
+        }
+    }
+
     fn lost_error(&self) -> SshError {
         SshError::Lost {
-            host: self.target.name.clone(),
+            host: self.prepared.target.name.clone(),
             reason: format!("{} while logging in", self.shaken.gone.reason()),
         }
     }
-}
-
-fn flatten_result(
-    result: Result<Result<AuthResult, russh::Error>, tokio::time::error::Elapsed>,
-) -> Result<AuthResult, Option<String>> {
-    match result {
-        Ok(Ok(result)) => Ok(result),
-        Ok(Err(russh::Error::SendError | russh::Error::Disconnect | russh::Error::HUP)) => {
-            Err(Some(String::new()))
-        }
-        Ok(Err(error)) => Err(Some(escape(&error.to_string()).into_owned())),
-        Err(_) => Err(None),
-    }
-}
-
-fn append_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

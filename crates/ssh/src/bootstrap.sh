@@ -10,6 +10,10 @@
 #
 # While the script leaves more input unread than a pipe holds (64 KiB), that end
 # can't be seen. A script that does so notices a short read when it goes on.
+#
+# What hosts may have in their environment and would change what a shell does:
+# TMOUT limits each read of bash, also as sh, and so would end the script.
+unset TMOUT CDPATH ENV BASH_ENV;
 LC_ALL=C; export LC_ALL;
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH;
 echo --ready--;

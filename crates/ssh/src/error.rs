@@ -16,6 +16,16 @@ pub enum SshError {
         /// What is wrong.
         reason: String,
     },
+    /// A line of `ssh_config` can't be understood, or says what can't be honoured.
+    #[error("{}:{line}: {reason}", file.display())]
+    Config {
+        /// The file.
+        file: PathBuf,
+        /// Its line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file of the workstation could not be read or written.
     #[error("cannot use {}: {source}", path.display())]
     File {
@@ -76,18 +86,27 @@ pub enum SshError {
         /// Its line, counted from 1.
         line: usize,
     },
-    /// The host presented a key that is marked `@revoked`.
+    /// The host presented a key that is marked `@revoked`, or listed in `RevokedHostKeys`.
     #[error(
-        "{}: the host key of {} is revoked in {}:{line} ({presented})",
-        presented.host, presented.name, file.display()
+        "{}: the host key of {} is revoked in {place} ({presented})",
+        presented.host, presented.name
     )]
     HostKeyRevoked {
         /// What the host presented.
         presented: Box<PresentedKey>,
-        /// File with the revocation.
-        file: PathBuf,
-        /// Its line, counted from 1.
-        line: usize,
+        /// Where it is revoked.
+        place: Revocation,
+    },
+    /// The host presented a key that `ssh_config` does not allow.
+    #[error(
+        "{}: the host key of {} is not allowed: {reason} ({presented})",
+        presented.host, presented.name
+    )]
+    HostKeyRefused {
+        /// What the host presented.
+        presented: Box<PresentedKey>,
+        /// Why it is not allowed.
+        reason: String,
     },
     /// A trusted authority signed the host's certificate, but not for this
     /// host or not at this time.
@@ -107,6 +126,26 @@ pub enum SshError {
         path: PathBuf,
         /// Why.
         reason: String,
+    },
+    /// `ProxyCommand` did not lead to the host's sshd.
+    #[error("{host}: cannot connect by ProxyCommand `{command}`: {reason}")]
+    ProxyCommand {
+        /// The host as the operator calls it.
+        host: String,
+        /// The command, as the shell got it.
+        command: String,
+        /// How it ended, and what it said.
+        reason: String,
+    },
+    /// The agent had not signed when sshd lost patience.
+    #[error("{host}: {key} did not sign before {} closed the connection", address)]
+    Unsigned {
+        /// The host as the operator calls it.
+        host: String,
+        /// Address and port.
+        address: String,
+        /// The key that was to sign.
+        key: String,
     },
     /// Every key was refused.
     #[error("{host}: cannot log in to {address} as {user}: {}", tried.join("; "))]
@@ -231,6 +270,24 @@ impl std::fmt::Display for PresentedKey {
     }
 }
 
+/// Where a key is revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// The file.
+    pub file: PathBuf,
+    /// Its line, counted from 1, if it has lines.
+    pub line: Option<usize>,
+}
+
+impl std::fmt::Display for Revocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.file.display()),
+            None => write!(f, "{}", self.file.display()),
+        }
+    }
+}
+
 /// Ways in which a TCP connection fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectFailure {
@@ -282,8 +339,27 @@ impl SshError {
             SshError::HostKeyRevoked { .. } => {
                 "give the machine a new host key; a revoked one is never accepted".into()
             }
+            SshError::HostKeyRefused { .. } => {
+                "give the machine a host key that your ssh_config allows".into()
+            }
             SshError::HostCertificate { .. } => {
                 "have the certificate authority sign the host's key again, for this name and date".into()
+            }
+            SshError::Config { reason, .. } if reason.contains("is not supported") => {
+                "reword it, or set `ssh.useSshConfig: false` in the inventory and say there how the \
+                 host is reached"
+                    .into()
+            }
+            SshError::Config { reason, .. } if reason.contains("unknown keyword") => {
+                "remove it, or add it to IgnoreUnknown in that file".into()
+            }
+            SshError::ProxyCommand { .. } => {
+                "run the command yourself: it has to print `SSH-2.0-…`, the greeting of sshd".into()
+            }
+            SshError::Unsigned { .. } => {
+                "touch the key or confirm its use when the agent asks; sshd waits for LoginGraceTime, \
+                 two minutes by default"
+                    .into()
             }
             SshError::Auth { user, .. } => format!(
                 "name the user and the key in the inventory (ssh.user, ssh.privateKey), load the key \
@@ -304,9 +380,6 @@ impl SshError {
                 "check that the machine is up and that no firewall blocks this port".into()
             }
             SshError::Handshake { .. } => "check that sshd listens on this port (ssh.port)".into(),
-            SshError::Timeout { what, .. } if what == "authentication" => {
-                "check whether the SSH agent is waiting for a confirmation".into()
-            }
             SshError::Sudo { kind, user, .. } => match kind {
                 SudoFailure::PasswordNeeded => {
                     "run this on a terminal, or set ssh.becomePasswordFile".into()
@@ -334,6 +407,7 @@ impl SshError {
                     .into()
             }
             SshError::Settings { .. }
+            | SshError::Config { .. }
             | SshError::File { .. }
             | SshError::Timeout { .. }
             | SshError::Lost { .. }
@@ -348,7 +422,10 @@ impl SshError {
     /// booting, or the connection broke.
     pub fn is_transient(&self) -> bool {
         match self {
-            SshError::Connect { .. } | SshError::Lost { .. } | SshError::Timeout { .. } => true,
+            SshError::Connect { .. }
+            | SshError::ProxyCommand { .. }
+            | SshError::Lost { .. }
+            | SshError::Timeout { .. } => true,
             // sshd drops connections when too many are waiting to log in (MaxStartups).
             SshError::Handshake { .. } => true,
             _ => false,

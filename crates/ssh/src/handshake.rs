@@ -1,30 +1,22 @@
 //! The handshake: who the other side is, decided by known_hosts.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use russh::client::{self, DisconnectReason};
-use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
-use russh::{Channel, Preferred, cipher, compression};
+use russh::keys::{Algorithm, PublicKey, PublicKeyOrCertificate};
+use russh::{Channel, Preferred, compression};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::error::{PresentedKey, SshError};
-use crate::known_hosts::{HOST_KEY_ALGORITHMS, KnownHosts, Verdict};
+use crate::error::SshError;
+use crate::evidence::Evidence;
 use crate::target::Target;
 use text::terminal::escape;
-
-/// Ciphers by measured speed: AES-GCM is a fifth to a third faster than
-/// ChaCha20 where the processor has AES instructions.
-const CIPHERS: [cipher::Name; 4] = [
-    cipher::AES_128_GCM,
-    cipher::AES_256_GCM,
-    cipher::CHACHA20_POLY1305,
-    cipher::AES_256_CTR,
-];
 
 /// Receive window of a channel, in bytes: bounds downloads to window ÷ RTT.
 const WINDOW: u32 = 16 << 20;
@@ -36,8 +28,8 @@ const KEEPALIVE_COUNT: usize = 3;
 /// What to do with the key that a host presents.
 #[derive(Clone)]
 pub(crate) enum Policy {
-    /// Look it up.
-    Verify(Arc<KnownHosts>),
+    /// Hold it against what is known of the host, which has this address.
+    Verify(Arc<Evidence>, Option<IpAddr>),
     /// Record it and end the connection.
     Record(Arc<Mutex<Option<PublicKey>>>),
 }
@@ -83,60 +75,6 @@ impl From<russh::Error> for HandlerError {
     }
 }
 
-/// What known_hosts says about what a host presented.
-fn judge_host_key(
-    target: &Target,
-    known: &KnownHosts,
-    presented: &PublicKeyOrCertificate,
-) -> Result<(), SshError> {
-    let name = target.known_hosts_name();
-    let key = presented.public_key();
-    let verdict = match presented.certificate() {
-        Some(certificate) => known.check_certificate(name, certificate, SystemTime::now()),
-        None => known.check_key(name, &key),
-    };
-    verdict_error(target, &key, verdict)
-}
-
-/// The error that a verdict amounts to.
-pub(crate) fn verdict_error(
-    target: &Target,
-    key: &PublicKey,
-    verdict: Verdict,
-) -> Result<(), SshError> {
-    let presented = Box::new(PresentedKey {
-        host: target.name.clone(),
-        name: target.known_hosts_name().to_string(),
-        port: target.port,
-        algorithm: key.algorithm().to_string(),
-        fingerprint: fingerprint(key),
-    });
-    Err(match verdict {
-        Verdict::Known => return Ok(()),
-        Verdict::Unknown => SshError::HostKeyUnknown { presented },
-        Verdict::Changed(file, line) => SshError::HostKeyChanged {
-            presented,
-            file,
-            line,
-        },
-        Verdict::Revoked(file, line) => SshError::HostKeyRevoked {
-            presented,
-            file,
-            line,
-        },
-        Verdict::BadCertificate(reason) => SshError::HostCertificate {
-            host: presented.host,
-            name: presented.name,
-            reason,
-        },
-    })
-}
-
-/// A key's fingerprint, as `ssh-keygen -lf` prints it.
-pub(crate) fn fingerprint(key: &PublicKey) -> String {
-    key.fingerprint(HashAlg::Sha256).to_string()
-}
-
 type Reply = client::ChannelOpenHandle;
 
 impl client::Handler for Client {
@@ -147,10 +85,12 @@ impl client::Handler for Client {
         presented: &PublicKeyOrCertificate,
     ) -> Result<bool, HandlerError> {
         match &self.policy {
-            Policy::Verify(known) => match judge_host_key(&self.target, known, presented) {
-                Ok(()) => Ok(true),
-                Err(error) => Err(HandlerError::Verdict(Box::new(error))),
-            },
+            Policy::Verify(evidence, address) => {
+                match evidence.judge(&self.target, presented, *address).await {
+                    Ok(()) => Ok(true),
+                    Err(error) => Err(HandlerError::Verdict(Box::new(error))),
+                }
+            }
             Policy::Record(slot) => {
                 let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
                 *slot = Some(presented.public_key());
@@ -329,17 +269,18 @@ pub(crate) async fn shake_hands(
 /// What we offer the host: first of all the keys that it is known by.
 fn client_config(target: &Target, policy: &Policy, only: Option<&[Algorithm]>) -> client::Config {
     let name = target.known_hosts_name();
+    let allowed = &target.algorithms;
     let (keys, certificates) = match (policy, only) {
         (_, Some(only)) => (only.to_vec(), Vec::new()),
-        (Policy::Verify(known), None) => (
-            order_known_first(&known.known_algorithms(name)),
-            if known.has_authority(name) {
-                HOST_KEY_ALGORITHMS.to_vec()
-            } else {
-                Vec::new()
-            },
-        ),
-        (Policy::Record(_), None) => (HOST_KEY_ALGORITHMS.to_vec(), Vec::new()),
+        (Policy::Verify(evidence, _), None) => {
+            let known = evidence.known();
+            let keys = order_known_first(&allowed.host_keys, &known.known_algorithms(name));
+            // Without a plain one to fall back to, a certificate is all that may be asked for.
+            let asks = known.has_authority(name) || keys.is_empty();
+            let certificates = allowed.host_certificates.clone();
+            (keys, if asks { certificates } else { Vec::new() })
+        }
+        (Policy::Record(_), None) => (allowed.host_keys.clone(), Vec::new()),
     };
     client::Config {
         window_size: WINDOW,
@@ -350,23 +291,24 @@ fn client_config(target: &Target, policy: &Policy, only: Option<&[Algorithm]>) -
         preferred: Preferred {
             key: Cow::Owned(keys),
             host_key_certificates: Cow::Owned(certificates),
-            cipher: Cow::Borrowed(&CIPHERS),
+            kex: Cow::Owned(allowed.kex.clone()),
+            cipher: Cow::Owned(allowed.ciphers.clone()),
+            mac: Cow::Owned(allowed.macs.clone()),
             // What is worth compressing is compressed already.
             compression: Cow::Borrowed(&[compression::NONE]),
-            ..Preferred::DEFAULT
         },
         ..client::Config::default()
     }
 }
 
-/// All that we accept, those first that the host is known by: it may have keys
+/// All that are allowed, those first that the host is known by: it may have keys
 /// of several algorithms, of which we know one.
-fn order_known_first(known: &[Algorithm]) -> Vec<Algorithm> {
+fn order_known_first(allowed: &[Algorithm], known: &[Algorithm]) -> Vec<Algorithm> {
     let is_known = |algorithm: &Algorithm| match algorithm {
         Algorithm::Rsa { .. } => known.iter().any(|one| matches!(one, Algorithm::Rsa { .. })),
         other => known.contains(other),
     };
-    let (mut first, rest): (Vec<_>, Vec<_>) = HOST_KEY_ALGORITHMS.into_iter().partition(is_known);
+    let (mut first, rest): (Vec<_>, Vec<_>) = allowed.iter().cloned().partition(is_known);
     first.extend(rest);
     first
 }
@@ -442,10 +384,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cuttable<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithms::HOST_KEY_ALGORITHMS;
 
     #[test]
     fn known_algorithms_are_asked_for_first() {
-        let order = order_known_first(&[Algorithm::Rsa { hash: None }]);
+        let order = order_known_first(&HOST_KEY_ALGORITHMS, &[Algorithm::Rsa { hash: None }]);
         assert!(
             order[..2]
                 .iter()
@@ -453,6 +396,9 @@ mod tests {
             "{order:?}"
         );
         assert_eq!(order.len(), HOST_KEY_ALGORITHMS.len());
-        assert_eq!(order_known_first(&[]), HOST_KEY_ALGORITHMS);
+        assert_eq!(
+            order_known_first(&HOST_KEY_ALGORITHMS, &[]),
+            HOST_KEY_ALGORITHMS
+        );
     }
 }

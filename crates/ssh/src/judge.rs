@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::error::SshError;
-use crate::known_hosts::{KnownHosts, Name, Verdict};
+use crate::error::{Revocation, SshError};
+use crate::evidence::Evidence;
+use crate::known_hosts::{Name, Verdict};
 use crate::scan::{HostKey, HostKeys};
 use crate::target::Target;
 
@@ -17,8 +18,8 @@ pub enum Trust {
     Unknown,
     /// They have another key.
     Changed(PathBuf, usize),
-    /// They revoke it.
-    Revoked(PathBuf, usize),
+    /// They revoke it, or `RevokedHostKeys` does.
+    Revoked(Revocation),
 }
 
 impl fmt::Display for Trust {
@@ -29,7 +30,7 @@ impl fmt::Display for Trust {
             Trust::Changed(file, line) => {
                 write!(f, "CHANGED: {}:{line} has another key", file.display())
             }
-            Trust::Revoked(file, line) => write!(f, "REVOKED in {}:{line}", file.display()),
+            Trust::Revoked(place) => write!(f, "REVOKED in {place}"),
         }
     }
 }
@@ -39,11 +40,11 @@ impl fmt::Display for Trust {
 /// # Errors
 ///
 /// A file that can't be read.
-pub fn judge_host_keys(
+pub async fn judge_host_keys(
     target: &Target,
     keys: &HostKeys,
 ) -> Result<Vec<(HostKey, Trust)>, SshError> {
-    let known = KnownHosts::load(&target.known_hosts)?;
+    let evidence = Evidence::gather(target).await?;
     let name = || Name {
         host: &keys.name,
         port: Some(keys.port),
@@ -52,10 +53,10 @@ pub fn judge_host_keys(
         .keys
         .iter()
         .map(|key| {
-            let trust = match known.check_key(name(), &key.key) {
+            let trust = match evidence.check_key(name(), &key.key) {
                 Verdict::Known => Trust::Known,
                 Verdict::Changed(file, line) => Trust::Changed(file, line),
-                Verdict::Revoked(file, line) => Trust::Revoked(file, line),
+                Verdict::Revoked(place) => Trust::Revoked(place),
                 Verdict::Unknown | Verdict::BadCertificate(_) => Trust::Unknown,
             };
             (key.clone(), trust)

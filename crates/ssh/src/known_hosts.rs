@@ -16,32 +16,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
-use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey};
+use russh::keys::{Algorithm, Certificate, PublicKey};
 
-use crate::error::SshError;
+use crate::algorithms::{Algorithms, HOST_KEY_ALGORITHMS};
+use crate::error::{Revocation, SshError};
 use text::glob;
 use text::terminal::escape;
-
-/// Host key algorithms that we accept, best first. No SHA-1 signatures, as in
-/// OpenSSH since 8.8.
-pub(crate) const HOST_KEY_ALGORITHMS: [Algorithm; 6] = [
-    Algorithm::Ed25519,
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP256,
-    },
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP384,
-    },
-    Algorithm::Ecdsa {
-        curve: EcdsaCurve::NistP521,
-    },
-    Algorithm::Rsa {
-        hash: Some(HashAlg::Sha512),
-    },
-    Algorithm::Rsa {
-        hash: Some(HashAlg::Sha256),
-    },
-];
 
 /// The entries of several files, in their order.
 #[derive(Debug, Clone, Default)]
@@ -73,7 +53,7 @@ pub(crate) enum Verdict {
     Unknown,
     /// The file has another key.
     Changed(PathBuf, usize),
-    Revoked(PathBuf, usize),
+    Revoked(Revocation),
     /// A trusted authority signed it, but it is not valid for this host or now.
     BadCertificate(String),
 }
@@ -180,7 +160,7 @@ impl KnownHosts {
             let same = listed.key_data() == key.key_data();
             match (entry.marker, same) {
                 (Marker::Revoked, true) => {
-                    return Verdict::Revoked(entry.file.to_path_buf(), entry.line);
+                    return Verdict::Revoked(entry.revocation());
                 }
                 (Marker::None, true) => verdict = Verdict::Known,
                 // A key of another algorithm counts as well: the known ones
@@ -200,6 +180,7 @@ impl KnownHosts {
         &self,
         name: Name<'_>,
         certificate: &Certificate,
+        algorithms: &Algorithms,
         now: SystemTime,
     ) -> Verdict {
         let plain = PublicKey::new(certificate.public_key().clone(), "");
@@ -219,7 +200,7 @@ impl KnownHosts {
             let data = listed.key_data();
             match entry.marker {
                 Marker::Revoked if data == authority.key_data() || data == plain.key_data() => {
-                    return Verdict::Revoked(entry.file.to_path_buf(), entry.line);
+                    return Verdict::Revoked(entry.revocation());
                 }
                 Marker::CertAuthority => trusted |= data == authority.key_data(),
                 _ => {}
@@ -228,8 +209,9 @@ impl KnownHosts {
         if !trusted {
             return self.check_key(name, &plain);
         }
-        match find_certificate_fault(certificate, name.host, now) {
+        match find_certificate_fault(certificate, name.host, algorithms, now) {
             None => Verdict::Known,
+            Some(_) if self.check_key(name, &plain) == Verdict::Known => Verdict::Known,
             Some(fault) => Verdict::BadCertificate(fault),
         }
     }
@@ -290,6 +272,13 @@ impl Entry {
         }
     }
 
+    fn revocation(&self) -> Revocation {
+        Revocation {
+            file: self.file.to_path_buf(),
+            line: Some(self.line),
+        }
+    }
+
     fn decode_key(&self) -> Option<PublicKey> {
         PublicKey::from_bytes(&STANDARD.decode(&self.key).ok()?).ok()
     }
@@ -309,16 +298,22 @@ fn hash_matches(hashed: &str, name: &str) -> Option<bool> {
 fn find_certificate_fault(
     certificate: &Certificate,
     host: &str,
+    algorithms: &Algorithms,
     now: SystemTime,
 ) -> Option<String> {
     let now = now
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
     let principals = certificate.valid_principals();
+    let signed_with = certificate.signature().algorithm();
     if !certificate.cert_type().is_host() {
         Some("it is a user certificate".into())
     } else if certificate.verify_signature().is_err() {
         Some("its signature is invalid".into())
+    } else if !algorithms.accept_ca_signature(&signed_with) {
+        Some(format!(
+            "it is signed with {signed_with}, which is not allowed"
+        ))
     } else if now < certificate.valid_after() {
         Some("it is not valid yet; is this machine's clock right?".into())
     } else if now >= certificate.valid_before() {
@@ -343,8 +338,8 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use russh::keys::PrivateKey;
     use russh::keys::ssh_key::certificate::{Builder, CertType};
+    use russh::keys::{HashAlg, PrivateKey};
 
     use super::*;
 
@@ -384,6 +379,17 @@ mod tests {
 
     fn changed(line: usize) -> Verdict {
         Verdict::Changed("kh".into(), line)
+    }
+
+    fn revoked(line: usize) -> Verdict {
+        Verdict::Revoked(Revocation {
+            file: "kh".into(),
+            line: Some(line),
+        })
+    }
+
+    fn algorithms() -> Algorithms {
+        Algorithms::choose(&Default::default(), None).unwrap()
     }
 
     #[test]
@@ -450,14 +456,8 @@ mod tests {
     fn revocation_beats_everything() {
         let key = public();
         let text = format!("{}@revoked {}", line("a", &key), line("*", &key));
-        assert_eq!(
-            known(&text).check_key(name("a"), &key),
-            Verdict::Revoked("kh".into(), 2)
-        );
-        assert_eq!(
-            known(&text).check_key(at("a", 1), &key),
-            Verdict::Revoked("kh".into(), 2)
-        );
+        assert_eq!(known(&text).check_key(name("a"), &key), revoked(2));
+        assert_eq!(known(&text).check_key(at("a", 1), &key), revoked(2));
         assert_eq!(
             known(&text).check_key(name("b"), &public()),
             Verdict::Unknown
@@ -485,10 +485,7 @@ mod tests {
             tabs(format!("@revoked {}", line("*", &b)))
         );
         assert_eq!(known(&text).check_key(name("a"), &a), Verdict::Known);
-        assert_eq!(
-            known(&text).check_key(name("a"), &b),
-            Verdict::Revoked("kh".into(), 2)
-        );
+        assert_eq!(known(&text).check_key(name("a"), &b), revoked(2));
     }
 
     #[test]
@@ -519,12 +516,12 @@ mod tests {
         assert!(known.has_authority(host_name));
         assert!(!known.has_authority(name("a.example.org")));
         assert_eq!(
-            known.check_certificate(host_name, &good, now(1500)),
+            known.check_certificate(host_name, &good, &algorithms(), now(1500)),
             Verdict::Known
         );
         let at_port = at("a.example.com", 2222);
         assert_eq!(
-            known.check_certificate(at_port, &good, now(1500)),
+            known.check_certificate(at_port, &good, &algorithms(), now(1500)),
             Verdict::Known
         );
         for (certificate, time) in [
@@ -533,13 +530,13 @@ mod tests {
             (&certificate(CertType::Host, "b.example.com"), 1500),
             (&certificate(CertType::User, "a.example.com"), 1500),
         ] {
-            let verdict = known.check_certificate(host_name, certificate, now(time));
+            let verdict = known.check_certificate(host_name, certificate, &algorithms(), now(time));
             assert!(matches!(verdict, Verdict::BadCertificate(_)), "{verdict:?}");
         }
         // Not this authority's host: the certificate is worth its key, no more.
         let elsewhere = name("a.example.org");
         assert_eq!(
-            known.check_certificate(elsewhere, &good, now(1500)),
+            known.check_certificate(elsewhere, &good, &algorithms(), now(1500)),
             Verdict::Unknown
         );
     }
@@ -559,9 +556,10 @@ mod tests {
         let verdict = known.check_certificate(
             name("a"),
             &certificate,
+            &algorithms(),
             UNIX_EPOCH + Duration::from_secs(1500),
         );
-        assert_eq!(verdict, Verdict::Revoked("kh".into(), 2));
+        assert_eq!(verdict, revoked(2));
     }
 
     #[test]

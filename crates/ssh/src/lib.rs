@@ -5,35 +5,51 @@
 //! there, [`Session::run`] runs a script and [`Session::forward`] opens a TCP
 //! connection. One [`Connector`] serves all hosts: it asks for each secret once.
 
+mod agent;
+mod algorithms;
 mod append_known_host;
 mod auth;
+mod candidates;
+mod canonical;
 mod capture;
 mod config;
 mod connect;
 mod connector;
 mod error;
+mod evidence;
 mod exec;
 mod feed;
 mod forward;
 mod handshake;
+mod hop;
+mod identity;
 mod judge;
 mod known_hosts;
+mod known_hosts_command;
+mod krl;
 mod prompt;
 mod protocol;
+mod proxy_command;
+mod reading;
 mod resolve;
+mod revoked;
 mod run;
 mod scan;
 mod script;
 mod session;
 mod settings;
 mod shared;
+mod sign;
 mod target;
 mod tcp;
+mod tokens;
+mod valid;
+mod way;
 
 pub use append_known_host::append_known_host;
 pub use capture::{OutputLine, OutputStream};
 pub use connector::Connector;
-pub use error::{ConnectFailure, PresentedKey, SshError, SudoFailure};
+pub use error::{ConnectFailure, PresentedKey, Revocation, SshError, SudoFailure};
 pub use forward::Forward;
 pub use judge::{Trust, judge_host_keys};
 pub use prompt::{NoPrompt, Prompt, Secret};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use russh::keys::{self, PrivateKey, PublicKey};
+use russh::keys::{self, PrivateKey};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
@@ -188,25 +188,6 @@ pub(crate) fn read_first_line(path: &Path) -> Result<zeroize::Zeroizing<String>,
         Ok(text) => Ok(zeroize::Zeroizing::new(text.to_string())),
         Err(_) => Err(failed(std::io::Error::other("its first line is not text"))),
     }
-}
-
-/// The public half of a key file, without any passphrase: from the file beside
-/// it, or from the clear part of OpenSSH's own format.
-pub(crate) fn read_public_half(path: &Path) -> Option<PublicKey> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".pub");
-    if let Ok(text) = std::fs::read_to_string(&beside)
-        && let Ok(key) = PublicKey::from_openssh(text.trim())
-    {
-        return Some(key);
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(path).ok()?);
-    Some(
-        PrivateKey::from_openssh(text.as_bytes())
-            .ok()?
-            .public_key()
-            .clone(),
-    )
 }
 
 fn is_encrypted(text: &str) -> bool {

@@ -4,24 +4,42 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::{self, Files, HostConfig};
+use crate::algorithms::Algorithms;
+use crate::config::{not_none, split_words};
 use crate::error::SshError;
+use crate::hop::Hop;
+use crate::known_hosts_command::KnownHostsCommand;
+use crate::reading::Reading;
 use crate::settings::{Settings, Workstation};
-use crate::target::{IdentityFile, Target};
+use crate::target::{HostKeyRules, IdentityFile, LoginRules, Route, Target, TcpOptions};
+use crate::tokens::{expand_home, expand_tokens};
 
 /// Time to connect when neither the settings nor `~/.ssh/config` say any.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// `ConnectTimeout none`: about as long as Linux tries to connect.
+const SYSTEM_CONNECT_TIMEOUT: Duration = Duration::from_secs(130);
+
 /// Longest chain of jump hosts; a longer one is taken for a loop.
 const MAX_JUMPS: usize = 8;
 
+/// The keys that OpenSSH offers when none is named.
+const DEFAULT_IDENTITIES: [&str; 5] = [
+    "id_rsa",
+    "id_ecdsa",
+    "id_ecdsa_sk",
+    "id_ed25519",
+    "id_ed25519_sk",
+];
+
 impl Target {
-    /// Decides everything about the host that the operator calls `name`.
+    /// Decides everything about the host that the operator calls `name`. Blocks: it reads files,
+    /// and asks DNS if `CanonicalizeHostname` says so.
     ///
     /// # Errors
     ///
-    /// A jump specification that makes no sense, or an `ssh_config` that can't
-    /// be read.
+    /// A jump specification that makes no sense; an `ssh_config` that can't be read, or that says
+    /// what can't be honoured.
     pub fn resolve(
         name: &str,
         settings: &Settings,
@@ -37,208 +55,215 @@ fn resolve_target(
     workstation: &Workstation,
     depth: usize,
 ) -> Result<Target, SshError> {
-    if depth > MAX_JUMPS {
-        return Err(SshError::Settings {
-            host: name.into(),
-            reason: format!("more than {MAX_JUMPS} jump hosts; is there a loop?"),
-        });
-    }
-    let host = Resolver::new(settings, workstation)?;
-    let (jump_text, warnings) = host.find_jump_text();
-    let jump = match jump_text {
-        None => None,
-        Some(text) => resolve_jumps(name, &text, settings, workstation, depth)?,
+    let wrong = |reason| SshError::Settings {
+        host: name.into(),
+        reason,
     };
+    if depth > MAX_JUMPS {
+        return Err(wrong(format!(
+            "more than {MAX_JUMPS} jump hosts; is there a loop?"
+        )));
+    }
+    let host = Reading::new(name, settings, workstation)?;
     let config = &host.config;
+    host.require_login_by_key().map_err(wrong)?;
+    let route = match config.proxy_jump() {
+        Some(jumps) => {
+            let hops = host.expand_hops(jumps).map_err(wrong)?;
+            resolve_jumps(hops, settings, workstation, depth)?
+        }
+        None => host.resolve_direct_route().map_err(wrong)?,
+    };
     Ok(Target {
         name: name.to_string(),
-        host_key_alias: config.host_key_alias.is_some(),
-        host_key_name: config
-            .host_key_alias
-            .clone()
-            .unwrap_or_else(|| host.address.clone()),
-        identities: host.resolve_identities(),
-        identities_only: settings.private_key.is_some() || config.identities_only == Some(true),
-        passphrase_file: settings.passphrase_file.clone(),
-        agent: host.resolve_agent(),
+        route,
+        host_key: host.resolve_host_key().map_err(wrong)?,
+        login: host.resolve_login().map_err(wrong)?,
+        algorithms: Algorithms::choose(&config.algorithms, config.required_rsa_size)
+            .map_err(wrong)?,
         become_root: settings.become_root,
         become_password_file: settings.become_password_file.clone(),
-        jump: jump.map(Box::new),
-        known_hosts: host.resolve_known_hosts(),
-        connect_timeout: settings
-            .connect_timeout
-            .or(config.connect_timeout)
-            .unwrap_or(DEFAULT_CONNECT_TIMEOUT),
-        warnings,
+        connect_timeout: match config.connect_timeout {
+            None if config.has_no_connect_timeout => SYSTEM_CONNECT_TIMEOUT,
+            None => DEFAULT_CONNECT_TIMEOUT,
+            Some(Duration::ZERO) => SYSTEM_CONNECT_TIMEOUT,
+            Some(timeout) => timeout,
+        },
+        warnings: host.list_warnings(),
         address: host.address,
         port: host.port,
         user: host.user,
     })
 }
 
-/// One host, as far as it is decided: the others of its values depend on these.
-struct Resolver<'a> {
-    settings: &'a Settings,
-    workstation: &'a Workstation,
-    config: HostConfig,
-    address: String,
-    port: u16,
-    user: String,
-}
-
-impl<'a> Resolver<'a> {
-    fn new(settings: &'a Settings, workstation: &'a Workstation) -> Result<Self, SshError> {
-        let config = if settings.use_ssh_config {
-            let files = Files {
-                home: &workstation.home,
-                user: workstation.ssh_config.as_deref(),
-                system: workstation.system_config.as_deref(),
-            };
-            config::query_config(&files, &settings.address)
-                .map_err(|(path, source)| SshError::File { path, source })?
+impl Reading<'_> {
+    /// # Errors
+    ///
+    /// Keys, the only way to log in that we have, are not to be used.
+    fn require_login_by_key(&self) -> Result<(), String> {
+        let preferred = self.config.preferred_authentications.as_deref();
+        let is_left_out = |list: &str| !list.split(',').any(|one| one == "publickey");
+        let reason = if self.config.pubkey_authentication == Some(false) {
+            "PubkeyAuthentication is `no`"
+        } else if preferred.is_some_and(is_left_out) {
+            "PreferredAuthentications leaves out `publickey`"
         } else {
-            HostConfig::default()
+            return Ok(());
         };
-        let user = settings.user.as_ref().or(config.user.as_ref());
-        let mut host = Resolver {
-            settings,
-            workstation,
-            address: settings.address.clone(),
-            port: settings.port.or(config.port).unwrap_or(22),
-            user: user.unwrap_or(&workstation.user).clone(),
-            config,
-        };
-        // A %h in HostName is the name as the operator wrote it; in all other
-        // values, it is what HostName made of that.
-        if let Some(host_name) = &host.config.host_name {
-            host.address = host.expand_tokens(host_name);
-        }
-        Ok(host)
+        Err(format!(
+            "ssh_config has it that {reason} for {}; no other way to log in is supported",
+            self.settings.address
+        ))
     }
 
-    fn resolve_identities(&self) -> Vec<IdentityFile> {
+    fn resolve_login(&self) -> Result<LoginRules, String> {
+        let certificates = &self.config.certificate_files;
+        Ok(LoginRules {
+            identities: self.resolve_identities()?,
+            certificates: self.expand_paths("CertificateFile", certificates)?,
+            identities_only: self.settings.private_key.is_some()
+                || self.config.identities_only == Some(true),
+            passphrase_file: self.settings.passphrase_file.clone(),
+            agent: self.resolve_agent()?,
+        })
+    }
+
+    fn resolve_identities(&self) -> Result<Vec<IdentityFile>, String> {
         let named = |path| IdentityFile { path, named: true };
         if let Some(key) = &self.settings.private_key {
-            return vec![named(key.clone())];
+            return Ok(vec![named(key.clone())]);
         }
         let files = &self.config.identity_files;
         if files.is_empty() {
-            return ["id_ed25519", "id_ecdsa", "id_rsa"]
-                .map(|file| IdentityFile {
-                    path: self.workstation.home.join(".ssh").join(file),
-                    named: false,
-                })
-                .to_vec();
+            let default = |file| IdentityFile {
+                path: self.workstation.home.join(".ssh").join(file),
+                named: false,
+            };
+            return Ok(DEFAULT_IDENTITIES.map(default).to_vec());
         }
-        self.expand_paths(files).map(named).collect()
+        let paths = self.expand_paths("IdentityFile", files)?;
+        Ok(paths.into_iter().map(named).collect())
     }
 
-    fn resolve_known_hosts(&self) -> Vec<PathBuf> {
+    fn resolve_agent(&self) -> Result<Option<PathBuf>, String> {
+        let socket = match self.config.identity_agent.as_deref() {
+            _ if !self.settings.agent => return Ok(None),
+            None | Some("SSH_AUTH_SOCK") => return Ok(self.workstation.agent.clone()),
+            Some("none") => return Ok(None),
+            Some(socket) => self.expand_path("IdentityAgent", socket)?,
+        };
+        // The old form of naming a variable: `$NAME`.
+        match socket.to_str().and_then(|text| text.strip_prefix('$')) {
+            Some(name) => Ok(std::env::var_os(name).map(PathBuf::from)),
+            None => Ok(Some(socket)),
+        }
+    }
+
+    fn resolve_host_key(&self) -> Result<HostKeyRules, String> {
+        let alias = self.config.host_key_alias.as_ref();
+        let revoked = self.config.revoked_host_keys.iter().flatten();
+        Ok(HostKeyRules {
+            name: alias.unwrap_or(&self.address).clone(),
+            is_alias: alias.is_some(),
+            files: self.resolve_known_hosts()?,
+            command: self.resolve_known_hosts_command()?,
+            revoked: self.expand_paths("RevokedHostKeys", revoked)?,
+            check_address: self.config.check_host_ip == Some(true),
+        })
+    }
+
+    fn resolve_known_hosts(&self) -> Result<Vec<PathBuf>, String> {
         let mut files = self.settings.known_hosts.clone();
+        let home = &self.workstation.home;
         match &self.config.user_known_hosts {
-            Some(user) => files.extend(self.expand_paths(user)),
-            None => files.extend(
-                ["known_hosts", "known_hosts2"]
-                    .map(|file| self.workstation.home.join(".ssh").join(file)),
-            ),
+            Some(user) => files.extend(self.expand_paths("UserKnownHostsFile", user)?),
+            None => files
+                .extend(["known_hosts", "known_hosts2"].map(|file| home.join(".ssh").join(file))),
         }
         match &self.config.global_known_hosts {
-            Some(global) => files.extend(self.expand_paths(global)),
+            // No tokens in this one.
+            Some(global) => {
+                for file in global.iter().filter(|file| not_none(Some(file)).is_some()) {
+                    files.push(expand_home(file, home)?.into());
+                }
+            }
             None => files.extend(self.workstation.system_known_hosts.iter().cloned()),
         }
-        files
+        Ok(files)
     }
 
-    fn resolve_agent(&self) -> Option<PathBuf> {
-        match self.config.identity_agent.as_deref() {
-            _ if !self.settings.agent => None,
-            None | Some("SSH_AUTH_SOCK") => self.workstation.agent.clone(),
-            Some("none") => None,
-            Some(variable) if variable.starts_with('$') => {
-                let name = variable.trim_start_matches('$').trim_matches(['{', '}']);
-                std::env::var_os(name).map(PathBuf::from)
-            }
-            Some(socket) => Some(self.expand_path(socket)),
-        }
+    fn resolve_known_hosts_command(&self) -> Result<Option<KnownHostsCommand>, String> {
+        let Some(command) = not_none(self.config.known_hosts_command.as_deref()) else {
+            return Ok(None);
+        };
+        let words = split_words(command, false).unwrap_or_default();
+        KnownHostsCommand::new(words, self.tokens.clone())
+            .map(Some)
+            .ok_or_else(|| {
+                format!("KnownHostsCommand {command:?} is not an absolute path and arguments")
+            })
     }
 
-    /// The jump hosts as they were written, and all that the operator should
-    /// know about the configuration.
-    fn find_jump_text(&self) -> (Option<String>, Vec<String>) {
-        let (settings, config) = (self.settings, &self.config);
-        let mut warnings = config.warnings.clone();
-        let jump = settings.proxy_jump.as_ref().or(config.proxy_jump.as_ref());
-        if jump.is_none()
-            && let Some(command) = config.proxy_command.as_deref()
-            && !command.eq_ignore_ascii_case("none")
-        {
-            warnings.push(format!(
-                "ProxyCommand for {} is not supported and was ignored; use ProxyJump",
-                settings.address
+    /// The way there, if not through jump hosts.
+    fn resolve_direct_route(&self) -> Result<Route, String> {
+        let config = &self.config;
+        let Some(command) = config.proxy_command() else {
+            return Ok(Route::Direct(TcpOptions {
+                family: config.address_family.unwrap_or_default(),
+                bind_address: config.bind_address.clone(),
+                bind_interface: config.bind_interface.clone(),
+                attempts: config.connection_attempts.unwrap_or(1).max(1),
+            }));
+        };
+        if config.proxy_use_fdpass == Some(true) || command == "-" {
+            return Err(format!(
+                "ProxyCommand {command:?} with ProxyUseFdpass is not supported"
             ));
         }
-        (jump.map(|text| self.expand_tokens(text)), warnings)
+        let mut tokens = self.tokens.clone();
+        tokens.retain(|(letter, _)| matches!(letter, 'h' | 'k' | 'n' | 'p' | 'r'));
+        expand_tokens(command, &tokens)
+            .map(Route::Command)
+            .map_err(|why| format!("ProxyCommand {command:?}: {why}"))
     }
 
-    /// A list of files as it was written; `none` in it stands for no file.
-    fn expand_paths(&self, files: &[String]) -> impl Iterator<Item = PathBuf> {
-        files
-            .iter()
-            .filter(|file| !file.eq_ignore_ascii_case("none"))
-            .map(|file| self.expand_path(file))
-    }
-
-    fn expand_path(&self, text: &str) -> PathBuf {
-        config::expand_home(&self.expand_tokens(text), &self.workstation.home)
-    }
-
-    /// Replaces the `%` tokens of `ssh_config` that make sense before a
-    /// connection exists.
-    fn expand_tokens(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        let mut chars = text.chars();
-        while let Some(c) = chars.next() {
-            if c != '%' {
-                out.push(c);
-                continue;
-            }
-            match chars.next() {
-                Some('%') => out.push('%'),
-                Some('h') => out.push_str(&self.address),
-                Some('n' | 'k') => out.push_str(&self.settings.address),
-                Some('p') => out.push_str(&self.port.to_string()),
-                Some('r') => out.push_str(&self.user),
-                Some('u') => out.push_str(&self.workstation.user),
-                Some('d') => out.push_str(&self.workstation.home.to_string_lossy()),
-                Some(other) => out.extend(['%', other]),
-                None => out.push('%'),
-            }
+    fn expand_hops(&self, jumps: &str) -> Result<Vec<Hop>, String> {
+        let expand = |text: &str| {
+            expand_tokens(text, &self.tokens).map_err(|why| format!("ProxyJump {jumps}: {why}"))
+        };
+        let mut hops = Hop::parse_list(jumps)?;
+        for hop in &mut hops {
+            hop.host = expand(&hop.host)?;
+            hop.user = hop.user.as_deref().map(expand).transpose()?;
         }
-        out
+        Ok(hops)
+    }
+
+    fn list_warnings(&self) -> Vec<String> {
+        let provider = not_none(self.config.pkcs11_provider.as_deref());
+        let text = |provider| {
+            format!(
+                "PKCS11Provider in ssh_config is not supported; load its keys into the agent: \
+                 `ssh-add -s {provider}`"
+            )
+        };
+        provider.map(text).into_iter().collect()
     }
 }
 
-/// The last of a comma-separated list of jump hosts, the others behind it. The
-/// first is reached as `~/.ssh/config` says, the others through the one before.
+/// The last of several jump hosts, the others behind it. The first is reached
+/// as `~/.ssh/config` says, the others through the one before.
 fn resolve_jumps(
-    name: &str,
-    text: &str,
+    hops: Vec<Hop>,
     settings: &Settings,
     workstation: &Workstation,
     depth: usize,
-) -> Result<Option<Target>, SshError> {
-    if text.trim().is_empty() || text.trim().eq_ignore_ascii_case("none") {
-        return Ok(None);
-    }
+) -> Result<Route, SshError> {
     let mut behind: Option<Target> = None;
-    for (index, hop) in text.split(',').enumerate() {
-        let (user, address, port) = parse_hop(hop.trim()).ok_or_else(|| SshError::Settings {
-            host: name.into(),
-            reason: format!("{hop:?} is not a jump host; write [user@]host[:port]"),
-        })?;
+    for (index, hop) in hops.into_iter().enumerate() {
         let jump = Settings {
-            user,
-            port,
+            user: hop.user,
+            port: hop.port,
             // The operator's own choices hold for every hop; what concerns
             // the target alone (sudo, its own jump) does not.
             private_key: settings.private_key.clone(),
@@ -248,10 +273,10 @@ fn resolve_jumps(
             known_hosts: settings.known_hosts.clone(),
             connect_timeout: settings.connect_timeout,
             use_ssh_config: settings.use_ssh_config,
-            ..Settings::new(address)
+            ..Settings::new(hop.host)
         };
-        let mut target =
-            resolve_target(&jump.address.clone(), &jump, workstation, depth + 1 + index)?;
+        let depth = depth + 1 + index;
+        let mut target = resolve_target(&jump.address.clone(), &jump, workstation, depth)?;
         // An explicit key is for the target, but often also the jump host's;
         // beside it, the keys that `~/.ssh/config` names for the jump host.
         if settings.private_key.is_some() {
@@ -259,58 +284,25 @@ fn resolve_jumps(
                 private_key: None,
                 ..jump
             };
-            let own = resolve_target(&target.name, &own, workstation, depth + 1 + index)?;
-            target.identities_only = own.identities_only;
-            target.identities.extend(own.identities);
+            let own = resolve_target(&target.name, &own, workstation, depth)?;
+            target.login.identities_only = own.login.identities_only;
+            target.login.identities.extend(own.login.identities);
         }
         if let Some(behind) = behind.take() {
-            target.jump = Some(Box::new(behind));
+            target.route = Route::Jump(Box::new(behind));
         }
         behind = Some(target);
     }
-    Ok(behind)
-}
-
-/// `[user@]host[:port]` or `ssh://[user@]host[:port]`, IPv6 in brackets.
-fn parse_hop(hop: &str) -> Option<(Option<String>, String, Option<u16>)> {
-    let hop = hop
-        .strip_prefix("ssh://")
-        .unwrap_or(hop)
-        .trim_end_matches('/');
-    let (user, rest) = match hop.rsplit_once('@') {
-        Some((user, rest)) => (Some(user.to_string()), rest),
-        None => (None, hop),
-    };
-    let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
-        let (host, after) = rest.split_once(']')?;
-        match after {
-            "" => (host, None),
-            _ => (host, Some(after.strip_prefix(':')?)),
-        }
-    } else if rest.matches(':').count() > 1 {
-        (rest, None)
-    } else {
-        match rest.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (rest, None),
-        }
-    };
-    let port = match port {
-        Some(port) => Some(port.parse().ok().filter(|port| *port != 0)?),
-        None => None,
-    };
-    if host.is_empty() || host.contains(char::is_whitespace) || user.as_deref() == Some("") {
-        return None;
-    }
-    Some((user, host.to_string(), port))
+    Ok(match behind {
+        Some(jump) => Route::Jump(Box::new(jump)),
+        None => Route::Direct(TcpOptions::default()),
+    })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::path::Path;
-
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -320,6 +312,8 @@ mod tests {
         Workstation {
             home: dir.to_path_buf(),
             user: "me".into(),
+            uid: 1000,
+            host_name: "laptop.example.com".into(),
             ssh_config: Some(dir.join(".ssh/config")),
             system_config: None,
             agent: Some("/run/agent".into()),
@@ -338,15 +332,14 @@ mod tests {
         let station = workstation(dir.path(), "");
         let target = Target::resolve("cp1", &Settings::new("192.0.2.1"), &station).unwrap();
         assert_eq!((target.user.as_str(), target.port), ("me", 22));
-        assert_eq!(
-            target.identities[0].path,
-            dir.path().join(".ssh/id_ed25519")
-        );
-        assert!(target.identities.iter().all(|identity| !identity.named));
-        assert_eq!(target.known_hosts[0], dir.path().join(".ssh/known_hosts"));
-        assert_eq!(target.agent.as_deref(), Some(Path::new("/run/agent")));
+        let login = &target.login;
+        assert_eq!(login.identities[0].path, dir.path().join(".ssh/id_rsa"));
+        assert!(login.identities.iter().all(|identity| !identity.named));
+        assert_eq!(login.agent.as_deref(), Some(Path::new("/run/agent")));
+        let files = &target.host_key.files;
+        assert_eq!(files[0], dir.path().join(".ssh/known_hosts"));
         assert_eq!(target.connect_timeout, Duration::from_secs(10));
-        assert!(target.jump.is_none());
+        assert!(matches!(&target.route, Route::Direct(options) if options.attempts == 1));
     }
 
     #[test]
@@ -355,9 +348,9 @@ mod tests {
                       UserKnownHostsFile ~/kh %d/kh2\nConnectTimeout 3\nHostKeyAlias fixed\n";
         let target = resolved(config, &Settings::new("web"));
         assert_eq!(target.endpoint(), "192.0.2.9:2200");
-        assert_eq!(target.host_key_name, "fixed");
+        assert_eq!(target.host_key.name, "fixed");
         assert_eq!(target.user, "theirs");
-        assert!(target.known_hosts[1].ends_with("kh2"));
+        assert!(target.host_key.files[1].ends_with("kh2"));
         assert_eq!(target.connect_timeout, Duration::from_secs(3));
         let settings = Settings {
             user: Some("mine".into()),
@@ -370,14 +363,14 @@ mod tests {
         let target = resolved(config, &settings);
         assert_eq!((target.user.as_str(), target.port), ("mine", 22));
         assert_eq!(
-            target.identities,
+            target.login.identities,
             [IdentityFile {
                 path: "/k".into(),
                 named: true
             }]
         );
-        assert!(target.identities_only);
-        assert_eq!(target.known_hosts[0], Path::new("/project/known_hosts"));
+        assert!(target.login.identities_only);
+        assert_eq!(target.host_key.files[0], Path::new("/project/known_hosts"));
         assert_eq!(target.connect_timeout, Duration::from_secs(7));
         let settings = Settings {
             use_ssh_config: false,
@@ -386,39 +379,41 @@ mod tests {
         assert_eq!(resolved(config, &settings).endpoint(), "web:22");
     }
 
+    /// The hosts on the way, the nearest first.
+    fn hops(target: &Target) -> Vec<&Target> {
+        let mut hops = vec![target];
+        while let Route::Jump(jump) = &hops[hops.len() - 1].route {
+            hops.push(jump);
+        }
+        hops.reverse();
+        hops
+    }
+
     #[test]
     fn jumps_are_resolved_like_hosts_and_chain() {
         let config = "Host b1\nHostName bastion.example.com\nProxyJump outer\nHost b2\nProxyJump unused\n\
                       Host outer\nPort 2022\nHost inner\nProxyJump b1,ops@b2:2222\n";
         let target = resolved(config, &Settings::new("inner"));
-        let mut hops: Vec<_> = std::iter::successors(Some(&target), |hop| hop.jump.as_deref())
-            .map(Target::endpoint)
+        let hops = hops(&target);
+        let logins: Vec<_> = hops
+            .iter()
+            .map(|hop| format!("{}@{}", hop.user, hop.endpoint()))
             .collect();
-        hops.reverse();
         assert_eq!(
-            hops,
+            logins,
             [
-                "outer:2022",
-                "bastion.example.com:22",
-                "b2:2222",
-                "inner:22"
+                "me@outer:2022",
+                "me@bastion.example.com:22",
+                "ops@b2:2222",
+                "me@inner:22"
             ]
         );
-        let b2 = target.jump.unwrap();
-        assert_eq!(
-            (b2.user.as_str(), b2.endpoint().as_str()),
-            ("ops", "b2:2222")
-        );
-        let b1 = b2.jump.unwrap();
-        assert_eq!(b1.endpoint(), "bastion.example.com:22");
-        let outer = b1.jump.unwrap();
-        assert_eq!(outer.endpoint(), "outer:2022");
-        assert!(outer.jump.is_none());
         let none = Settings {
             proxy_jump: Some("none".into()),
             ..Settings::new("inner")
         };
-        assert!(resolved(config, &none).jump.is_none());
+        let direct = resolved(config, &none);
+        assert!(matches!(direct.route, Route::Direct(_)));
     }
 
     #[test]
@@ -429,13 +424,111 @@ mod tests {
             proxy_jump: Some("b".into()),
             ..Settings::new("inner")
         };
-        let jump = resolved(config, &settings).jump.unwrap();
-        let paths: Vec<_> = jump
+        let target = resolved(config, &settings);
+        let paths: Vec<_> = hops(&target)[0]
+            .login
             .identities
             .iter()
             .map(|identity| identity.path.clone())
             .collect();
         assert_eq!(paths, [Path::new("/target-key"), Path::new("/bastion-key")]);
+    }
+
+    #[test]
+    fn tokens_and_variables_in_paths() {
+        let path = std::env::var("PATH").unwrap();
+        let config = "HostKeyAlias k\nUserKnownHostsFile ~/%%/%h-%n-%k-%p-%r-%u-%i-%l-%L-%d-%j ${PATH}\n\
+                      IdentityFile %r@%h\nCertificateFile ~/%n\nIdentityAgent ~/%u\nRevokedHostKeys %d/%C\n\
+                      GlobalKnownHostsFile ~/%h\nHostName %h.example\nUser ops\n";
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().display().to_string();
+        let station = workstation(dir.path(), config);
+        let target = Target::resolve("cp1", &Settings::new("web"), &station).unwrap();
+        let files: Vec<_> = target
+            .host_key
+            .files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
+        let all =
+            format!("{home}/%/web.example-web-k-22-ops-me-1000-laptop.example.com-laptop-{home}-");
+        assert_eq!(files, [all, path, format!("{home}/%h")]);
+        let login = &target.login;
+        assert_eq!(login.identities[0].path, Path::new("ops@web.example"));
+        assert_eq!(login.certificates, [dir.path().join("web")]);
+        assert_eq!(login.agent, Some(dir.path().join("me")));
+        let hash = target.host_key.revoked[0]
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_string();
+        assert_eq!(hash.len(), 40, "{hash}");
+        for wrong in [
+            "IdentityFile %z",
+            "UserKnownHostsFile ${NO_SUCH_VARIABLE}",
+            "HostName %p",
+        ] {
+            let station = workstation(dir.path(), wrong);
+            let error = Target::resolve("cp1", &Settings::new("web"), &station).unwrap_err();
+            assert!(error.to_string().starts_with("cp1: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn timeouts() {
+        let timeout = |config| resolved(config, &Settings::new("a")).connect_timeout;
+        assert_eq!(timeout("ConnectTimeout 1m"), Duration::from_secs(60));
+        assert_eq!(timeout("ConnectTimeout none"), SYSTEM_CONNECT_TIMEOUT);
+        let later = "ConnectTimeout none\nConnectTimeout 3";
+        assert_eq!(timeout(later), Duration::from_secs(3));
+        assert_eq!(timeout("ConnectTimeout 0"), SYSTEM_CONNECT_TIMEOUT);
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_an_error_and_what_nearly_can_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = |config: &str| {
+            let station = workstation(dir.path(), config);
+            let error = Target::resolve("cp1", &Settings::new("web"), &station).unwrap_err();
+            error
+                .to_string()
+                .replace(&dir.path().display().to_string(), "~")
+        };
+        insta::assert_snapshot!(error("\nMatch exec true\n"), @"~/.ssh/config:2: `Match exec` is not supported");
+        insta::assert_snapshot!(error("Frobnicate yes"), @"~/.ssh/config:1: unknown keyword `frobnicate`");
+        insta::assert_snapshot!(
+            error("PubkeyAuthentication no"),
+            @"cp1: ssh_config has it that PubkeyAuthentication is `no` for web; no other way to log in is supported"
+        );
+        assert!(error("PreferredAuthentications password").contains("leaves out `publickey`"));
+        assert!(
+            error("ProxyCommand nc %h\nProxyUseFdpass yes")
+                .contains("ProxyUseFdpass is not supported")
+        );
+        assert!(error("ProxyCommand nc ${X} %z").contains("unknown token `%z`"));
+        assert!(error("KnownHostsCommand echo %H").contains("is not an absolute path"));
+        assert!(error("RefuseConnection closed for repair").contains(":1:"));
+        assert!(error("Ciphers 3des-cbc").contains("leaves no supported algorithm"));
+        let target = resolved("PKCS11Provider /usr/lib/x.so", &Settings::new("web"));
+        assert!(target.warnings[0].contains("ssh-add -s /usr/lib/x.so"));
+        assert!(
+            resolved("PKCS11Provider none", &Settings::new("web"))
+                .warnings
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn names_that_a_shell_would_act_on_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let station = workstation(dir.path(), "");
+        assert!(Target::resolve("x", &Settings::new("a;b"), &station).is_err());
+        let settings = Settings {
+            user: Some("-oProxyCommand=x".into()),
+            ..Settings::new("a")
+        };
+        assert!(Target::resolve("x", &settings, &station).is_err());
     }
 
     #[test]
@@ -450,22 +543,6 @@ mod tests {
                 ..Settings::new("z")
             };
             assert!(Target::resolve("x", &settings, &station).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn hops() {
-        let hop = |text| parse_hop(text).unwrap();
-        assert_eq!(hop("u@h:22"), (Some("u".into()), "h".into(), Some(22)));
-        assert_eq!(hop("[fd00::1]:23"), (None, "fd00::1".into(), Some(23)));
-        assert_eq!(hop("fd00::1"), (None, "fd00::1".into(), None));
-        assert_eq!(hop("ssh://u@h/"), (Some("u".into()), "h".into(), None));
-    }
-
-    proptest! {
-        #[test]
-        fn hops_never_panic(text in "\\PC{0,30}") {
-            parse_hop(&text);
         }
     }
 }

@@ -8,8 +8,9 @@ use russh::keys::{Algorithm, PublicKey};
 use crate::connect::dial;
 use crate::connector::Connector;
 use crate::error::SshError;
-use crate::handshake::{Policy, fingerprint, shake_hands, verdict_error};
-use crate::known_hosts::{HOST_KEY_ALGORITHMS, KnownHosts, Verdict};
+use crate::evidence::{Evidence, fingerprint, verdict_error};
+use crate::handshake::{Policy, shake_hands};
+use crate::known_hosts::Verdict;
 use crate::target::Target;
 
 /// The keys of a host, not verified yet.
@@ -45,14 +46,17 @@ pub struct HostKey {
 /// revoked, or another one than known_hosts files have: such a key is not to
 /// be trusted, whatever the operator answers.
 pub async fn scan_host_keys(target: &Target, connector: &Connector) -> Result<HostKeys, SshError> {
-    let known = KnownHosts::load(&target.known_hosts)?;
-    let (rsa, others): (Vec<_>, Vec<_>) = HOST_KEY_ALGORITHMS
-        .into_iter()
-        .partition(|one| matches!(one, Algorithm::Rsa { .. }));
+    let evidence = Evidence::gather(target).await?;
+    let allowed = target.algorithms.host_keys.iter().cloned();
+    let (rsa, others): (Vec<_>, Vec<_>) =
+        allowed.partition(|one| matches!(one, Algorithm::Rsa { .. }));
     let (ecdsa, ed25519): (Vec<_>, Vec<_>) = others
         .into_iter()
         .partition(|one| matches!(one, Algorithm::Ecdsa { .. }));
-    let scans = [ed25519, ecdsa, rsa].map(|family| scan_key(target, connector, family));
+    let families = [ed25519, ecdsa, rsa].into_iter();
+    let scans = families
+        .filter(|family| !family.is_empty())
+        .map(|family| scan_key(target, connector, family));
     let mut keys = Vec::new();
     let mut failure = None;
     for result in join_all(scans).await {
@@ -63,36 +67,37 @@ pub async fn scan_host_keys(target: &Target, connector: &Connector) -> Result<Ho
             }
         }
     }
-    if let Some(failure) = failure
-        && keys.is_empty()
-    {
-        return Err(failure);
+    if keys.is_empty() {
+        return Err(failure.unwrap_or_else(|| SshError::Settings {
+            host: target.name.clone(),
+            reason: "HostKeyAlgorithms in ssh_config allows certificates only".into(),
+        }));
     }
     Ok(HostKeys {
-        name: target.host_key_name.clone(),
-        port: if target.host_key_alias {
+        name: target.host_key.name.clone(),
+        port: if target.host_key.is_alias {
             22
         } else {
             target.port
         },
-        keys: judge_scanned_keys(target, &known, keys)?,
+        keys: judge_scanned_keys(target, &evidence, keys)?,
     })
 }
 
 /// Which of the keys are known already; an error if one must not be trusted.
 fn judge_scanned_keys(
     target: &Target,
-    known: &KnownHosts,
+    evidence: &Evidence,
     keys: Vec<PublicKey>,
 ) -> Result<Vec<HostKey>, SshError> {
     let name = target.known_hosts_name();
     let one_is_known = keys
         .iter()
-        .any(|key| known.check_key(name, key) == Verdict::Known);
-    let algorithms = known.known_algorithms(name);
+        .any(|key| evidence.check_key(name, key) == Verdict::Known);
+    let algorithms = evidence.known().known_algorithms(name);
     let mut judged = Vec::new();
     for key in keys {
-        let verdict = known.check_key(name, &key);
+        let verdict = evidence.check_key(name, &key);
         // A host that has proved itself by one key may have others that are
         // not in the files yet, but not other ones of the same algorithm.
         let addition = matches!(verdict, Verdict::Changed(..))
@@ -100,7 +105,7 @@ fn judge_scanned_keys(
             && !algorithms.contains(&key.algorithm());
         let is_known = verdict == Verdict::Known;
         if !is_known && !addition && verdict != Verdict::Unknown {
-            verdict_error(target, &key, verdict)?;
+            verdict_error(target, name, &key, verdict)?;
         }
         judged.push(HostKey {
             algorithm: key.algorithm().to_string(),
@@ -119,7 +124,7 @@ async fn scan_key(
     family: Vec<Algorithm>,
 ) -> Result<PublicKey, SshError> {
     let slot = Arc::new(Mutex::new(None));
-    let (stream, _through) = dial(target, connector).await?;
+    let (stream, mut way) = dial(target, connector, None).await?;
     connector.shared.count_connection();
     let policy = Policy::Record(slot.clone());
     // Ends in an error even if all went well: we hang up once we have the key.
@@ -127,7 +132,7 @@ async fn scan_key(
     let key = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     match (key, result) {
         (Some(key), _) => Ok(key),
-        (None, Err(error)) => Err(error),
+        (None, Err(error)) => Err(way.explain(target, error).await),
         (None, Ok(_)) => Err(SshError::Handshake {
             host: target.name.clone(),
             address: target.endpoint(),

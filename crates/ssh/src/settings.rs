@@ -61,6 +61,10 @@ pub struct Workstation {
     pub home: PathBuf,
     /// The operator's login name.
     pub user: String,
+    /// The operator's number.
+    pub uid: u32,
+    /// This machine's name.
+    pub host_name: String,
     /// The user's `ssh_config`, if it is to be read.
     pub ssh_config: Option<PathBuf>,
     /// The system's `ssh_config`, if it is to be read.
@@ -75,7 +79,7 @@ impl Workstation {
     /// This machine, this user.
     pub fn current() -> Self {
         let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
-        let user = login_name().unwrap_or_else(|| "root".into());
+        let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname");
         Workstation {
             ssh_config: Some(home.join(".ssh/config")),
             system_config: Some("/etc/ssh/ssh_config".into()),
@@ -87,29 +91,35 @@ impl Workstation {
                 "/etc/ssh/ssh_known_hosts2".into(),
             ],
             home,
-            user,
+            user: login_name().unwrap_or_else(|| "root".into()),
+            uid: own_uid(),
+            host_name: host_name.unwrap_or_default().trim().to_string(),
         }
     }
 }
 
-/// The operator's login name, if it can be found.
+/// The operator's login name, if it can be found: as `ssh` has it, which is not what the
+/// environment says, unless the file has no entry (a directory service).
 pub fn login_name() -> Option<String> {
-    ["USER", "LOGNAME"]
-        .iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|name| !name.is_empty())
-        .or_else(owner_of_this_process)
+    let uid = own_uid().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut entries = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
+    let entry = entries.find(|fields| fields.get(2) == Some(&uid.as_str()));
+    let in_environment = || {
+        ["USER", "LOGNAME"]
+            .iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|name| !name.is_empty())
+    };
+    match entry {
+        Some(fields) => Some(fields[0].to_string()),
+        None => in_environment(),
+    }
 }
 
-/// The login name of this process where the environment names none (cron,
-/// containers).
-fn owner_of_this_process() -> Option<String> {
+fn own_uid() -> u32 {
     use std::os::unix::fs::MetadataExt;
-    let uid = std::fs::metadata("/proc/self").ok()?.uid().to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
-    passwd
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.get(2) == Some(&uid.as_str()))
-        .map(|fields| fields[0].to_string())
+    std::fs::metadata("/proc/self").map_or(0, |process| process.uid())
 }

@@ -1,15 +1,17 @@
 //! What the connections of one [`Connector`](crate::Connector) share: secrets,
-//! counters, the observer.
+//! agents, counters, the observer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::agent::Agents;
 use crate::error::SshError;
 use crate::prompt::{Prompt, Secrets};
 
 pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
+    pub(crate) agents: Agents,
     observer: Option<Observer>,
     connections: AtomicU64,
     commands: AtomicU64,
@@ -44,6 +46,7 @@ impl Shared {
     pub(crate) fn new(prompt: Arc<dyn Prompt>, observer: Option<Observer>) -> Self {
         Shared {
             secrets: Secrets::new(prompt),
+            agents: Agents::default(),
             observer,
             connections: AtomicU64::new(0),
             commands: AtomicU64::new(0),

@@ -12,7 +12,7 @@ use crate::cli::Global;
 use crate::cli::load::load_inventory;
 use crate::cli::open_run::check_patterns;
 use crate::cli::prompt::{Terminal, confirm};
-use crate::cluster::ssh_connect::ssh_target;
+use crate::cluster::ssh_connect::{OncePerRun, ssh_target};
 use crate::inventory::Host;
 use crate::report::table;
 use crate::run::error::{Error, ExitStatus};
@@ -43,14 +43,19 @@ pub(in crate::cli) type Scan = Result<(HostKeys, Vec<(HostKey, Trust)>), Error>;
 pub(in crate::cli) async fn scan_hosts<'a>(
     state: &State,
     hosts: Vec<&'a Host>,
+    warn: impl Fn(&str),
 ) -> Vec<(&'a Host, Scan)> {
+    let (warned, warn) = (&OncePerRun::default(), &warn);
     let connector = &Connector::new(std::sync::Arc::new(Terminal), None);
     futures::stream::iter(hosts)
         .map(async |host| {
             let scan = async {
-                let target = ssh_target(state, host)?;
+                let target = ssh_target(state, host).await?;
+                for warning in warned.news(&target.warnings) {
+                    warn(warning);
+                }
                 let keys = scan_host_keys(&target, connector).await?;
-                let judged = judge_host_keys(&target, &keys)?;
+                let judged = judge_host_keys(&target, &keys).await?;
                 Ok((keys, judged))
             };
             (host, scan.await)
@@ -73,7 +78,8 @@ impl TrustArgs {
             })
             .collect();
         let state = State::open(cluster.state_dir())?;
-        let scans = scan_hosts(&state, wanted).await;
+        let warn = |warning: &str| printer.err(&format!("warning: {warning}"));
+        let scans = scan_hosts(&state, wanted, warn).await;
         let (mut rows, mut unknown, mut failed) = (Vec::new(), Vec::new(), 0);
         for (host, scan) in scans {
             let (keys, judged) = match scan {

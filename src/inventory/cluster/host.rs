@@ -95,7 +95,7 @@ pub struct SshSettings {
     /// More known_hosts files, absolute.
     pub known_hosts: Vec<PathBuf>,
     /// Time to connect and shake hands.
-    pub connect_timeout: Duration,
+    pub connect_timeout: Option<Duration>,
     /// Whether to read `~/.ssh/config`.
     pub use_ssh_config: bool,
 }

@@ -123,12 +123,8 @@ impl SshLayer {
             become_password_file: self.become_password_file,
             proxy_jump: self.proxy_jump,
             known_hosts: self.known_hosts.unwrap_or_default(),
-            connect_timeout: self.connect_timeout.unwrap_or_else(default_connect_timeout),
+            connect_timeout: self.connect_timeout,
             use_ssh_config: self.use_ssh_config.unwrap_or(defaults::SSH_USE_CONFIG),
         }
     }
-}
-
-fn default_connect_timeout() -> Duration {
-    syntax::parse_duration(defaults::SSH_CONNECT_TIMEOUT).unwrap_or_default()
 }

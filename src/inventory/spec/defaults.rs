@@ -37,7 +37,7 @@ pub(crate) const MAX_UNAVAILABLE: usize = 1;
 pub(crate) const SSH_PORT: u16 = 22;
 /// `ssh.agent`.
 pub(crate) const SSH_AGENT: bool = true;
-/// `ssh.connectTimeout`.
+/// `ssh.connectTimeout`, unless `~/.ssh/config` has another.
 pub(crate) const SSH_CONNECT_TIMEOUT: &str = "10s";
 /// `ssh.useSshConfig`.
 pub(crate) const SSH_USE_CONFIG: bool = true;

@@ -33,10 +33,10 @@ pub struct SshSpec {
     pub proxy_jump: Option<String>,
     /// Additional known_hosts files, relative to the inventory.
     pub known_hosts: Option<Vec<String>>,
-    /// Timeout for connecting, including the handshake.
-    #[schemars(extend("default" = defaults::SSH_CONNECT_TIMEOUT))]
+    /// Timeout for connecting, including the handshake. Default: `ConnectTimeout` of
+    /// `~/.ssh/config`, else `10s`.
     pub connect_timeout: Option<String>,
-    /// Whether to read `~/.ssh/config`.
+    /// Whether to read `~/.ssh/config` and `/etc/ssh/ssh_config`, as `ssh` does.
     #[schemars(extend("default" = defaults::SSH_USE_CONFIG))]
     pub use_ssh_config: Option<bool>,
 }

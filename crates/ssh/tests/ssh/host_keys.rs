@@ -49,7 +49,7 @@ async fn unknown_changed_revoked() {
 
     let error = error_with(&sshd, &format!("{right}@revoked {right}")).await;
     assert!(
-        matches!(error, SshError::HostKeyRevoked { line: 2, .. }),
+        matches!(&error, SshError::HostKeyRevoked { place, .. } if place.line == Some(2)),
         "{error}"
     );
 
@@ -193,6 +193,163 @@ async fn scanning_shows_what_ssh_keygen_shows_and_trusting_works() {
         ..sshd.settings()
     };
     sshd.connect_with(&settings).await.unwrap();
+}
+
+/// The error of connecting with these lines of `ssh_config`, if it is one.
+async fn connect_with_config(sshd: &Sshd, config: &str) -> Option<SshError> {
+    let station = sshd.workstation();
+    std::fs::create_dir_all(station.home.join(".ssh")).unwrap();
+    std::fs::write(station.ssh_config.as_ref().unwrap(), config).unwrap();
+    let settings = Settings {
+        use_ssh_config: true,
+        ..sshd.settings()
+    };
+    sshd.connect_with(&settings).await.err()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revoked_host_keys_are_refused() {
+    let sshd = Sshd::start();
+    let here = sshd.dir.path().display().to_string();
+    let config = format!("RevokedHostKeys {here}/%n.revoked\n");
+    let error = connect_with_config(&sshd, &config).await.unwrap();
+    assert!(matches!(error, SshError::File { .. }), "{error}");
+    let file = sshd.path("127.0.0.1.revoked");
+    std::fs::write(&file, new_key().public_key().to_openssh().unwrap()).unwrap();
+    assert!(connect_with_config(&sshd, &config).await.is_none());
+    let key = std::fs::read_to_string(sshd.path("host_key.pub")).unwrap();
+    std::fs::write(&file, format!("# stolen\n{key}\n")).unwrap();
+    let error = connect_with_config(&sshd, &config).await.unwrap();
+    assert!(
+        matches!(&error, SshError::HostKeyRevoked { place, .. } if place.line == Some(2)),
+        "{error}"
+    );
+    // Nor can such a key become trusted.
+    let settings = Settings {
+        use_ssh_config: true,
+        ..sshd.settings()
+    };
+    let error = scan_host_keys(&sshd.resolve(&settings), &connector())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SshError::HostKeyRevoked { .. }), "{error}");
+    ssh_keygen(&[
+        "-q",
+        "-k",
+        "-f",
+        file.to_str().unwrap(),
+        sshd.path("host_key.pub").to_str().unwrap(),
+    ]);
+    let error = connect_with_config(&sshd, &config).await.unwrap();
+    assert!(
+        matches!(&error, SshError::HostKeyRevoked { place, .. } if place.line.is_none()),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_prints_known_hosts() {
+    let sshd = Sshd::start();
+    let here = sshd.dir.path().display().to_string();
+    let line = sshd.known_hosts_line();
+    std::fs::write(sshd.path("known_hosts"), "").unwrap();
+    let config =
+        format!("KnownHostsCommand /bin/sh -c \"cat {here}/printed; echo %I %H >>{here}/asked\"\n");
+    std::fs::write(sshd.path("printed"), &line).unwrap();
+    assert!(connect_with_config(&sshd, &config).await.is_none());
+    let asked = std::fs::read_to_string(sshd.path("asked")).unwrap();
+    let name = format!("[127.0.0.1]:{}", sshd.port);
+    assert_eq!(asked, format!("ORDER {name}\nHOSTNAME {name}\n"));
+    std::fs::write(sshd.path("printed"), format!("@revoked {line}")).unwrap();
+    let error = connect_with_config(&sshd, &config).await.unwrap();
+    assert!(matches!(error, SshError::HostKeyRevoked { .. }), "{error}");
+    let error = connect_with_config(&sshd, "KnownHostsCommand /bin/false\n")
+        .await
+        .unwrap();
+    assert!(
+        error.to_string().contains("KnownHostsCommand /bin/false"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn algorithms_that_are_not_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let rsa = dir.path().join("rsa");
+    ssh_keygen(&[
+        "-q",
+        "-t",
+        "rsa",
+        "-b",
+        "2048",
+        "-N",
+        "",
+        "-f",
+        rsa.to_str().unwrap(),
+    ]);
+    let sshd = Sshd::with(&format!("HostKey {}", rsa.display()));
+    let public = std::fs::read_to_string(dir.path().join("rsa.pub")).unwrap();
+    let both = format!(
+        "{}[127.0.0.1]:{} {public}",
+        sshd.known_hosts_line(),
+        sshd.port
+    );
+    std::fs::write(sshd.path("known_hosts"), both).unwrap();
+    assert!(
+        connect_with_config(&sshd, "HostKeyAlgorithms rsa-sha2-256\n")
+            .await
+            .is_none()
+    );
+    let strict = "HostKeyAlgorithms rsa-sha2-256\nRequiredRSASize 3072\n";
+    let error = connect_with_config(&sshd, strict).await.unwrap();
+    assert!(matches!(error, SshError::HostKeyRefused { .. }), "{error}");
+    let error = connect_with_config(&sshd, "HostKeyAlgorithms ecdsa-sha2-nistp256\n")
+        .await
+        .unwrap();
+    assert!(matches!(error, SshError::Handshake { .. }), "{error}");
+    assert!(
+        connect_with_config(&sshd, "Ciphers aes256-ctr\nMACs hmac-sha2-512\n")
+            .await
+            .is_none()
+    );
+    assert!(
+        connect_with_config(&sshd, "KexAlgorithms ecdh-sha2-nistp256\n")
+            .await
+            .is_none()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_to_connect_from() {
+    let sshd = Sshd::start();
+    assert!(
+        connect_with_config(&sshd, "BindAddress 127.0.0.1\nAddressFamily inet\n")
+            .await
+            .is_none()
+    );
+    let error = connect_with_config(&sshd, "BindAddress 192.0.2.1\n")
+        .await
+        .unwrap();
+    assert!(
+        error.to_string().contains("cannot connect from 192.0.2.1"),
+        "{error}"
+    );
+    assert!(
+        connect_with_config(&sshd, "BindInterface lo\n")
+            .await
+            .is_none()
+    );
+    let error = connect_with_config(&sshd, "BindInterface no-such-0\n")
+        .await
+        .unwrap();
+    assert!(
+        error.to_string().contains("cannot connect from no-such-0"),
+        "{error}"
+    );
+    let error = connect_with_config(&sshd, "AddressFamily inet6\n")
+        .await
+        .unwrap();
+    assert!(matches!(error, SshError::Resolve { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -264,7 +264,7 @@ async fn everything_from_the_config_file() {
     std::fs::write(
         station.ssh_config.as_ref().unwrap(),
         format!(
-            "Match exec \"false\"\n  User nobody\nHost box\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  \
+            "PKCS11Provider /x.so\nMatch originalhost other exec \"false\"\n  User nobody\nHost box\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  \
              IdentityFile {}\n  UserKnownHostsFile {}\n",
             sshd.port,
             target.user,
@@ -277,6 +277,73 @@ async fn everything_from_the_config_file() {
     assert_eq!(target.warnings.len(), 1);
     let session = Session::connect(&target, &connector()).await.unwrap();
     assert_eq!(sh(&session, "exit 3").await.unwrap().status, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    write_key(&path("ca"), &new_key(), None);
+    let sshd = Sshd::with(&format!("TrustedUserCAKeys {}", path("ca.pub").display()));
+    std::fs::write(sshd.path("authorized_keys"), "").unwrap();
+    let user = sshd.resolve(&sshd.settings()).user;
+    let keygen = |args: &[&str]| {
+        let status = Command::new("ssh-keygen")
+            .args(args)
+            .current_dir(dir.path())
+            .status();
+        assert!(status.unwrap().success(), "{args:?}");
+    };
+    let agent = Agent::start(sshd.dir.path()).await;
+    let station = Workstation {
+        agent: Some(agent.1.clone()),
+        ..sshd.workstation()
+    };
+    std::fs::create_dir_all(station.home.join(".ssh")).unwrap();
+    for kind in ["ed25519", "rsa"] {
+        keygen(&["-q", "-t", kind, "-N", "", "-f", kind]);
+        keygen(&[
+            "-q",
+            "-s",
+            "ca",
+            "-I",
+            "me",
+            "-n",
+            &user,
+            &format!("{kind}.pub"),
+        ]);
+        // Not where OpenSSH looks by itself.
+        std::fs::rename(path(&format!("{kind}-cert.pub")), path("certificate")).unwrap();
+        let connect = async |config: &str| {
+            std::fs::write(station.ssh_config.as_ref().unwrap(), config).unwrap();
+            let settings = Settings {
+                private_key: None,
+                agent: true,
+                use_ssh_config: true,
+                ..sshd.settings()
+            };
+            let target = Target::resolve("node", &settings, &station).unwrap();
+            Session::connect(&target, &connector()).await
+        };
+        let identity = format!("IdentityFile {}\n", path(kind).display());
+        let error = connect(&identity).await.unwrap_err();
+        assert!(error.to_string().contains("refused"), "{error}");
+        let certificate = format!(
+            "{identity}CertificateFile {}\n",
+            path("certificate").display()
+        );
+        connect(&certificate).await.unwrap();
+        let forbidden = format!("{certificate}PubkeyAcceptedAlgorithms ssh-ed25519,rsa-sha2-512\n");
+        let error = connect(&forbidden).await.unwrap_err().to_string();
+        assert!(
+            error.contains("PubkeyAcceptedAlgorithms") || error.contains("is allowed"),
+            "{error}"
+        );
+        // The agent has the key, and signs for its certificate.
+        agent.add(&path(kind));
+        std::fs::remove_file(path(kind)).unwrap();
+        connect(&certificate).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

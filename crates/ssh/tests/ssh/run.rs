@@ -370,3 +370,22 @@ async fn everything_is_counted_and_observed() {
     assert_eq!(*seen.lock().unwrap(), expected);
     session.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_with_a_time_limit_ends_no_script() {
+    needs_root!();
+    // bash reads TMOUT as `sh`, too, where it limits each `read`.
+    let sshd = Sshd::prepared(
+        "SetEnv TMOUT=1 CDPATH=/tmp",
+        "mount --bind \"$(command -v bash)\" \"$(readlink -f /bin/sh)\"",
+    );
+    let session = sshd.connect().await;
+    let output = sh(
+        &session,
+        "echo \"${BASH_VERSION:+bash} ${TMOUT-unset} ${CDPATH-unset}\"; sleep 3; echo done",
+    )
+    .await
+    .unwrap();
+    assert_eq!(stdout(&output), "bash unset unset\ndone\n");
+    assert_eq!(output.status, 0);
+}

@@ -149,6 +149,8 @@ impl Sshd {
         Workstation {
             home: self.path("home"),
             user: current_user(),
+            uid: 0,
+            host_name: "workstation".into(),
             ssh_config: Some(self.path("home/.ssh/config")),
             system_config: None,
             agent: None,
