@@ -140,6 +140,12 @@ pub enum Error {
         /// What it says.
         why: String,
     },
+    /// What answers in the place of an API server is not of this cluster.
+    #[error("{why}")]
+    Stranger {
+        /// What is wrong with its certificate.
+        why: String,
+    },
     /// A host, its API or etcd did not answer in time.
     #[error("timed out after {} s", .after.as_secs())]
     NoAnswer {
@@ -365,9 +371,10 @@ impl Error {
                     .into(),
             ),
             Error::Inventory(error) => error.hint(),
-            Error::Api(_)
-            | Error::NoAnswer { .. }
+            Error::Api(error) => error.hint(),
+            Error::NoAnswer { .. }
             | Error::NotReady { .. }
+            | Error::Stranger { .. }
             | Error::NotNoop { .. }
             | Error::Declined
             | Error::File { .. }
