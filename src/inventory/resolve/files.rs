@@ -87,7 +87,10 @@ pub(super) fn resolve_files(
         }
         let owner = spec.owner.as_deref().unwrap_or(defaults::FILE_OWNER);
         let owner = resolver.check(&here.key("owner"), syntax::parse_owner(owner));
-        let mode = spec.mode.as_deref().unwrap_or(defaults::FILE_MODE);
+        let mode = spec.mode.as_deref().unwrap_or(match spec.secret {
+            true => defaults::SECRET_FILE_MODE,
+            false => defaults::FILE_MODE,
+        });
         let mode = resolver.check(&here.key("mode"), syntax::parse_mode(mode));
         files.push(UserFile {
             source,
