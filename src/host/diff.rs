@@ -1,6 +1,7 @@
 //! The difference between what a host should look like and what it does.
 
 use super::error::HostError;
+use super::loose::refuse_loose;
 use super::observed::Observed;
 use super::owner::Owner;
 use super::plan::HostPlan;
@@ -12,12 +13,13 @@ use super::resource::{Comparison, KINDS, Resource, Wanted, Work, remaining_stamp
 ///
 /// # Errors
 ///
-/// The host's receipt names another cluster.
+/// The host's receipt names another cluster; paths that others than root could redirect.
 pub fn diff(
     resources: &[Resource],
     observed: &Observed,
     owner: &Owner,
 ) -> Result<HostPlan, HostError> {
+    refuse_loose(resources, observed)?;
     let receipt = match &observed.receipt {
         Some(receipt) if !receipt.owner.agrees_with(owner) => {
             return Err(HostError::OtherCluster {

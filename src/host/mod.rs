@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod fetch;
 mod hash;
+mod loose;
 mod observe;
 mod observed;
 mod owner;
@@ -41,6 +42,7 @@ pub use facts::{
     parse_gathered,
 };
 pub use fetch::{Fetched, fetch, fetched};
+pub use loose::{Loose, refuse_loose};
 pub use observe::observe;
 pub use observed::{Observed, PathKind, PathState};
 pub use owner::Owner;

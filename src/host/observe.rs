@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::error::HostError;
+use super::loose::read_loose;
 use super::observed::{Observed, parse_path};
 use super::receipt::Receipt;
 use super::resource::{KINDS, Question, Resource, shell_part};
@@ -38,6 +39,7 @@ pub fn observe(resources: &[Resource]) -> Result<Script, HostError> {
         text += &question.variable(name);
     }
     text += concat!(
+        include_str!("scripts/safe.sh"),
         include_str!("scripts/sums.sh"),
         include_str!("scripts/observe.sh")
     );
@@ -69,6 +71,7 @@ impl Observed {
                 .collect(),
             owed: sections.text("owed").into_iter().collect(),
             previous: parse_previous(&sections),
+            loose: read_loose(&sections),
             receipt: parse_receipt(&sections)?,
             turn: read_turn(&sections),
             ..Observed::default()

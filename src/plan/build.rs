@@ -53,7 +53,11 @@ pub(crate) async fn observe_hosts(
                 .cloned();
             let resources = resources(context, &one, node.as_ref())?;
             let resources: Vec<Resource> = resources.into_iter().map(|(_, r)| r).collect();
-            match one.session.observe(&resources).await {
+            let observed = one.session.observe(&resources).await.and_then(|observed| {
+                host::refuse_loose(&resources, &observed)?;
+                Ok(observed)
+            });
+            match observed {
                 Ok(observed) => Ok(Ok(Looked {
                     surveyed: one,
                     node,

@@ -389,7 +389,9 @@ impl Error {
             Error::LockLost { .. } => true,
             Error::Host(error) => matches!(
                 error,
-                HostError::Superseded { .. } | HostError::ChangedSince { .. }
+                HostError::Superseded { .. }
+                    | HostError::ChangedSince { .. }
+                    | HostError::Loose { .. }
             ),
             _ => false,
         }

@@ -39,7 +39,11 @@ struct Make {
     owner: Option<String>,
 }
 
-impl Step for Make {}
+impl Step for Make {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.path).map(Some)
+    }
+}
 
 impl Piece for Directory {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
@@ -49,6 +53,10 @@ impl Piece for Directory {
 
     fn path_below_directories(&self) -> Option<&str> {
         Some(&self.path)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(format!("{}/.", self.path))
     }
 
     fn describe(&self) -> String {
@@ -130,6 +138,7 @@ fn correct_attributes(
         mode,
         owner,
         keep: false,
+        is_directory: true,
     };
     let detail = Detail::Text { text };
     found.push(Action::Update, Kind::Directory, &path, detail, step);

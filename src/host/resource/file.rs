@@ -148,6 +148,10 @@ pub(in crate::host) struct WriteFile {
 }
 
 impl Step for WriteFile {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.file.path).map(Some)
+    }
+
     fn replaces(&self) -> Option<&str> {
         self.read.then_some(&self.file.path)
     }
@@ -172,9 +176,26 @@ pub(super) struct Attributes {
     pub(super) owner: String,
     /// Whether it is the host's own, and has to be kept for `reset`.
     pub(super) keep: bool,
+    /// Whether it is a directory.
+    pub(super) is_directory: bool,
 }
 
-impl Step for Attributes {}
+impl Step for Attributes {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        self.to_relative().map(Some)
+    }
+}
+
+impl Attributes {
+    /// The path as the script has it. The `/.` is for the directory behind a symbolic link.
+    fn to_relative(&self) -> Result<String, HostError> {
+        let path = relative(&self.path)?;
+        Ok(match self.is_directory {
+            true => format!("{path}/."),
+            false => path,
+        })
+    }
+}
 
 impl Piece for FileResource {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
@@ -199,6 +220,10 @@ impl Piece for FileResource {
 
     fn path_below_directories(&self) -> Option<&str> {
         Some(&self.path)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.path.clone())
     }
 
     fn describe(&self) -> String {
@@ -356,6 +381,7 @@ fn compare_attributes(
         mode: file.mode,
         owner: file.owner.clone(),
         keep,
+        is_directory: false,
     };
     let detail = Detail::Text { text };
     found.push(Action::Update, Kind::File, &file.path, detail, step);
@@ -387,6 +413,15 @@ fn file_detail(
         return Detail::Secret {
             before: before.map(|hash| file.shown_hash(hash)),
             after: file.shown_hash(after),
+        };
+    }
+    // What a link leads to is not shown; the link itself gives way to a file.
+    if observed
+        .at(&file.path)
+        .is_some_and(|state| state.kind == PathKind::Link)
+    {
+        return Detail::Text {
+            text: "replaces a symbolic link".into(),
         };
     }
     let old = match observed.at(&file.path) {
@@ -463,7 +498,7 @@ pub(in crate::host) fn refuse_changed(work: &Work, bundle: &mut Bundle) -> Resul
 fn converge_files(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     write_files(work, bundle)?;
     for (number, step) in work.all::<Attributes>() {
-        let path = quote(&relative(&step.path)?);
+        let path = quote(&step.to_relative()?);
         let whose = if step.keep { "keep" } else { "ours" };
         let owner = quote(&step.owner);
         let mode = step.mode;

@@ -32,7 +32,11 @@ struct Link {
     target: String,
 }
 
-impl Step for Link {}
+impl Step for Link {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.path).map(Some)
+    }
+}
 
 impl Piece for SeedLink {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
@@ -49,6 +53,10 @@ impl Piece for SeedLink {
 
     fn path_below_directories(&self) -> Option<&str> {
         Some(&self.path)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.path.clone())
     }
 
     fn describe(&self) -> String {

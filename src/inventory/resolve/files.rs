@@ -59,7 +59,7 @@ impl ManagedPaths<'_> {
                 "to use your own CA, put it into the cluster's state directory instead".to_owned(),
             );
         }
-        let ours = within("/var/lib/clusterctl") || self.etcd_data_dir.is_some_and(within);
+        let ours = within(paths::STATE_DIR) || self.etcd_data_dir.is_some_and(within);
         ours.then(String::new)
     }
 }
