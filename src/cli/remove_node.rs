@@ -113,7 +113,7 @@ impl RemoveNodeArgs {
                 (false, false) => format!("{}: removed, nothing to clean", one.name),
             });
             let left = one.left.iter();
-            lines.extend(left.map(|what| format!("  kept (not created by clusterctl-rs): {what}")));
+            lines.extend(left.map(|what| format!("  {}", crate::report::kept(what))));
         }
         let gone = removal.removed.len();
         if edited {

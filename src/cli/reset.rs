@@ -11,7 +11,7 @@ use crate::inventory::Etcd;
 use crate::remove::reset::{
     Inspection, Outcome, ResetHost, ResetOptions, inspect_hosts, reset_hosts,
 };
-use crate::report::table;
+use crate::report::{kept, table};
 use crate::run::error::{Error, ExitStatus};
 
 /// Remove Kubernetes from hosts and restore what was there before
@@ -175,10 +175,7 @@ fn render_text(hosts: &[ResetHost]) -> String {
 /// Remarks about one host.
 fn list_notes(host: &ResetHost) -> Vec<String> {
     match &host.outcome {
-        Ok(Outcome::Clean { left, .. }) => left
-            .iter()
-            .map(|what| format!("kept (not created by clusterctl-rs): {what}"))
-            .collect(),
+        Ok(Outcome::Clean { left, .. }) => left.iter().map(|what| kept(what)).collect(),
         Ok(Outcome::Untouched { joined: true }) => {
             vec!["the kubelet has joined a cluster, but not through clusterctl-rs; use `kubeadm reset`".into()]
         }

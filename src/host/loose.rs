@@ -1,13 +1,10 @@
 //! Paths that others than root could redirect by a symbolic link: what is found of them by
-//! `scripts/safe.sh`, and the refusal to touch them.
+//! `scripts/safe.sh`.
 
 use std::collections::BTreeMap;
 
 use super::error::HostError;
-use super::observed::Observed;
-use super::resource::Resource;
 use super::wire::{Sections, clean};
-use crate::layout::paths::STATE_DIR;
 
 /// Why a path is not safe: the outermost directory on its way that others could change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,27 +56,8 @@ pub(super) fn refused_loose(stdout: &[u8]) -> Option<HostError> {
     error_for(lines.filter_map(parse_line))
 }
 
-/// Refuses to read and write what others than root could redirect, and to believe what we keep
-/// on a host if they could have put it there.
-///
-/// # Errors
-///
-/// [`HostError::Loose`] with all of them.
-pub fn refuse_loose(resources: &[Resource], observed: &Observed) -> Result<(), HostError> {
-    if observed.loose.is_empty() {
-        return Ok(());
-    }
-    let places = resources.iter().filter_map(|one| one.as_piece().place());
-    let own = observed.loose.keys();
-    let own = own.filter(|path| path.starts_with(&format!("{STATE_DIR}/")));
-    let loose = places.chain(own.cloned()).filter_map(|place| {
-        let loose = observed.loose.get(&place)?.clone();
-        Some((place, loose))
-    });
-    error_for(loose).map_or(Ok(()), Err)
-}
-
-fn error_for(found: impl Iterator<Item = (String, Loose)>) -> Option<HostError> {
+/// The error for paths, each with who could redirect it, unless there are none.
+pub(super) fn error_for(found: impl Iterator<Item = (String, Loose)>) -> Option<HostError> {
     let mut by_dir: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, loose) in found {
         let path = path.trim_end_matches("/.").to_owned();

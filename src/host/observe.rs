@@ -11,6 +11,7 @@ use super::error::HostError;
 use super::loose::read_loose;
 use super::observed::{Observed, parse_path};
 use super::receipt::Receipt;
+use super::receipt_names::ignore_impossible;
 use super::resource::{KINDS, Question, Resource, shell_part};
 use super::turn::read_turn;
 use super::wire::Sections;
@@ -102,5 +103,7 @@ fn parse_receipt(sections: &Sections<'_>) -> Result<Option<Receipt>, HostError> 
         .map_err(|error| HostError::Receipt {
             why: error.to_string(),
         })?;
-    Ok(Some(Receipt::parse(&text)?))
+    let mut receipt = Receipt::parse(&text)?;
+    ignore_impossible(&mut receipt);
+    Ok(Some(receipt))
 }

@@ -86,6 +86,10 @@ pub fn reset(wanted: &Reset<'_>) -> Result<Script, HostError> {
         text.push_str(&format!("guard {words}\nclaim {words}\n"));
     }
     let mut undo = Undo { text };
+    for name in &wanted.receipt.ignored {
+        let what = format!("{name}, which the receipt names");
+        undo.line(&format!("left {}", quote(&what)));
+    }
     for step in STEPS {
         step(wanted, &mut undo)?;
     }

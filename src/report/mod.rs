@@ -78,6 +78,15 @@ pub fn sink(format: EventFormat, verbose: bool, printer: Printer) -> Arc<dyn Sin
     }
 }
 
+/// What a reset has left on a host: a path that is not ours, or something with its reason.
+pub fn kept(what: &str) -> String {
+    match (what.starts_with('/'), what.contains(" (")) {
+        (true, false) => format!("kept (not created by clusterctl-rs): {what}"),
+        (true, true) => format!("kept: {what}"),
+        (false, _) => what.to_owned(),
+    }
+}
+
 /// A duration as people read it: `0.4s`, `12.3s`, `2m05s`.
 pub fn human(elapsed: std::time::Duration) -> String {
     let seconds = elapsed.as_secs_f64();

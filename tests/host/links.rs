@@ -324,6 +324,61 @@ fn who_may_write_to_a_directory_decides() {
 }
 
 #[test]
+fn a_receipt_that_was_tampered_with_leads_nowhere() {
+    for root in sealed() {
+        root.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+        root.write("usr/bin/ssh", "a program");
+        root.write("etc/motd", "ours\n");
+        root.write("etc/ssh/.x", "");
+        let text = r#"{
+  "version": 1,
+  "cluster": "demo",
+  "attributes": {
+    "/etc/ssh": {"mode": "0777", "owner": "0:0"}
+  },
+  "files": {
+    "/etc/motd": {
+      "sha256": ""
+    },
+    "/etc/passwd": {
+      "sha256": ""
+    },
+    "/usr/bin/ssh": {
+      "sha256": ""
+    }
+  },
+  "units": {"sshd.service": {"enabled": false, "active": false}}
+}
+"#;
+        root.write("var/lib/clusterctl/receipt.json", text);
+        fs::set_permissions(
+            root.path("var/lib/clusterctl"),
+            fs::Permissions::from_mode(0o700),
+        )
+        .unwrap();
+        let receipt = receipt(&root);
+        let files: Vec<&String> = receipt.files.keys().collect();
+        assert_eq!(files, ["/etc/motd"]);
+        root.log();
+        let output = root.run(&reset(&wanted(&receipt)).unwrap());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let left = cleaned(&output).unwrap().left.join("\n");
+        for name in [
+            "/etc/passwd",
+            "/usr/bin/ssh",
+            "unit sshd.service",
+            "the mode of /etc/ssh",
+        ] {
+            assert!(left.contains(name), "{left}");
+        }
+        assert!(!root.path("etc/motd").exists());
+        assert!(root.path("etc/passwd").exists() && root.path("usr/bin/ssh").exists());
+        assert_eq!(root.mode("etc/ssh"), 0o755);
+        assert!(!root.log().contains("sshd"));
+    }
+}
+
+#[test]
 fn a_planted_state_directory_is_not_believed() {
     for root in sealed() {
         root.write("var/lib/clusterctl/receipt.json", "{\"version\": 1}");

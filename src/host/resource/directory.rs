@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::attributes::{Attributes, attributes_differ};
 use super::comparison::Comparison;
-use super::file::{Attributes, attributes_differ};
 use super::kind::{Piece, ResourceKind, Wanted};
 use super::question::Question;
 use super::step::{Bundle, Step, Work};
@@ -13,6 +13,7 @@ use crate::host::error::HostError;
 use crate::host::observed::PathState;
 use crate::host::receipt::ReceiptAttributes;
 use crate::host::wire::{quote, relative, word};
+use crate::layout::paths;
 
 /// A directory that exists.
 #[derive(Debug, Clone)]
@@ -24,6 +25,15 @@ pub struct Directory {
     /// `user:group`.
     pub owner: String,
 }
+
+/// Directories whose mode and owner are set, beside etcd's.
+const DIRECTORIES: [&str; 5] = [
+    paths::MANIFESTS_DIR,
+    paths::HAPROXY_DIR,
+    paths::CNI_CONFIG_DIR,
+    paths::ETCD_DATA_DIR,
+    paths::SCRIPT_DIR,
+];
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("directory.sh"),
@@ -169,6 +179,12 @@ pub(in crate::host) fn remove_directories(
         .collect::<Result<_, HostError>>()?;
     undo.call("directories", &directories);
     for (path, before) in &wanted.receipt.attributes {
+        // A receipt that was tampered with opens no other.
+        if !DIRECTORIES.contains(&path.as_str()) && wanted.etcd_data != Some(path) {
+            let what = format!("the mode of {path} (the receipt names it, and it is not ours)");
+            undo.line(&format!("left {}", quote(&what)));
+            continue;
+        }
         undo.line(&format!(
             "attributes_back {} {} {}",
             quote(word("mode", &before.mode)?),

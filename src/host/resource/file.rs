@@ -9,9 +9,10 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use text::size::human;
-use text::terminal::{escape, sanitize};
+use text::terminal::sanitize;
 use zeroize::Zeroizing;
 
+use super::attributes::{Attributes, attributes_differ, set_attributes};
 use super::comparison::Comparison;
 use super::content::Content;
 use super::file_role::{is_authority, makes_a_node, rank};
@@ -165,35 +166,6 @@ impl Step for WriteFile {
 
     fn payload(&self) -> u64 {
         self.file.content.size()
-    }
-}
-
-/// Sets mode and owner of a file or directory.
-#[derive(Debug)]
-pub(super) struct Attributes {
-    pub(super) path: String,
-    pub(super) mode: u32,
-    pub(super) owner: String,
-    /// Whether it is the host's own, and has to be kept for `reset`.
-    pub(super) keep: bool,
-    /// Whether it is a directory.
-    pub(super) is_directory: bool,
-}
-
-impl Step for Attributes {
-    fn place(&self) -> Result<Option<String>, HostError> {
-        self.to_relative().map(Some)
-    }
-}
-
-impl Attributes {
-    /// The path as the script has it. The `/.` is for the directory behind a symbolic link.
-    fn to_relative(&self) -> Result<String, HostError> {
-        let path = relative(&self.path)?;
-        Ok(match self.is_directory {
-            true => format!("{path}/."),
-            false => path,
-        })
     }
 }
 
@@ -473,18 +445,6 @@ fn record(found: &mut Comparison<'_>, path: &str, sha256: &str) -> bool {
     keep && theirs
 }
 
-/// What is wrong with mode or owner, in words.
-pub(super) fn attributes_differ(state: &PathState, mode: u32, owner: &str) -> Option<String> {
-    let mut wrong = Vec::new();
-    if state.mode != mode {
-        wrong.push(format!("mode {:04o} -> {mode:04o}", state.mode));
-    }
-    if state.owner != owner && state.owner_ids != owner {
-        wrong.push(format!("owner {} -> {owner}", escape(&state.owner)));
-    }
-    (!wrong.is_empty()).then(|| wrong.join(", "))
-}
-
 /// Before anything changes: files are only replaced if they still hold what the plan saw.
 pub(in crate::host) fn refuse_changed(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     let files = work.all::<WriteFile>().map(|(_, step)| SeenFile {
@@ -497,16 +457,7 @@ pub(in crate::host) fn refuse_changed(work: &Work, bundle: &mut Bundle) -> Resul
 
 fn converge_files(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     write_files(work, bundle)?;
-    for (number, step) in work.all::<Attributes>() {
-        let path = quote(&step.to_relative()?);
-        let whose = if step.keep { "keep" } else { "ours" };
-        let owner = quote(&step.owner);
-        let mode = step.mode;
-        bundle.line(&format!(
-            "attributes {number} {whose} {owner} {mode:04o} {path}"
-        ));
-    }
-    Ok(())
+    set_attributes(work, bundle)
 }
 
 /// All files together: received, checked, given owner and mode, flushed, and only then

@@ -8,7 +8,7 @@ use super::syntax;
 use crate::inventory::cluster::UserFile;
 use crate::inventory::spec::{FileSpec, defaults};
 use crate::inventory::yaml::{FieldPath, shorten};
-use crate::layout::paths;
+use crate::layout::{paths, places};
 
 /// The paths on a host that clusterctl-rs manages, and `files` can't use.
 pub(super) struct ManagedPaths<'a> {
@@ -129,6 +129,13 @@ fn check_destination(
         resolver.report(match help.is_empty() {
             true => fault,
             false => fault.help(help),
+        });
+    } else if let Some(never) = places::why_never(&spec.destination) {
+        let path = shorten(&spec.destination);
+        let fault = Fault::error(&at, format!("`{path}` cannot be replaced: {}", never.why));
+        resolver.report(match never.instead {
+            Some(instead) => fault.help(instead),
+            None => fault,
         });
     }
 }
