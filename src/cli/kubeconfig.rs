@@ -47,7 +47,7 @@ impl KubeconfigArgs {
             },
         })?;
         if !self.merge {
-            printer.out(ours.trim_end());
+            printer.data(ours.trim_end());
             return Ok(ExitStatus::Done);
         }
         let target = self.into.map_or_else(default_target, Ok)?;

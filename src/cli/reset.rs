@@ -83,10 +83,10 @@ impl ResetArgs {
         if failed == 0 && hosts.len() == run.cluster.hosts.len() {
             forget_cluster(run)?;
         }
-        printer.out(&match global.output {
-            OutputFormat::Json => render_json(&hosts),
-            OutputFormat::Text => render_text(&hosts),
-        });
+        match global.output {
+            OutputFormat::Json => printer.json(&render_json(&hosts)),
+            OutputFormat::Text => printer.out(&render_text(&hosts)),
+        }
         Ok(match failed {
             0 => ExitStatus::Done,
             n if n == hosts.len() => ExitStatus::Failed,

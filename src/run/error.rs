@@ -8,6 +8,7 @@ use std::time::Duration;
 use pki::PkiError;
 use ssh::SshError;
 use text::count;
+use text::terminal::sanitize;
 
 use super::selection::SelectionError;
 use super::state::StateError;
@@ -414,7 +415,7 @@ impl Error {
         }
     }
 
-    /// Renders the error and its hint. All errors are rendered here.
+    /// Renders the error and its hint, escaped. All errors are rendered here.
     pub fn render(&self, color: bool) -> String {
         // Errors of the inventory have their own format, with source lines and carets.
         if let Error::Inventory(error @ (InventoryError::Invalid(_) | InventoryError::Refused(_))) =
@@ -430,13 +431,15 @@ impl Error {
             }
         };
         let mut text = format!(
-            "{}: {self}",
-            word("error", console::Style::new().red().bold())
+            "{}: {}",
+            word("error", console::Style::new().red().bold()),
+            sanitize(&self.to_string())
         );
         if let Some(hint) = self.hint() {
             text.push_str(&format!(
-                "\n{}: {hint}",
-                word("hint", console::Style::new().cyan().bold())
+                "\n{}: {}",
+                word("hint", console::Style::new().cyan().bold()),
+                sanitize(&hint)
             ));
         }
         text

@@ -134,7 +134,11 @@ pub fn node_ready(node: &Node) -> Health {
     if ready.status == "True" {
         Health::Ok
     } else {
-        let say = |text: &Option<String>| text.clone().unwrap_or_default();
+        // Whatever its kubelet says, it is one line of ours.
+        let say = |text: &Option<String>| -> String {
+            let lines: Vec<&str> = text.iter().flat_map(|text| text.lines()).collect();
+            lines.join(" ")
+        };
         Health::No(format!("{}: {}", say(&ready.reason), say(&ready.message)))
     }
 }
