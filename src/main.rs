@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status as u8),
         Err(error) => {
             let printer = Printer::new();
-            printer.err(&error.render(printer.color_err));
+            printer.err_coloured(&error.render(printer.color_err));
             ExitCode::from(error.exit_status() as u8)
         }
     }

@@ -10,6 +10,8 @@ mod converging;
 mod crashing;
 #[path = "host/interrupted.rs"]
 mod interrupted;
+#[path = "host/links.rs"]
+mod links;
 #[path = "host/locking.rs"]
 mod locking;
 #[path = "host/previous.rs"]

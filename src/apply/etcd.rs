@@ -57,7 +57,7 @@ pub(super) async fn wait_for_others(
             others.iter().zip(&health).map(|(one, health)| {
                 let why = match health {
                     Health::Ok => None,
-                    Health::No(why) => Some(why.as_str()),
+                    Health::No(why) | Health::Never(why) => Some(why.as_str()),
                 };
                 (one.host.name.as_str(), why)
             }),
@@ -204,7 +204,7 @@ async fn standing(run: &Run, plan: &Plan, work: &Work) -> Result<EtcdClient, Err
         let client = member_client(run, remote, host)?;
         match health::ask_etcd(&client).await {
             Health::Ok => Ok(client),
-            Health::No(why) => Err(not_yet(&why)),
+            Health::No(why) | Health::Never(why) => Err(not_yet(&why)),
         }
     });
     let answer = asked.await.into_result();
@@ -220,6 +220,7 @@ where
     let look = || async {
         match limit_request(attempt()).await {
             Ok(()) => Health::Ok,
+            Err(Error::Api(error)) if error.is_stranger() => Health::from_error(&error),
             Err(error) => {
                 tokio::time::sleep(Duration::from_millis(400)).await;
                 Health::No(error.to_string())

@@ -51,7 +51,7 @@ pub(super) async fn wait_registered(
     };
     let wanted = |node: &Node| {
         if let Some(start) = since
-            && let no @ Health::No(_) = node_reported_since(node, start)
+            && let no @ (Health::No(_) | Health::Never(_)) = node_reported_since(node, start)
         {
             return no;
         }

@@ -120,7 +120,7 @@ impl AddNodeArgs {
         plan.refuse_held()?;
         if !self.yes {
             let document = draft.document(run).await?;
-            printer.err(&document.render(printer.color_err));
+            printer.err_coloured(&document.render(printer.color_err));
             let question = match edit.is_none() {
                 true => format!("Make {}?", count(plan.count(), "change")),
                 false => format!(

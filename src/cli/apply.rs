@@ -125,7 +125,7 @@ impl ApplyArgs {
         let mut plan = draft.plan(run).await?;
         if self.assert_noop && !plan.is_empty() {
             let document = draft.document(run).await?;
-            printer.out(&document.render(printer.color_out));
+            printer.out_coloured(&document.render(printer.color_out));
             return Err(Error::NotNoop {
                 changes: plan.count(),
             });
@@ -139,7 +139,7 @@ impl ApplyArgs {
             // Rather before the question than after it.
             plan.refuse_held()?;
             if let Some(document) = shown {
-                printer.err(&document.render(printer.color_err));
+                printer.err_coloured(&document.render(printer.color_err));
                 let question = format!("Make {}?", count(plan.count(), "change"));
                 confirm(&question)?;
             }

@@ -34,7 +34,7 @@ impl KubeconfigArgs {
     pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
         let cluster = load_inventory(&global.inventory(self.file.as_ref()), printer)?;
-        let path = State::peek(cluster.state_dir()).kubeconfig();
+        let path = State::peek(cluster.state_dir())?.kubeconfig();
         let ours = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::NoKubeconfig {
                 cluster: cluster.name.clone(),
@@ -47,7 +47,7 @@ impl KubeconfigArgs {
             },
         })?;
         if !self.merge {
-            printer.out(ours.trim_end());
+            printer.data(ours.trim_end());
             return Ok(ExitStatus::Done);
         }
         let target = self.into.map_or_else(default_target, Ok)?;

@@ -11,7 +11,7 @@ use crate::run::error::Error;
 pub(super) fn load_inventory(path: &Path, printer: Printer) -> Result<Cluster, Error> {
     let (cluster, warnings) = inventory::load(path)?;
     for warning in &warnings {
-        printer.err(&warning.render(printer.color_err));
+        printer.err_coloured(&warning.render(printer.color_err));
     }
     inventory::check_state_dir(path, &cluster)?;
     Ok(cluster)

@@ -133,7 +133,7 @@ impl OpenRun {
             report::sink(global.events, global.verbose > 0, printer),
         ];
         let (state, lock, journal) = match access {
-            AccessMode::Read => (State::peek(cluster.state_dir()), None, None),
+            AccessMode::Read => (State::peek(cluster.state_dir())?, None, None),
             AccessMode::Write => {
                 let state = State::open(cluster.state_dir())?;
                 let lock = state.lock(verb)?;

@@ -26,7 +26,7 @@ impl PhasesArgs {
                 .iter()
                 .map(|info| json!({"name": info.name, "title": info.title, "needs": needs(info)}))
                 .collect();
-            printer.out(&json!(list).to_string());
+            printer.json(&json!(list).to_string());
         } else {
             let rows: Vec<_> = PHASES
                 .iter()

@@ -54,9 +54,9 @@ impl PlanArgs {
                 path: "the plan".into(),
                 source: error.into(),
             })?;
-            printer.out(&json);
+            printer.json(&json);
         } else {
-            printer.out(&plan.render(printer.color_out));
+            printer.out_coloured(&plan.render(printer.color_out));
         }
         if let Some(path) = &self.out {
             write_plan(path, &plan)?;

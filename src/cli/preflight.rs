@@ -42,7 +42,7 @@ impl PreflightArgs {
                 "setAside": report.aside.iter().map(|one| &one.host).collect::<Vec<_>>(),
                 "findings": report.findings,
             });
-            printer.out(&json.to_string());
+            printer.json(&json.to_string());
         } else {
             printer.out(&render(&report.hosts, &report.findings));
         }

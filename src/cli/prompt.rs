@@ -6,6 +6,7 @@ use std::path::Path;
 
 use dialoguer::{Confirm, Input, Password};
 use ssh::{Prompt, Secret};
+use text::terminal::sanitize;
 use zeroize::Zeroizing;
 
 use crate::run::error::Error;
@@ -40,7 +41,7 @@ fn ask_password(question: &str) -> io::Result<Secret> {
         return Err(io::Error::other("there is no terminal to ask on"));
     }
     Password::new()
-        .with_prompt(question)
+        .with_prompt(sanitize(question))
         .allow_empty_password(true)
         .interact()
         .map(Zeroizing::new)
@@ -51,7 +52,7 @@ fn ask_password(question: &str) -> io::Result<Secret> {
 pub(super) fn confirm(question: &str) -> Result<(), Error> {
     refuse_without_terminal()?;
     let yes = Confirm::new()
-        .with_prompt(question)
+        .with_prompt(sanitize(question))
         .default(false)
         .interact();
     match yes {
@@ -65,7 +66,7 @@ pub(super) fn confirm(question: &str) -> Result<(), Error> {
 pub(super) fn confirm_by_name(question: &str, name: &str) -> Result<(), Error> {
     refuse_without_terminal()?;
     let answer = Input::<String>::new()
-        .with_prompt(question)
+        .with_prompt(sanitize(question))
         .allow_empty(true)
         .interact_text();
     match answer {

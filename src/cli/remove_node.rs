@@ -90,10 +90,11 @@ impl RemoveNodeArgs {
             false => mark_removed(&path, &removal),
         };
         let printer = global.printer();
-        printer.out(&match global.output {
-            OutputFormat::Json => self.render_json(&removal, matches!(edited, Ok(true))),
-            OutputFormat::Text => self.render_text(&removal, matches!(edited, Ok(true))),
-        });
+        let is_edited = matches!(edited, Ok(true));
+        match global.output {
+            OutputFormat::Json => printer.json(&self.render_json(&removal, is_edited)),
+            OutputFormat::Text => printer.out(&self.render_text(&removal, is_edited)),
+        }
         if let Some(error) = removal.failed {
             return Err(error);
         }
@@ -113,7 +114,7 @@ impl RemoveNodeArgs {
                 (false, false) => format!("{}: removed, nothing to clean", one.name),
             });
             let left = one.left.iter();
-            lines.extend(left.map(|what| format!("  kept (not created by clusterctl-rs): {what}")));
+            lines.extend(left.map(|what| format!("  {}", crate::report::kept(what))));
         }
         let gone = removal.removed.len();
         if edited {

@@ -11,7 +11,7 @@ use crate::inventory::Etcd;
 use crate::remove::reset::{
     Inspection, Outcome, ResetHost, ResetOptions, inspect_hosts, reset_hosts,
 };
-use crate::report::table;
+use crate::report::{kept, table};
 use crate::run::error::{Error, ExitStatus};
 
 /// Remove Kubernetes from hosts and restore what was there before
@@ -83,10 +83,10 @@ impl ResetArgs {
         if failed == 0 && hosts.len() == run.cluster.hosts.len() {
             forget_cluster(run)?;
         }
-        printer.out(&match global.output {
-            OutputFormat::Json => render_json(&hosts),
-            OutputFormat::Text => render_text(&hosts),
-        });
+        match global.output {
+            OutputFormat::Json => printer.json(&render_json(&hosts)),
+            OutputFormat::Text => printer.out(&render_text(&hosts)),
+        }
         Ok(match failed {
             0 => ExitStatus::Done,
             n if n == hosts.len() => ExitStatus::Failed,
@@ -175,10 +175,7 @@ fn render_text(hosts: &[ResetHost]) -> String {
 /// Remarks about one host.
 fn list_notes(host: &ResetHost) -> Vec<String> {
     match &host.outcome {
-        Ok(Outcome::Clean { left, .. }) => left
-            .iter()
-            .map(|what| format!("kept (not created by clusterctl-rs): {what}"))
-            .collect(),
+        Ok(Outcome::Clean { left, .. }) => left.iter().map(|what| kept(what)).collect(),
         Ok(Outcome::Untouched { joined: true }) => {
             vec!["the kubelet has joined a cluster, but not through clusterctl-rs; use `kubeadm reset`".into()]
         }

@@ -39,13 +39,13 @@ impl SchemaArgs {
     pub(super) fn run(&self) -> Result<ExitStatus, Error> {
         let schema = match self.of {
             Of::Fields => {
-                Printer::new().out(inventory::field_reference().trim_end());
+                Printer::new().data(inventory::field_reference().trim_end());
                 return Ok(ExitStatus::Done);
             }
             Of::Inventory => inventory::schema(),
             Of::Plan => crate::plan::document::plan_schema(),
         };
-        Printer::new().out(&format!("{schema:#}"));
+        Printer::new().data(&format!("{schema:#}"));
         Ok(ExitStatus::Done)
     }
 }

@@ -117,17 +117,17 @@ impl Screen {
                 false => serde_json::to_string_pretty(status),
             };
             // Serializing a struct of text and numbers cannot fail.
-            return self.printer.out(&json.unwrap_or_default());
+            return self.printer.json(&json.unwrap_or_default());
         }
         let text = report::status(status, self.printer.color_out);
         if self.redraw {
             let (rows, columns) = Term::stdout().size();
             self.printer
-                .out(&draw_frame(&text, rows.into(), columns.into()));
+                .data(&draw_frame(&text, rows.into(), columns.into()));
         } else if self.watch {
-            self.printer.out(&format!("{text}\n"));
+            self.printer.out_coloured(&format!("{text}\n"));
         } else {
-            self.printer.out(&text);
+            self.printer.out_coloured(&text);
         }
     }
 }

@@ -53,6 +53,11 @@ impl Silent<'_> {
         }
     }
 
+    /// Whether there are any, and `judge` says yes to the reason of each.
+    pub(crate) fn all(&self, judge: impl Fn(&Error) -> bool) -> bool {
+        !self.0.is_empty() && self.0.iter().all(|(_, error)| judge(error))
+    }
+
     /// A line for each.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(|(host, error)| name_host(host, error))

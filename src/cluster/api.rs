@@ -114,7 +114,7 @@ impl ClusterApi {
         api::wait_healthy("the admin's RBAC permissions", self.budget, || async {
             match applier.compare(std::slice::from_ref(binding)).await {
                 Ok(_) => Health::Ok,
-                Err(error) => Health::No(error.to_string()),
+                Err(error) => Health::from_error(&error),
             }
         })
         .await?;

@@ -55,7 +55,10 @@ pub(crate) async fn ask_api_server_within(
             Ok(_) => Health::Ok,
             Err(error) => {
                 let error = ApiError::request("check its health")(error);
-                Health::No(failed_checks(&error.to_string()))
+                match Health::from_error(&error) {
+                    Health::No(why) => Health::No(failed_checks(&why)),
+                    other => other,
+                }
             }
         }
     };

@@ -55,7 +55,7 @@ pub async fn render(cluster: &Cluster, facts: &BTreeMap<String, Facts>) -> Resul
             hint: None,
         });
     };
-    let state = State::peek(cluster.state_dir());
+    let state = State::peek(cluster.state_dir())?;
     let pki = Store::new(state.dir()).plan(&certificates::request(cluster, &control_planes)?)?;
     let fitted = set.as_ref().map_or_else(
         || cluster.clone(),

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::host::{Receipt, Resource, Withdrawn};
 use crate::inventory::Cluster;
 use crate::kubernetes::network;
-use crate::layout::{components, paths};
+use crate::layout::paths;
+use crate::layout::places::PROGRAMS;
 use crate::run::phase::Phase;
 
 /// Directories whose files come and go with what a host is and how far it got, not with the
@@ -35,10 +36,6 @@ const LASTING_FILES: [&str; 13] = [
     "/etc/modules-load.d/k8s.conf",
     "/etc/sysctl.d/k8s.conf",
 ];
-
-/// Programs that artifacts may bring, below [`paths::BIN_DIR`]. Other artifacts are no reason
-/// to take a kubelet away.
-const PROGRAMS: [&str; 4] = [components::KUBELET, "kubectl", "kubeadm", "crictl"];
 
 /// The files of `files`, and of a pod network of ours, that a host holds and that `wanted`,
 /// all that the host should hold, no longer lists. Each with the phase that wrote it.
@@ -81,6 +78,7 @@ fn is_lasting(cluster: &Cluster, path: &str) -> bool {
     LASTING_FILES.contains(&path)
         || LASTING_DIRECTORIES.iter().any(|directory| below(directory))
         || below(&cluster.certificates_dir)
+        // Other artifacts are no reason to take a kubelet away.
         || PROGRAMS
             .iter()
             .any(|name| path == format!("{}/{name}", paths::BIN_DIR))

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::error::HostError;
 use super::hash::sha256_hex;
+use super::loose::refused_loose;
 use super::plan::HostPlan;
 use super::receipt::Receipt;
 use super::resource::static_pod::RestartStaticPod;
@@ -36,6 +37,7 @@ pub fn converge_in_turn(plan: &HostPlan, turn: Option<&Turn>) -> Result<Script, 
     if let Some(turn) = turn {
         bundle.line(&format!("guard {}", turn.words()));
     }
+    refuse_loose(&plan.work, &mut bundle)?;
     file::refuse_changed(&plan.work, &mut bundle)?;
     if let Some(turn) = turn {
         bundle.line(&format!("taking {}", turn.words()));
@@ -60,10 +62,24 @@ pub fn converge_in_turn(plan: &HostPlan, turn: Option<&Turn>) -> Result<Script, 
     })
 }
 
+/// Before anything is read or written: only root may decide where it is. The plan has seen to
+/// that, but may be older.
+fn refuse_loose(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
+    const END: &str = "END-OF-LIST";
+    let mut places = std::collections::BTreeSet::new();
+    for step in &work.steps {
+        places.extend(step.place()?);
+    }
+    let places: String = places.into_iter().map(|place| place + "\n").collect();
+    bundle.line(&format!("all_safe <<'{END}'\n{places}{END}"));
+    Ok(())
+}
+
 /// The functions of scripts that change a host.
 pub(super) fn functions() -> String {
     let mut text = concat!(
         include_str!("scripts/alone.sh"),
+        include_str!("scripts/safe.sh"),
         include_str!("scripts/sums.sh"),
         include_str!("scripts/processes.sh"),
         include_str!("scripts/lock.sh"),
@@ -184,7 +200,7 @@ pub fn converged(plan: &HostPlan, output: &Output) -> Result<(), HostError> {
     if output.status == 0 && stdout.lines().any(|line| line == "@@end") {
         return Ok(());
     }
-    if let Some(error) = refused(&output.stdout) {
+    if let Some(error) = refused(&output.stdout).or_else(|| refused_loose(&output.stdout)) {
         return Err(error);
     }
     let changed: Vec<String> = output

@@ -69,6 +69,12 @@ pub enum HostError {
         /// They, escaped.
         paths: Vec<String>,
     },
+    /// Others than root could redirect what is read and written.
+    #[error("refusing paths that others than root can redirect{}", ways.iter().map(|way| format!("\n  {way}")).collect::<String>())]
+    Loose {
+        /// They, escaped, each with who could.
+        ways: Vec<String>,
+    },
     /// Converging stopped.
     #[error("{step}: {why}")]
     Step {
@@ -109,6 +115,12 @@ impl HostError {
             ),
             HostError::ChangedSince { .. } => Some(
                 "nothing was changed on it: run `clusterctl-rs plan` again to see what is different now"
+                    .into(),
+            ),
+            HostError::Loose { .. } => Some(
+                "whoever may write to a directory can put a symbolic link into it: on the host, make \
+                 these directories root's alone (`chown root:root DIR`, `chmod go-w DIR`), or choose \
+                 a `destination` in one that is"
                     .into(),
             ),
             HostError::Step { .. } => {

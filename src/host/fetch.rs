@@ -20,7 +20,11 @@ pub type Fetched = BTreeMap<String, Zeroizing<Vec<u8>>>;
 ///
 /// A path that can't be carried.
 pub fn fetch(paths: &[String]) -> Result<Script, HostError> {
-    let mut text = include_str!("scripts/fetch.sh").to_owned();
+    let mut text = concat!(
+        include_str!("scripts/safe.sh"),
+        include_str!("scripts/fetch.sh")
+    )
+    .to_owned();
     for path in paths {
         text += &format!("fetch {}\n", quote(&relative(path)?));
     }

@@ -11,6 +11,7 @@ mod error;
 mod facts;
 mod fetch;
 mod hash;
+mod loose;
 mod observe;
 mod observed;
 mod owner;
@@ -21,6 +22,7 @@ mod prepare;
 mod proc;
 mod put_back;
 mod receipt;
+mod receipt_names;
 mod reset;
 mod resource;
 mod run_owner;
@@ -34,13 +36,14 @@ mod wire;
 pub use change::{Action, Change, Detail, Kind};
 pub use converge::{Progress, converge, converge_in_turn, converged};
 pub use crashes::{Crashes, PodLife, UnitLife, crashes, parse_crashes};
-pub use diff::diff;
+pub use diff::{diff, refuse_loose};
 pub use error::HostError;
 pub use facts::{
     Address, Beside, Facts, Gathered, IMAGE, Listener, ManifestFile, Running, Runtime, gather,
     parse_gathered,
 };
 pub use fetch::{Fetched, fetch, fetched};
+pub use loose::Loose;
 pub use observe::observe;
 pub use observed::{Observed, PathKind, PathState};
 pub use owner::Owner;

@@ -8,8 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::error::HostError;
+use super::loose::read_loose;
 use super::observed::{Observed, parse_path};
 use super::receipt::Receipt;
+use super::receipt_names::ignore_impossible;
 use super::resource::{KINDS, Question, Resource, shell_part};
 use super::turn::read_turn;
 use super::wire::Sections;
@@ -38,6 +40,7 @@ pub fn observe(resources: &[Resource]) -> Result<Script, HostError> {
         text += &question.variable(name);
     }
     text += concat!(
+        include_str!("scripts/safe.sh"),
         include_str!("scripts/sums.sh"),
         include_str!("scripts/observe.sh")
     );
@@ -69,6 +72,7 @@ impl Observed {
                 .collect(),
             owed: sections.text("owed").into_iter().collect(),
             previous: parse_previous(&sections),
+            loose: read_loose(&sections),
             receipt: parse_receipt(&sections)?,
             turn: read_turn(&sections),
             ..Observed::default()
@@ -99,5 +103,7 @@ fn parse_receipt(sections: &Sections<'_>) -> Result<Option<Receipt>, HostError> 
         .map_err(|error| HostError::Receipt {
             why: error.to_string(),
         })?;
-    Ok(Some(Receipt::parse(&text)?))
+    let mut receipt = Receipt::parse(&text)?;
+    ignore_impossible(&mut receipt);
+    Ok(Some(receipt))
 }

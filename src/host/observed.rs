@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::loose::Loose;
 use super::receipt::Receipt;
 use super::systemd::UnitState;
 use super::turn::FoundTurn;
@@ -29,6 +30,9 @@ pub struct Observed {
     /// Paths of configuration that a run replaced without finding out whether the new one
     /// works. What was there before is kept on the host.
     pub previous: BTreeSet<String>,
+    /// Paths that others than root could redirect, and were not read, with who could. `/.` is
+    /// at the end of a directory's.
+    pub loose: BTreeMap<String, Loose>,
     /// What we did here before.
     pub receipt: Option<Receipt>,
     /// Which run did it last.

@@ -13,7 +13,7 @@ use crate::layout::paths;
 
 /// Kernel features that containers and pod networks need, each with the path
 /// that proves it.
-const MODULES: [(&str, &str); 2] = [
+pub(super) const MODULES: [(&str, &str); 2] = [
     ("overlay", "/sys/module/overlay"),
     ("br_netfilter", "/proc/sys/net/bridge"),
 ];

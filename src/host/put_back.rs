@@ -3,6 +3,7 @@
 
 use super::converge::functions;
 use super::error::HostError;
+use super::loose::refused_loose;
 use super::turn::{Turn, refused};
 use super::wire::clean;
 use ssh::{Output, Script};
@@ -22,7 +23,10 @@ fn script(name: &str, function: &str, turn: Option<&Turn>) -> Script {
     let guard = turn.map_or(String::new(), |turn| format!("guard {}\n", turn.words()));
     Script {
         name: name.into(),
-        text: format!("{}\nbegin\n{guard}{function}\necho '@@end'\n", functions()),
+        text: format!(
+            "{}\nbegin\nprevious_safe\n{guard}{function}\necho '@@end'\n",
+            functions()
+        ),
         input: Vec::new(),
     }
 }
@@ -34,6 +38,7 @@ fn script(name: &str, function: &str, turn: Option<&Turn>) -> Script {
 /// What failed, with what the host said.
 pub fn was_put_back(output: &Output) -> Result<bool, HostError> {
     refused(&output.stdout).map_or(Ok(()), Err)?;
+    refused_loose(&output.stdout).map_or(Ok(()), Err)?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     if output.status == 0 && stdout.lines().any(|line| line == "@@end") {
         return Ok(!stdout.lines().any(|line| line == "@@nothing"));

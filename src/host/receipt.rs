@@ -47,6 +47,10 @@ pub struct Receipt {
     pub swap: BTreeSet<String>,
     /// Images that we brought, with their archive's hash, if they came in one.
     pub images: BTreeMap<String, Option<String>>,
+    /// What the receipt on the host names, and nothing of ours can be: it was ignored. In
+    /// words, escaped.
+    #[serde(skip)]
+    pub ignored: Vec<String>,
 }
 
 /// A file that we wrote.

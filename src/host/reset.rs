@@ -1,6 +1,7 @@
 //! Taking Kubernetes off a host: the receipt becomes one script.
 
 use super::error::HostError;
+use super::loose::refused_loose;
 use super::observe::observe;
 use super::resource::{
     Absent, KINDS, Reset, Resource, Undo, directory, file, image, module, shell_part, swap, sysctl,
@@ -72,18 +73,23 @@ pub fn reset(wanted: &Reset<'_>) -> Result<Script, HostError> {
     let mut text = concat!(
         include_str!("scripts/alone.sh"),
         include_str!("scripts/lock.sh"),
+        include_str!("scripts/safe.sh"),
         include_str!("scripts/reset.sh")
     )
     .to_owned();
     for kind in &KINDS {
         text += shell_part(kind.shell, "reset");
     }
-    text.push_str("\necho '@@clusterctl reset 1'\nbegin\n");
+    text.push_str("\necho '@@clusterctl reset 1'\nbegin\nall_safe </dev/null\n");
     if let Some(turn) = &wanted.turn {
         let words = turn.words();
         text.push_str(&format!("guard {words}\nclaim {words}\n"));
     }
     let mut undo = Undo { text };
+    for name in &wanted.receipt.ignored {
+        let what = format!("{name}, which the receipt names");
+        undo.line(&format!("left {}", quote(&what)));
+    }
     for step in STEPS {
         step(wanted, &mut undo)?;
     }
@@ -155,6 +161,7 @@ pub fn reset_progress(line: &str) -> Option<String> {
 /// Something of ours is still there, or the script was cut off.
 pub fn cleaned(output: &Output) -> Result<Cleaned, HostError> {
     refused(&output.stdout).map_or(Ok(()), Err)?;
+    refused_loose(&output.stdout).map_or(Ok(()), Err)?;
     Sections::parse(&output.stdout, "reset")?;
     let stdout = String::from_utf8_lossy(&output.stdout);
     let told = |prefix: &str| -> Vec<String> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ssh::Script;
 
 use super::error::HostError;
+use super::loose::refused_loose;
 use super::run_owner::RunOwner;
 use super::wire::{Sections, quote};
 
@@ -48,6 +49,7 @@ impl Turn {
 /// The script that makes a host refuse runs before `turn`, if any has ever changed it.
 pub fn take(turn: &Turn) -> Script {
     let text = concat!(
+        include_str!("scripts/safe.sh"),
         include_str!("scripts/take.sh"),
         include_str!("scripts/lock.sh"),
     );
@@ -65,6 +67,7 @@ pub fn take(turn: &Turn) -> Script {
 /// [`HostError::Superseded`]; an answer that was cut off.
 pub fn taken(stdout: &[u8]) -> Result<(), HostError> {
     refused(stdout).map_or(Ok(()), Err)?;
+    refused_loose(stdout).map_or(Ok(()), Err)?;
     Sections::parse(stdout, "take").map(|_| ())
 }
 

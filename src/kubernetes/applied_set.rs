@@ -17,7 +17,7 @@ use crate::layout::names;
 const TOOLING: &str = "clusterctl-rs/v1";
 
 /// Namespaces that every cluster has.
-const SYSTEM_NAMESPACES: [&str; 4] = [
+pub(super) const SYSTEM_NAMESPACES: [&str; 4] = [
     "default",
     "kube-node-lease",
     names::KUBE_PUBLIC,

@@ -11,4 +11,5 @@ pub mod components;
 pub mod health;
 pub mod names;
 pub mod paths;
+pub mod places;
 pub mod ports;

@@ -72,3 +72,7 @@ pub const NODES_GROUP: &str = "system:nodes";
 pub const KUBELET_UNIT: &str = "kubelet.service";
 /// containerd's unit.
 pub const CONTAINERD_UNIT: &str = "containerd.service";
+/// CRI-O's unit.
+pub const CRIO_UNIT: &str = "crio.service";
+/// The unit that connects a node's pods with those of others. Ours.
+pub const POD_NETWORK_UNIT: &str = "clusterctl-pod-network.service";

@@ -73,6 +73,12 @@ pub const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
 /// containerd's images and containers.
 pub const CONTAINERD_DIR: &str = "/var/lib/containerd";
 
+/// Where scripts are that run on hosts for good. Ours.
+pub const SCRIPT_DIR: &str = "/usr/local/lib/clusterctl";
+
+/// What clusterctl-rs itself remembers on a host: its receipt, and what its files replaced.
+pub const STATE_DIR: &str = "/var/lib/clusterctl";
+
 /// What else Kubernetes may leave on a host: plugins of volumes.
 pub const LIBEXEC_DIR: &str = "/usr/libexec/kubernetes";
 /// The directory that controller managers before 1.36 mount for volume plugins.

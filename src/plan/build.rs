@@ -54,12 +54,19 @@ pub(crate) async fn observe_hosts(
                 .cloned();
             let resources = resources(context, &one, node.as_ref())?;
             let resources: Vec<Resource> = resources.into_iter().map(|(_, r)| r).collect();
-            match one.session.observe(&resources).await {
-                Ok(observed) => Ok(Ok(Looked {
-                    surveyed: one,
-                    node,
-                    observed,
-                })),
+            let observed = one.session.observe(&resources).await.and_then(|observed| {
+                host::refuse_loose(&resources, &observed)?;
+                Ok(observed)
+            });
+            match observed {
+                Ok(observed) => {
+                    warn_ignored(run, &one, &observed);
+                    Ok(Ok(Looked {
+                        surveyed: one,
+                        node,
+                        observed,
+                    }))
+                }
                 Err(error) if one.host.is_control_plane() => Err(error.on(&one.host.name)),
                 Err(error) => {
                     run.tracker.expect(Phase::Preflight, 1);
@@ -84,6 +91,22 @@ pub(crate) async fn observe_hosts(
         }
     }
     Ok((looked, aside))
+}
+
+/// Says what of a host's receipt is not believed.
+fn warn_ignored(run: &Run, one: &Surveyed, observed: &Observed) {
+    let receipt = observed.receipt.iter();
+    let ignored: Vec<&str> = receipt
+        .flat_map(|receipt| receipt.ignored.iter().map(String::as_str))
+        .collect();
+    if !ignored.is_empty() {
+        run.events().warn(format!(
+            "{}: its receipt, /var/lib/clusterctl/receipt.json, names what apply never changes, \
+             which is left alone: {}",
+            one.host.name,
+            ignored.join(", ")
+        ));
+    }
 }
 
 /// Everything that a host should hold, as far as known.

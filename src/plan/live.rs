@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::model::Live;
-use crate::cluster::answer::{answer_within, ask_first};
+use crate::cluster::answer::{Silent, answer_within, ask_first};
 use crate::cluster::api::ClusterApi;
 use crate::cluster::survey::Surveyed;
 use crate::desired::context::Context;
@@ -38,7 +38,10 @@ pub(crate) async fn find_live_api(
             Ok(live) => return live.map(Some),
             Err(silent) => silent,
         };
-        let waits = context.exists && may_come_up && Instant::now() < deadline;
+        // What serves with another CA's certificate does so however long it is waited for.
+        let only_strangers = silent.all(|error| matches!(error, Error::Stranger { .. }));
+        let waits = context.exists && may_come_up && !only_strangers && Instant::now() < deadline;
+        let silent = silent.last_or("no control plane has joined");
         if context.exists && (!told || !waits) {
             let what = match waits {
                 true => "waiting for an API server to respond",
@@ -64,11 +67,11 @@ fn may_come_up(one: &Surveyed) -> bool {
 }
 
 /// The first API server that responds, and its Nodes; otherwise why none does.
-async fn ask_for_nodes(
+async fn ask_for_nodes<'a>(
     run: &Run,
     context: &Context,
-    control_planes: &[&Surveyed],
-) -> Result<Result<Live, Error>, String> {
+    control_planes: &[&'a Surveyed],
+) -> Result<Result<Live, Error>, Silent<'a>> {
     // One whose etcd has lost its data serves an empty cluster.
     let owned = control_planes
         .iter()
@@ -79,8 +82,10 @@ async fn ask_for_nodes(
             Ok(api) => api,
             Err(error) => return Ok(Err(error)),
         };
-        if let Health::No(why) = api.ask_health_within(API_SERVER, ANSWER).await {
-            return Err(Error::NotReady { why });
+        match api.ask_health_within(API_SERVER, ANSWER).await {
+            Health::Ok => {}
+            Health::No(why) => return Err(Error::NotReady { why }),
+            Health::Never(why) => return Err(Error::Stranger { why }),
         }
         // One whose etcd has just come back is healthy, and doesn't answer yet.
         match answer_within(ANSWER, list_nodes(run, one, api)).await {
@@ -89,8 +94,7 @@ async fn ask_for_nodes(
             Ok(live) => Ok(Ok(live)),
         }
     });
-    let answer = asked.await.into_result();
-    answer.map_err(|silent| silent.last_or("no control plane has joined"))
+    asked.await.into_result()
 }
 
 async fn list_nodes(run: &Run, one: &Surveyed, mut api: ClusterApi) -> Result<Live, Error> {

@@ -106,7 +106,7 @@ async fn find_anchor(run: &Run, access: &OperatorAccess, host: &Host) -> Result<
             client,
             _remote: remote,
         }),
-        Health::No(why) => Err(Error::NotReady { why }),
+        Health::No(why) | Health::Never(why) => Err(Error::NotReady { why }),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{drain, leave, reset};
 use crate::cluster::lock::{self, LockSeen};
 use crate::cluster::virtual_address::hand_over_address;
 use crate::inventory::Host;
-use crate::kubernetes::api::{Health, wait_healthy};
+use crate::kubernetes::api::{ApiError, Health, wait_healthy};
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
@@ -317,7 +317,9 @@ impl Leaving<'_> {
             match nodes.get_opt(name).await {
                 Ok(None) => Health::Ok,
                 Ok(Some(_)) => Health::No("a finalizer holds it".into()),
-                Err(error) => Health::No(error.to_string()),
+                Err(error) => {
+                    Health::from_error(&ApiError::request(format!("read Node {name}"))(error))
+                }
             }
         };
         let timeout = run.cluster.timeouts.kubernetes_api_call;

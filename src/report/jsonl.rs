@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use text::terminal::escape_json;
+
 use crate::run::events::{Event, Sink};
 
 /// Writes each event as a line of JSON.
@@ -11,7 +13,7 @@ pub(super) struct Jsonl;
 impl Sink for Jsonl {
     fn take(&self, event: &Event) {
         if let Ok(line) = serde_json::to_string(event) {
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", escape_json(&line));
         }
     }
 }

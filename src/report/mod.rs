@@ -1,5 +1,6 @@
 //! Renders events, plans and results: terminal, plain lines, JSON lines.
 
+mod escaped;
 mod jsonl;
 mod plain;
 mod plan;
@@ -10,6 +11,8 @@ mod tty;
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
+
+use text::terminal::{escape_json, sanitize, sanitize_coloured};
 
 pub use status::status;
 pub use summary::Summary;
@@ -37,15 +40,43 @@ impl Printer {
         }
     }
 
-    /// Prints a piece of the result.
+    /// Prints a piece of the result. Whatever hosts or the API have put into it is escaped.
     pub fn out(&self, text: &str) {
-        // A closed pipe (`| head`) is not an error.
-        let _ = writeln!(std::io::stdout().lock(), "{text}");
+        self.data(&sanitize(text));
     }
 
-    /// Prints a message.
+    /// Prints a message, escaped.
     pub fn err(&self, text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", sanitize(text));
+    }
+
+    /// Prints a piece of the result that has colours of ours, and is escaped but for these.
+    pub fn out_coloured(&self, text: &str) {
+        match self.color_out {
+            true => self.data(&sanitize_coloured(text)),
+            false => self.out(text),
+        }
+    }
+
+    /// The same for a message.
+    pub fn err_coloured(&self, text: &str) {
+        match self.color_err {
+            true => {
+                let _ = writeln!(std::io::stderr().lock(), "{}", sanitize_coloured(text));
+            }
+            false => self.err(text),
+        }
+    }
+
+    /// Prints a result as JSON.
+    pub fn json(&self, json: &str) {
+        self.data(&escape_json(json));
+    }
+
+    /// Prints what is for other programs, or has been escaped, as it is.
+    pub fn data(&self, text: &str) {
+        // A closed pipe (`| head`) is not an error.
+        let _ = writeln!(std::io::stdout().lock(), "{text}");
     }
 }
 
@@ -78,6 +109,15 @@ pub fn sink(format: EventFormat, verbose: bool, printer: Printer) -> Arc<dyn Sin
     }
 }
 
+/// What a reset has left on a host: a path that is not ours, or something with its reason.
+pub fn kept(what: &str) -> String {
+    match (what.starts_with('/'), what.contains(" (")) {
+        (true, false) => format!("kept (not created by clusterctl-rs): {what}"),
+        (true, true) => format!("kept: {what}"),
+        (false, _) => what.to_owned(),
+    }
+}
+
 /// A duration as people read it: `0.4s`, `12.3s`, `2m05s`.
 pub fn human(elapsed: std::time::Duration) -> String {
     let seconds = elapsed.as_secs_f64();
@@ -94,6 +134,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn an_error_cannot_steer_the_terminal() {
+        let why = "Ready\x1b[2J\u{9b}8m\u{202e}\x1b[8m".to_owned();
+        let error = crate::run::error::Error::NotReady { why };
+        escaped::hostile::assert_harmless(&error.on("w1").render(true));
+    }
 
     #[test]
     fn durations_are_readable() {

@@ -1,5 +1,7 @@
 //! The event stream as plain lines, for logs and CI.
 
+use text::terminal::sanitize;
+
 use super::{Printer, human};
 use crate::run::events::{Event, Sink};
 
@@ -25,8 +27,12 @@ impl Sink for Plain {
     }
 }
 
-/// The line for an event, if it has one.
+/// The line for an event, if it has one, escaped.
 pub(super) fn line(event: &Event, verbose: bool) -> Option<String> {
+    text_of(event, verbose).map(|text| sanitize(&text).into_owned())
+}
+
+fn text_of(event: &Event, verbose: bool) -> Option<String> {
     Some(match event {
         Event::HostIdle { .. } | Event::Downloading { .. } => return None,
         Event::RunStarted {
@@ -107,6 +113,31 @@ mod tests {
             E: no such package
             hint: run it again
         ");
+    }
+
+    #[test]
+    fn a_host_or_a_node_cannot_steer_the_terminal() {
+        let text = "Ready\x1b[2J\x1b]0;gone\x07\u{9b}8m: fine\n\x1b[8mhidden";
+        let failed = Event::HostFailed {
+            host: "worker1".into(),
+            phase: "nodes",
+            error: text.into(),
+            hint: Some(text.into()),
+        };
+        let warning = Event::Warning { text: text.into() };
+        let changed = Event::Changed {
+            phase: "nodes",
+            what: text.into(),
+            how: text.into(),
+        };
+        for event in [failed, warning, changed] {
+            let line = line(&event, false).unwrap_or_default();
+            assert!(
+                !line.chars().any(|c| c.is_control() && c != '\n'),
+                "{line:?}"
+            );
+            assert!(line.contains("\\u{1b}[2J"), "{line}");
+        }
     }
 
     #[test]

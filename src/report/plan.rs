@@ -4,6 +4,7 @@ use pki::Action;
 use text::count;
 use text::diff::colored;
 
+use super::escaped::escaped;
 use crate::host::{Action as HostAction, Detail};
 use crate::plan::document::{
     ObjectAction, PlanDocument, PlannedChange, PlannedHost, PlannedObject,
@@ -19,6 +20,13 @@ impl PlanDocument {
     /// Renders the plan as text: what happens where, in order, with diffs of changes and
     /// hashes of secrets.
     pub fn render(&self, color: bool) -> String {
+        match escaped(self) {
+            Ok(shown) => shown.render_escaped(color),
+            Err(error) => format!("cannot show the plan: {error}"),
+        }
+    }
+
+    fn render_escaped(&self, color: bool) -> String {
         let mut sections = Vec::new();
         let certificates = self.certificates.iter().map(|decision| {
             let verb = match decision.action {
@@ -165,5 +173,39 @@ fn change_line(change: &PlannedChange, color: bool) -> String {
             format!("{line}\n{}", colored(unified, "      ", color))
         }
         Detail::Diff { .. } | Detail::None => line,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::escaped::hostile;
+    use super::*;
+
+    /// A plan with something of every kind.
+    const PLAN: &str = r#"{"apiVersion": "clusterctl.rs/v1alpha1", "kind": "Plan", "version": "1",
+        "cluster": "demo", "inventory": "/i.yaml", "inputs": [],
+        "options": {"phases": [], "hosts": [], "uploadCerts": false}, "changes": 3,
+        "certificates": [], "hosts": [{"name": "w1", "registersAgain": false,
+            "afterRegistration": false, "taints": ["a=b:NoSchedule"], "changes": [
+                {"action": "update", "kind": "file", "name": "/etc/a",
+                    "detail": {"type": "diff", "unified": "@@ -1 +1 @@\n-old\n+new\n"}},
+                {"action": "update", "kind": "file", "name": "/etc/b",
+                    "detail": {"type": "text", "text": "mode 0644 -> 0600"}}]}],
+        "apiAnswers": true, "objects": [{"action": "update", "apiVersion": "v1",
+            "kind": "ConfigMap", "namespace": "kube-system", "name": "x", "phase": "addons",
+            "before": "", "after": "", "diff": "@@ -1 +1 @@\n-old\n+new\n"}],
+        "joinToken": false, "kubeconfig": false,
+        "order": [{"phase": "hosts", "hosts": ["w1"], "how": "one by one"}],
+        "setAside": [{"host": "w2", "why": "unreachable"}]}"#;
+
+    #[test]
+    fn no_text_of_others_steers_the_terminal() {
+        let plan: PlanDocument = serde_json::from_str(PLAN).unwrap();
+        assert!(plan.render(true).contains("\x1b[31m-old"));
+        for color in [true, false] {
+            let hostile = hostile::with_hostile_texts(&plan);
+            hostile::assert_harmless(&hostile.render(color));
+        }
     }
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use text::count;
 
+use super::escaped::escaped;
 use super::table;
 use crate::status::{
     CertificateStatus, ClusterStatus, ComponentStatus, EtcdStatus, Health, HostStatus, NodeStatus,
@@ -16,6 +17,13 @@ const CERTIFICATES: usize = 4;
 
 /// The whole screen.
 pub fn status(status: &ClusterStatus, color: bool) -> String {
+    match escaped(status) {
+        Ok(shown) => screen(&shown, color),
+        Err(error) => format!("cannot show the status: {error}"),
+    }
+}
+
+fn screen(status: &ClusterStatus, color: bool) -> String {
     let painter = Painter(color);
     let mut parts = vec![header(status, &painter), hosts(status, &painter)];
     parts.extend(unknown_nodes(&status.unknown_nodes));
@@ -383,34 +391,47 @@ impl Painter {
 
 #[cfg(test)]
 mod tests {
+    use super::super::escaped::hostile;
     use super::*;
     use crate::status::{EndpointStatus, samples};
 
     // Local time would make the snapshots depend on the machine.
-    fn screen(sample: &ClusterStatus) -> String {
+    fn shown(sample: &ClusterStatus) -> String {
         let text = status(sample, false);
         let (_, rest) = text.split_at(19);
         rest.trim_start().to_owned()
     }
 
     #[test]
+    fn no_text_of_others_steers_the_terminal() {
+        for sample in [
+            samples::healthy(),
+            samples::a_dead_worker(),
+            samples::a_lost_leader(),
+        ] {
+            let hostile = hostile::with_hostile_texts(&sample);
+            hostile::assert_harmless(&status(&hostile, true));
+        }
+    }
+
+    #[test]
     fn a_healthy_cluster() {
-        insta::assert_snapshot!(screen(&samples::healthy()));
+        insta::assert_snapshot!(shown(&samples::healthy()));
     }
 
     #[test]
     fn a_dead_worker_and_a_stopped_kubelet() {
-        insta::assert_snapshot!(screen(&samples::a_dead_worker()));
+        insta::assert_snapshot!(shown(&samples::a_dead_worker()));
     }
 
     #[test]
     fn a_lost_leader() {
-        insta::assert_snapshot!(screen(&samples::a_lost_leader()));
+        insta::assert_snapshot!(shown(&samples::a_lost_leader()));
     }
 
     #[test]
     fn nothing_is_there_yet() {
-        insta::assert_snapshot!(screen(&samples::nothing_yet()));
+        insta::assert_snapshot!(shown(&samples::nothing_yet()));
     }
 
     #[test]
@@ -423,11 +444,7 @@ mod tests {
                 error: (!reachable).then(|| "refused".into()),
                 held_by: held_by.map(|hosts| hosts.iter().map(|host| (*host).into()).collect()),
             });
-            screen(&sample)
-                .lines()
-                .nth(2)
-                .unwrap_or_default()
-                .to_owned()
+            shown(&sample).lines().nth(2).unwrap_or_default().to_owned()
         };
         insta::assert_snapshot!(line(true, None), @"192.0.2.10:6443 (controlPlaneEndpoint) reaches it");
         insta::assert_snapshot!(line(false, None), @"192.0.2.10:6443 (controlPlaneEndpoint) does not reach it: refused");

@@ -8,6 +8,8 @@ use std::time::Duration;
 use console::style;
 use indicatif::{MultiProgress, ProgressBar, ProgressFinish, ProgressStyle};
 
+use text::terminal::escape;
+
 use super::{Printer, plain};
 use crate::run::events::{Event, Sink};
 
@@ -74,7 +76,7 @@ impl Tty {
             // A step of a host whose upload goes on: the bar stays.
             Some(_) | None => {}
         }
-        bar.set_message(message);
+        bar.set_message(escape(&message).into_owned());
     }
 
     fn remove(&self, name: &str) {

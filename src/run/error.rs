@@ -8,6 +8,7 @@ use std::time::Duration;
 use pki::PkiError;
 use ssh::SshError;
 use text::count;
+use text::terminal::sanitize;
 
 use super::selection::SelectionError;
 use super::state::StateError;
@@ -138,6 +139,12 @@ pub enum Error {
     #[error("{why}")]
     NotReady {
         /// What it says.
+        why: String,
+    },
+    /// What answers in the place of an API server is not of this cluster.
+    #[error("{why}")]
+    Stranger {
+        /// What is wrong with its certificate.
         why: String,
     },
     /// A host, its API or etcd did not answer in time.
@@ -365,9 +372,10 @@ impl Error {
                     .into(),
             ),
             Error::Inventory(error) => error.hint(),
-            Error::Api(_)
-            | Error::NoAnswer { .. }
+            Error::Api(error) => error.hint(),
+            Error::NoAnswer { .. }
             | Error::NotReady { .. }
+            | Error::Stranger { .. }
             | Error::NotNoop { .. }
             | Error::Declined
             | Error::File { .. }
@@ -382,7 +390,9 @@ impl Error {
             Error::LockLost { .. } => true,
             Error::Host(error) => matches!(
                 error,
-                HostError::Superseded { .. } | HostError::ChangedSince { .. }
+                HostError::Superseded { .. }
+                    | HostError::ChangedSince { .. }
+                    | HostError::Loose { .. }
             ),
             _ => false,
         }
@@ -405,7 +415,7 @@ impl Error {
         }
     }
 
-    /// Renders the error and its hint. All errors are rendered here.
+    /// Renders the error and its hint, escaped. All errors are rendered here.
     pub fn render(&self, color: bool) -> String {
         // Errors of the inventory have their own format, with source lines and carets.
         if let Error::Inventory(error @ (InventoryError::Invalid(_) | InventoryError::Refused(_))) =
@@ -421,13 +431,15 @@ impl Error {
             }
         };
         let mut text = format!(
-            "{}: {self}",
-            word("error", console::Style::new().red().bold())
+            "{}: {}",
+            word("error", console::Style::new().red().bold()),
+            sanitize(&self.to_string())
         );
         if let Some(hint) = self.hint() {
             text.push_str(&format!(
-                "\n{}: {hint}",
-                word("hint", console::Style::new().cyan().bold())
+                "\n{}: {}",
+                word("hint", console::Style::new().cyan().bold()),
+                sanitize(&hint)
             ));
         }
         text

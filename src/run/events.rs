@@ -1,7 +1,7 @@
 //! Events of a run.
 //!
 //! A run emits typed events; `report` renders them and the journal keeps them. Nothing else
-//! prints.
+//! prints. Their texts may come from hosts and the API: what prints them escapes them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +83,7 @@ pub enum Event {
         host: String,
         /// The phase.
         phase: &'static str,
-        /// What failed and why, escaped.
+        /// What failed and why.
         error: String,
         /// What to do next.
         hint: Option<String>,
@@ -112,12 +112,12 @@ pub enum Event {
     },
     /// For information.
     Note {
-        /// The text, escaped.
+        /// The text.
         text: String,
     },
     /// Something that needs attention.
     Warning {
-        /// The text, escaped.
+        /// The text.
         text: String,
     },
 }

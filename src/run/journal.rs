@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use serde::Serialize;
+use text::terminal::escape_json;
 
 use super::events::{Event, Sink};
 
@@ -85,14 +86,14 @@ impl Journal {
             state,
             what,
         };
-        let mut text = serde_json::to_vec(&line)?;
-        text.push(b'\n');
+        // Journals are read on terminals, too.
+        let text = format!("{}\n", escape_json(&serde_json::to_string(&line)?));
         // A poisoned lock means that a writer panicked between whole lines.
         let mut file = self
             .file
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.write_all(&text)?;
+        file.write_all(text.as_bytes())?;
         if sync { file.sync_data() } else { Ok(()) }
     }
 }

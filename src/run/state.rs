@@ -6,7 +6,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use files::{Flaw, find_flaw};
+
 use crate::host::Owner;
+
+/// What the directory of all clusters' state is called.
+const TOP: &str = ".clusterctl";
 
 /// The state directory.
 #[derive(Debug, Clone)]
@@ -24,6 +29,16 @@ pub enum StateError {
         path: PathBuf,
         /// What that run wrote to it: its process and verb.
         holder: String,
+    },
+    /// Others could have put something there.
+    #[error("cannot use the state directory: {} {}", path.display(), in_words(*.flaw))]
+    Planted {
+        /// The directory, or what is in it.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: Flaw,
+        /// The directory of all clusters' state.
+        top: PathBuf,
     },
     /// A file operation failed.
     #[error("cannot {what} {}: {source}", path.display())]
@@ -45,8 +60,23 @@ impl StateError {
                 "wait for that run to end; the lock ends with its process, so there is no file to remove"
                     .into(),
             ),
+            StateError::Planted { flaw, top, .. } => Some(match flaw {
+                Flaw::Writable(_) => format!("run `chmod -R go-w {}`", top.display()),
+                Flaw::Owner(_) => format!(
+                    "its keys and known hosts would be trusted: if they are yours, run \
+                     `chown -R \"$(id -u)\" {0}`, else move {0} away",
+                    top.display()
+                ),
+            }),
             StateError::Io { .. } => None,
         }
+    }
+}
+
+fn in_words(flaw: Flaw) -> String {
+    match flaw {
+        Flaw::Owner(uid) => format!("belongs to another user (uid {uid})"),
+        Flaw::Writable(mode) => format!("is writable by others (mode {mode:04o})"),
     }
 }
 
@@ -65,19 +95,83 @@ pub struct Lock {
 }
 
 impl State {
-    /// Opens the state directory, creating it if necessary.
+    /// Opens the state directory, creating it if necessary, and keeps it out of git.
     ///
     /// # Errors
-    /// [`StateError::Io`] if it cannot be created.
+    /// [`StateError::Planted`] if others could have written to it; [`StateError::Io`] if it
+    /// cannot be created.
     pub fn open(dir: PathBuf) -> Result<Self, StateError> {
-        let state = State { dir };
+        let state = State::peek(dir)?;
         state.ensure_dir(&state.dir)?;
+        state.hide_from_git()?;
         Ok(state)
     }
 
-    /// The state directory without touching the disk (read-only verbs).
-    pub fn peek(dir: PathBuf) -> Self {
-        State { dir }
+    /// The state directory, if there is one, without writing to the disk (read-only verbs).
+    ///
+    /// # Errors
+    /// [`StateError::Planted`] if others could have written to it.
+    pub fn peek(dir: PathBuf) -> Result<Self, StateError> {
+        let state = State { dir };
+        state.refuse_planted()?;
+        Ok(state)
+    }
+
+    /// `.clusterctl`, with the state of all clusters beside the inventory.
+    fn top(&self) -> &Path {
+        match self.dir.parent() {
+            Some(top) if top.ends_with(TOP) => top,
+            _ => &self.dir,
+        }
+    }
+
+    /// Keys and known hosts are trusted, so no other user may have had the chance to put them
+    /// there. The directories count, what lies in them, and the authorities.
+    fn refuse_planted(&self) -> Result<(), StateError> {
+        self.refuse_flawed(self.top())?;
+        self.refuse_flawed(&self.dir)?;
+        for dir in ["", "pki", "pki/etcd"] {
+            // One that does not exist holds nothing, and one that cannot be read is not used.
+            let entries = fs::read_dir(self.dir.join(dir)).into_iter().flatten();
+            for entry in entries.flatten() {
+                self.refuse_flawed(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_flawed(&self, path: &Path) -> Result<(), StateError> {
+        match find_flaw(path) {
+            Ok(Some(flaw)) => Err(StateError::Planted {
+                path: path.into(),
+                flaw,
+                top: self.top().into(),
+            }),
+            Ok(None) => Ok(()),
+            // A link that leads nowhere is refused by whoever reads it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(source) => Err(StateError::Io {
+                what: "examine",
+                path: path.into(),
+                source,
+            }),
+        }
+    }
+
+    /// A `.gitignore` of `*` in `.clusterctl`: nothing of it belongs into a repository. One
+    /// that is there is the operator's.
+    fn hide_from_git(&self) -> Result<(), StateError> {
+        let path = self.top().join(".gitignore");
+        let written = OpenOptions::new().write(true).create_new(true).open(&path);
+        let written = written.and_then(|mut file| file.write_all(b"*\n"));
+        match written {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => Err(StateError::Io {
+                what: "write",
+                path,
+                source,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The directory.
@@ -269,6 +363,77 @@ mod tests {
         assert!(refused.contains("apply, process"), "{refused}");
         drop(held);
         state.lock("plan").unwrap();
+    }
+
+    #[test]
+    fn git_ignores_it_however_old_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join(".clusterctl");
+        let git = |args: &[&str]| {
+            let mut git = std::process::Command::new("git");
+            let done = git.current_dir(dir.path()).args(args).output().unwrap();
+            String::from_utf8(done.stdout).unwrap()
+        };
+        let old = State {
+            dir: top.join("demo"),
+        };
+        old.ensure_dir(&top.join("demo/pki")).unwrap();
+        old.write(&top.join("demo/pki/ca.key"), b"secret").unwrap();
+        State::open(top.join("demo")).unwrap();
+        git(&["init", "-q"]);
+        fs::write(dir.path().join("inventory.yaml"), "").unwrap();
+        git(&["add", "-A"]);
+        assert_eq!(git(&["ls-files"]), "inventory.yaml\n");
+
+        let own = top.join(".gitignore");
+        fs::write(&own, "*\n!demo/known_hosts\n").unwrap();
+        State::open(top.join("demo")).unwrap();
+        assert!(fs::read_to_string(&own).unwrap().contains("known_hosts"));
+    }
+
+    #[test]
+    fn what_others_could_have_planted_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().join(".clusterctl");
+        let state = State::open(top.join("demo")).unwrap();
+        fs::create_dir(top.join("demo/pki")).unwrap();
+        for file in ["demo/known_hosts", "demo/pki/ca.key"] {
+            state.write(&top.join(file), b"x").unwrap();
+        }
+        let peek = || State::peek(top.join("demo")).map(drop);
+        peek().unwrap();
+        for planted in [
+            "",
+            "demo",
+            "demo/known_hosts",
+            "demo/pki",
+            "demo/pki/ca.key",
+        ] {
+            let path = top.join(planted);
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode));
+            set(mode | 0o020).unwrap();
+            let error = peek().unwrap_err();
+            let text = format!("{error}\n{}", error.hint().unwrap());
+            assert!(
+                text.contains("is writable by others (mode 07") || text.contains("(mode 06"),
+                "{text}"
+            );
+            assert!(text.contains("run `chmod -R go-w "), "{text}");
+            assert!(State::open(top.join("demo")).is_err());
+            set(mode).unwrap();
+            // Only root can give something away.
+            if std::os::unix::fs::chown(&path, Some(1001), None).is_ok() {
+                let error = peek().unwrap_err();
+                let text = format!("{error}\n{}", error.hint().unwrap());
+                assert!(
+                    text.contains("belongs to another user (uid 1001)"),
+                    "{text}"
+                );
+                std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+            }
+            peek().unwrap();
+        }
     }
 
     #[test]

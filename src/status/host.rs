@@ -164,7 +164,9 @@ impl IntoComponent for api::Health {
     fn into_component(self, name: &str) -> ComponentStatus {
         match self {
             api::Health::Ok => component(name, Health::Healthy, None),
-            api::Health::No(why) => component(name, Health::Unhealthy, Some(&why)),
+            api::Health::No(why) | api::Health::Never(why) => {
+                component(name, Health::Unhealthy, Some(&why))
+            }
         }
     }
 }

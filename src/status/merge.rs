@@ -233,7 +233,7 @@ fn of_node(node: &Node) -> NodeStatus {
 fn readiness(node: &Node) -> (Option<bool>, Option<String>) {
     match api::node_ready(node) {
         api::Health::Ok => (Some(true), None),
-        api::Health::No(why) => (Some(false), Some(short(&why))),
+        api::Health::No(why) | api::Health::Never(why) => (Some(false), Some(short(&why))),
     }
 }
 

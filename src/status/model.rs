@@ -2,10 +2,10 @@
 //! escaped.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The status of a cluster.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
     /// The cluster's name.
@@ -33,7 +33,7 @@ pub struct ClusterStatus {
 }
 
 /// The status of the API server.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApiStatus {
     /// Whether it is reachable.
@@ -47,7 +47,7 @@ pub struct ApiStatus {
 }
 
 /// Whether `controlPlaneEndpoint` reaches a ready API server.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointStatus {
     /// `host:port`.
@@ -61,7 +61,7 @@ pub struct EndpointStatus {
 }
 
 /// The status of a host.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HostStatus {
     /// Its name in the inventory.
@@ -92,7 +92,7 @@ pub struct HostStatus {
 }
 
 /// The status of a component.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ComponentStatus {
     /// Such as `kubelet` or `kube-apiserver`.
@@ -104,7 +104,7 @@ pub struct ComponentStatus {
 }
 
 /// The health of something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// It is healthy.
@@ -116,7 +116,7 @@ pub enum Health {
 }
 
 /// What `plan` would do on a host.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HostDrift {
     /// The number of changes; `None` if unknown.
@@ -126,7 +126,7 @@ pub struct HostDrift {
 }
 
 /// A Node that is not in the inventory.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStatus {
     /// Its name.
@@ -146,7 +146,7 @@ pub struct NodeStatus {
 }
 
 /// The status of etcd.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdStatus {
     /// Whether it is external: if so, only its endpoints are shown.
@@ -162,7 +162,7 @@ pub struct EtcdStatus {
 }
 
 /// The status of an etcd member.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EtcdMemberStatus {
     /// Its name; empty until it has started for the first time.
@@ -182,7 +182,7 @@ pub struct EtcdMemberStatus {
 }
 
 /// A certificate.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CertificateStatus {
     /// Such as `apiserver`, `etcd/peer`, `admin.conf` or `kubelet-client`.
@@ -206,7 +206,7 @@ pub struct CertificateStatus {
 }
 
 /// Whether a certificate is valid, and for long enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Validity {
     /// It is healthy.
@@ -218,7 +218,7 @@ pub enum Validity {
 }
 
 /// The number of differences from the inventory.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DriftStatus {
     /// The number of changes that `plan` would show; `None` if unknown.

@@ -18,19 +18,19 @@ fn what_is_missing_restarts_the_unit_that_keeps_it_up_and_is_said() {
         let resources = [
             Resource::SelfCheck(SelfCheck {
                 script: SCRIPT.into(),
-                unit: "net.service".into(),
+                unit: "clusterctl-pod-network.service".into(),
             }),
             Resource::Unit(Unit {
-                name: "net.service".into(),
+                name: "clusterctl-pod-network.service".into(),
                 enabled: true,
                 active: true,
             }),
         ];
         let state = |active: &str| {
             let text = format!(
-                "Id=net.service\nLoadState=loaded\nActiveState={active}\nUnitFileState=enabled\n"
+                "Id=clusterctl-pod-network.service\nLoadState=loaded\nActiveState={active}\nUnitFileState=enabled\n"
             );
-            root.write("units/net.service", &text);
+            root.write("units/clusterctl-pod-network.service", &text);
         };
         state("active");
         assert_eq!(
@@ -43,14 +43,17 @@ fn what_is_missing_restarts_the_unit_that_keeps_it_up_and_is_said() {
         let said = "echo 'route 10.244.0.0/16'; echo '@@section units'; cat; exit 3\n";
         root.write(SCRIPT, said);
         let plan = root.plan(&resources);
-        assert_eq!(lines(&plan), ["restart unit net.service"]);
+        assert_eq!(
+            lines(&plan),
+            ["restart unit clusterctl-pod-network.service"]
+        );
         let text = "missing: route 10.244.0.0/16, @@section units".to_owned();
         assert_eq!(plan.changes[0].detail, Detail::Text { text });
         state("inactive");
         let plan = root.plan(&resources);
         assert_eq!(plan.changes.len(), 1);
         assert!(
-            lines(&plan)[0].starts_with("start unit net.service"),
+            lines(&plan)[0].starts_with("start unit clusterctl-pod-network.service"),
             "{:?}",
             lines(&plan)
         );
@@ -168,20 +171,24 @@ fn what_left_the_inventory_goes_and_what_was_there_before_comes_back() {
         let files = [
             Resource::File(file(&root, "/etc/motd", "ours\n")),
             Resource::File(file(&root, "/etc/new", "ours\n")),
-            Resource::File(file(&root, "/etc/systemd/system/net.service", "[Unit]\n")),
+            Resource::File(file(
+                &root,
+                "/etc/systemd/system/clusterctl-pod-network.service",
+                "[Unit]\n",
+            )),
         ];
         root.converge(&files);
-        let unit = "Id=net.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n";
-        root.write("units/net.service", unit);
+        let unit = "Id=clusterctl-pod-network.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n";
+        root.write("units/clusterctl-pod-network.service", unit);
         let withdrawn = |path: &str| Resource::Withdrawn(Withdrawn { path: path.into() });
         let left = [
             withdrawn("/etc/motd"),
             withdrawn("/etc/new"),
             withdrawn("/etc/theirs"),
-            withdrawn("/etc/systemd/system/net.service"),
+            withdrawn("/etc/systemd/system/clusterctl-pod-network.service"),
             Resource::WithdrawnUnit(WithdrawnUnit {
-                name: "net.service".into(),
-                file: "/etc/systemd/system/net.service".into(),
+                name: "clusterctl-pod-network.service".into(),
+                file: "/etc/systemd/system/clusterctl-pod-network.service".into(),
             }),
         ];
         root.write("etc/theirs", "theirs\n");
@@ -189,10 +196,10 @@ fn what_left_the_inventory_goes_and_what_was_there_before_comes_back() {
         assert_eq!(
             lines(&plan),
             [
-                "stop unit net.service",
+                "stop unit clusterctl-pod-network.service",
                 "remove file /etc/motd",
                 "remove file /etc/new",
-                "remove file /etc/systemd/system/net.service",
+                "remove file /etc/systemd/system/clusterctl-pod-network.service",
                 "reload systemd unit files",
             ]
         );
@@ -205,7 +212,7 @@ fn what_left_the_inventory_goes_and_what_was_there_before_comes_back() {
         root.converge(&left);
         assert!(
             root.log()
-                .contains("systemctl disable --now -- net.service")
+                .contains("systemctl disable --now -- clusterctl-pod-network.service")
         );
         assert_eq!(root.read("etc/motd"), "theirs\n", "{}", root.shell());
         assert_eq!(root.read("etc/theirs"), "theirs\n");

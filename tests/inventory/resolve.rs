@@ -9,6 +9,11 @@ use clusterctl::inventory::{self, Cluster, CniType, EncryptionAlgorithm, Etcd, R
 
 /// A cluster with these lines under `spec`, and these hosts.
 fn cluster(spec: &str, hosts: &str) -> Cluster {
+    cluster_in(Path::new("/base"), spec, hosts)
+}
+
+/// The same in another directory.
+fn cluster_in(base: &Path, spec: &str, hosts: &str) -> Cluster {
     let mut text = "apiVersion: clusterctl.rs/v1alpha1\nkind: Cluster\nmetadata: {name: demo}\n\
                     spec:\n  kubernetesVersion: v1.36.2\n"
         .to_owned();
@@ -19,7 +24,7 @@ fn cluster(spec: &str, hosts: &str) -> Cluster {
     for line in hosts.lines() {
         text.push_str(&format!("    {line}\n"));
     }
-    let parsed = inventory::parse(&text, "inventory.yaml", Path::new("/base"));
+    let parsed = inventory::parse(&text, "inventory.yaml", base);
     parsed.unwrap_or_else(|error| panic!("{error}")).0
 }
 
@@ -184,4 +189,17 @@ fn a_later_file_replaces_one_with_its_destination() {
     assert_eq!(files.len(), 1);
     assert!(files[0].source.ends_with("Cargo.lock"));
     assert_eq!((files[0].mode, files[0].owner.as_str()), (0o600, "ops:ops"));
+}
+
+#[test]
+fn a_secret_file_is_its_owners_alone_unless_the_inventory_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("token"), "x").unwrap();
+    let files = "files:
+- {source: token, destination: /etc/a}
+- {source: token, destination: /etc/b, secret: true}
+- {source: token, destination: /etc/c, secret: true, mode: '0640'}";
+    let cluster = cluster_in(dir.path(), files, ONE);
+    let modes = cluster.hosts[0].files.iter().map(|file| file.mode);
+    assert_eq!(modes.collect::<Vec<u32>>(), [0o644, 0o600, 0o640]);
 }

@@ -99,3 +99,12 @@ async fn an_api_server_that_is_healthy_and_answers_nothing_is_not_planned_with()
     cluster.shared.lock().host("cp1").api_hangs = true;
     assert_eq!(cluster.plan().await.changes, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_of_another_ca_is_not_waited_for() {
+    let cluster = Cluster::running(1, 0).await;
+    cluster.shared.lock().host("cp1").api_is_strange = true;
+    let began = tokio::time::Instant::now();
+    cluster.plan().await;
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}

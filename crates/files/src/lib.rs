@@ -1,8 +1,9 @@
-//! Files that only their owner may read, written whole or not at all.
+//! Files that only their owner may read, written whole or not at all; and whether others could
+//! have written to one.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
@@ -54,6 +55,36 @@ pub fn is_open_to_others(path: &Path) -> io::Result<bool> {
     Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
 }
 
+/// Why a file or directory may hold what others have put there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// It belongs to another user, with this number.
+    Owner(u32),
+    /// Its group or everyone may write to it; with its permission bits.
+    Writable(u32),
+}
+
+/// Judges a file or directory as ssh judges `~/.ssh`: it has to belong to whoever runs this, or
+/// to root, and no other may write to it. Of a link, both it and what it leads to count.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn find_flaw(path: &Path) -> io::Result<Option<Flaw>> {
+    let me = rustix::process::geteuid().as_raw();
+    let is_foreign = |uid: u32| uid != me && uid != 0;
+    let link = fs::symlink_metadata(path)?;
+    if is_foreign(link.uid()) {
+        return Ok(Some(Flaw::Owner(link.uid())));
+    }
+    let metadata = fs::metadata(path)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    Ok(match metadata.uid() {
+        uid if is_foreign(uid) => Some(Flaw::Owner(uid)),
+        _ if mode & 0o022 != 0 => Some(Flaw::Writable(mode)),
+        _ => None,
+    })
+}
+
 /// A file beside its later place, 0600 from its first byte, whatever the umask.
 fn create_temporary(dir: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
@@ -84,6 +115,24 @@ mod tests {
         write_with_mode(&certificate, b"x", 0o644).unwrap();
         assert_eq!((mode(&key), mode(&certificate)), (0o600, 0o644));
         assert!(is_open_to_others(&certificate).unwrap() && !is_open_to_others(&key).unwrap());
+    }
+
+    #[test]
+    fn what_others_could_have_written_has_a_flaw() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "x").unwrap();
+        let flaw = |mode: u32| {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            find_flaw(&path).unwrap()
+        };
+        assert_eq!(flaw(0o644), None);
+        assert_eq!(flaw(0o664), Some(Flaw::Writable(0o664)));
+        assert_eq!(flaw(0o602), Some(Flaw::Writable(0o602)));
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(find_flaw(&link).unwrap(), Some(Flaw::Writable(0o602)));
+        assert!(find_flaw(&dir.path().join("missing")).is_err());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use console::style;
 use similar::TextDiff;
 
+use crate::terminal::sanitize;
+
 /// A unified diff of two texts, three lines of context, without a header.
 pub fn unified(before: &str, after: &str) -> String {
     TextDiff::from_lines(before, after)
@@ -11,15 +13,16 @@ pub fn unified(before: &str, after: &str) -> String {
         .to_string()
 }
 
-/// The same diff, indented, added lines green and removed ones red if `color`.
+/// The same diff, safe to print, indented, added lines green and removed ones red if `color`.
 pub fn colored(diff: &str, indent: &str, color: bool) -> String {
     diff.lines()
         .map(|line| {
+            let line = sanitize(line).into_owned();
             let line = match (color, line.as_bytes().first()) {
                 (true, Some(b'+')) => style(line).green().force_styling(true).to_string(),
                 (true, Some(b'-')) => style(line).red().force_styling(true).to_string(),
                 (true, Some(b'@')) => style(line).cyan().force_styling(true).to_string(),
-                _ => line.to_owned(),
+                _ => line,
             };
             format!("{indent}{line}")
         })

@@ -19,6 +19,52 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The same, but our own colours stay: `ESC [ … m`. What is not ours has to be escaped before
+/// it is coloured.
+pub fn sanitize_coloured(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\x1b') {
+        let (before, code) = rest.split_at(at);
+        out.push_str(&sanitize(before));
+        let end = colour_length(code).unwrap_or(1);
+        match colour_length(code) {
+            Some(end) => out.push_str(&code[..end]),
+            None => out.push_str(&escape("\x1b")),
+        }
+        rest = &code[end..];
+    }
+    out.push_str(&sanitize(rest));
+    out
+}
+
+/// How long the code is that `text` starts with, if it only sets colours.
+fn colour_length(text: &str) -> Option<usize> {
+    let numbers = text.strip_prefix("\x1b[")?;
+    let end = numbers.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    numbers[end..].starts_with('m').then_some(end + 3)
+}
+
+/// JSON as a terminal may see it: what is hidden, and JSON lets through, is written as JSON
+/// escapes it. It means the same.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let is_bare = |c: char| hidden(c) && c != '\n' && c != '\t';
+    if !json.chars().any(is_bare) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_bare(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// At most `limit` bytes of a host's output as one or more printable lines:
 /// lossy UTF-8, blank edges cut, sanitized. What is cut off is said.
 pub fn excerpt(output: &[u8], limit: usize) -> String {
@@ -56,6 +102,7 @@ fn hidden(c: char) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
 
@@ -73,6 +120,25 @@ mod tests {
     #[test]
     fn keeps_the_shape_of_several_lines() {
         assert_eq!(sanitize("a\r\n\tb\x1bc\rd\n"), "a\n\tb\\u{1b}c\\rd\n");
+    }
+
+    #[test]
+    fn our_colours_stay() {
+        let text = "\x1b[1;31mred\x1b[0m \x1b[2Jgone \x1b]0;title\x07 \x1b";
+        assert_eq!(
+            sanitize_coloured(text),
+            "\x1b[1;31mred\x1b[0m \\u{1b}[2Jgone \\u{1b}]0;title\\u{7} \\u{1b}"
+        );
+    }
+
+    #[test]
+    fn escaped_json_means_the_same() {
+        let text = "a\u{9b}2J\u{202e}\u{e0041}\n\x1b";
+        let json = serde_json::to_string(text).unwrap();
+        let escaped = escape_json(&json);
+        assert_eq!(escaped, r#""a\u009b2J\u202e\udb40\udc41\n\u001b""#);
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        assert_eq!(escape_json("{\n  \"a\": 1\n}"), "{\n  \"a\": 1\n}");
     }
 
     #[test]

@@ -29,10 +29,10 @@ impl StatusArgs {
         for (host, why) in &survey.silent {
             opened.run.events().warn(format!("{host}: {why}"));
         }
-        global.printer().out(&match global.output {
-            OutputFormat::Json => render_json(&survey),
-            OutputFormat::Text => render_text(&survey),
-        });
+        match global.output {
+            OutputFormat::Json => global.printer().json(&render_json(&survey)),
+            OutputFormat::Text => global.printer().out(&render_text(&survey)),
+        }
         Ok(match survey.silent.is_empty() {
             true => ExitStatus::Done,
             false => ExitStatus::SetAside,

@@ -73,10 +73,13 @@ impl RecoverArgs {
         for note in &written.notes {
             run.events().warn(note.as_str());
         }
-        global.printer().out(&match global.output {
-            OutputFormat::Json => render_json(&recovery, &written, keys),
-            OutputFormat::Text => render_text(run, &recovery, &written, keys, !asks),
-        });
+        let printer = global.printer();
+        match global.output {
+            OutputFormat::Json => printer.json(&render_json(&recovery, &written, keys)),
+            OutputFormat::Text => {
+                printer.out(&render_text(run, &recovery, &written, keys, !asks));
+            }
+        }
         Ok(ExitStatus::Done)
     }
 }

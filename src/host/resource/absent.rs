@@ -45,6 +45,10 @@ struct Remove {
 }
 
 impl Step for Remove {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.path).map(Some)
+    }
+
     fn replaces(&self) -> Option<&str> {
         self.read.then_some(&self.path)
     }
@@ -55,12 +59,29 @@ struct Withdraw {
     path: String,
 }
 
-impl Step for Withdraw {}
+impl Step for Withdraw {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.path).map(Some)
+    }
+}
+
+/// A file that left the inventory, and that others than root could redirect by now: it is taken
+/// off the receipt, and stays. What it replaced is kept where `reset` leaves it.
+#[derive(Debug)]
+struct Forget {
+    path: String,
+}
+
+impl Step for Forget {}
 
 impl Piece for Absent {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
         question.add_path(&relative(&self.path)?);
         question.add_units(&self.notify)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.path.clone())
     }
 
     fn describe(&self) -> String {
@@ -99,6 +120,19 @@ fn withdraw(found: &mut Comparison<'_>, path: &str) {
     let Some(file) = found.receipt.files.remove(path) else {
         return;
     };
+    if let Some(loose) = found.observed.loose.get(path) {
+        let text = format!("stays, because {loose}: remove it by hand");
+        let path_of_step = path.to_owned();
+        found.withdrawn.insert(path.to_owned(), file);
+        let step = Forget { path: path_of_step };
+        return found.push(
+            Action::Remove,
+            Kind::File,
+            path,
+            Detail::Text { text },
+            step,
+        );
+    }
     let detail = match file.original {
         true => Detail::Text {
             text: "restores what was there before".into(),
@@ -137,6 +171,10 @@ fn remove_paths(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
         let path = quote(&relative(path)?);
         let whose = if *keep { "keep" } else { "ours" };
         bundle.line(&format!("remove {number} {whose} {path}"));
+    }
+    for (number, Forget { path }) in work.all() {
+        let path = quote(&relative(path)?);
+        bundle.line(&format!("forget {number} {path}"));
     }
     for (number, Withdraw { path }) in work.all() {
         let path = quote(&relative(path)?);

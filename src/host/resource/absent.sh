@@ -2,14 +2,11 @@
 # shellcheck disable=SC2154,SC2034 # set, or used, by the rest of the script
 
 #: observe
-# Files of ours that exist: they may have left the inventory.
+# Those of ours that exist.
 echo '@@section ours'
-if [ -r "$state/receipt.json" ]; then
-	sed -n '/^  "files": {$/,/^  }/s/^    "\(\/.*\)": {$/.\1/p' "$state/receipt.json" |
-		while IFS= read -r path; do
-			if [ -e "$path" ] || [ -h "$path" ]; then printf '%s\n' "$path"; fi
-		done
-fi
+printf '%s\n' "${ours-}" | while IFS= read -r path; do
+	if [ -e "$path" ] || [ -h "$path" ]; then printf '%s\n' "$path"; fi
+done
 
 #: converge
 # withdraw STEP PATH: ours goes, and what was kept comes back.
@@ -27,6 +24,18 @@ withdraw() {
 		rm -f -- "$copy"
 	else
 		attempt "can't remove $2" rm -f -- "$2"
+	fi
+	finish "$1"
+}
+
+# forget STEP PATH: it stays, and what it replaced is the operator's to bring back.
+forget() {
+	start "$1"
+	copy=$state/originals/${2#./}
+	if [ -e "$copy" ] || [ -h "$copy" ]; then
+		kept=$state/replaced/$(date -u +%Y%m%dT%H%M%SZ)/${2#./}
+		attempt "can't keep the original of $2" mkdir -p -- "${kept%/*}"
+		attempt "can't keep the original of $2" mv -- "$copy" "$kept"
 	fi
 	finish "$1"
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::attributes::{Attributes, attributes_differ};
 use super::comparison::Comparison;
-use super::file::{Attributes, attributes_differ};
 use super::kind::{Piece, ResourceKind, Wanted};
 use super::question::Question;
 use super::step::{Bundle, Step, Work};
@@ -13,6 +13,7 @@ use crate::host::error::HostError;
 use crate::host::observed::PathState;
 use crate::host::receipt::ReceiptAttributes;
 use crate::host::wire::{quote, relative, word};
+use crate::layout::paths;
 
 /// A directory that exists.
 #[derive(Debug, Clone)]
@@ -24,6 +25,15 @@ pub struct Directory {
     /// `user:group`.
     pub owner: String,
 }
+
+/// Directories whose mode and owner are set, beside etcd's.
+const DIRECTORIES: [&str; 5] = [
+    paths::MANIFESTS_DIR,
+    paths::HAPROXY_DIR,
+    paths::CNI_CONFIG_DIR,
+    paths::ETCD_DATA_DIR,
+    paths::SCRIPT_DIR,
+];
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
     shell: include_str!("directory.sh"),
@@ -39,7 +49,11 @@ struct Make {
     owner: Option<String>,
 }
 
-impl Step for Make {}
+impl Step for Make {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.path).map(Some)
+    }
+}
 
 impl Piece for Directory {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
@@ -49,6 +63,10 @@ impl Piece for Directory {
 
     fn path_below_directories(&self) -> Option<&str> {
         Some(&self.path)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(format!("{}/.", self.path))
     }
 
     fn describe(&self) -> String {
@@ -130,6 +148,7 @@ fn correct_attributes(
         mode,
         owner,
         keep: false,
+        is_directory: true,
     };
     let detail = Detail::Text { text };
     found.push(Action::Update, Kind::Directory, &path, detail, step);
@@ -160,6 +179,12 @@ pub(in crate::host) fn remove_directories(
         .collect::<Result<_, HostError>>()?;
     undo.call("directories", &directories);
     for (path, before) in &wanted.receipt.attributes {
+        // A receipt that was tampered with opens no other.
+        if !DIRECTORIES.contains(&path.as_str()) && wanted.etcd_data != Some(path) {
+            let what = format!("the mode of {path} (the receipt names it, and it is not ours)");
+            undo.line(&format!("left {}", quote(&what)));
+            continue;
+        }
         undo.line(&format!(
             "attributes_back {} {} {}",
             quote(word("mode", &before.mode)?),

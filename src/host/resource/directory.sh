@@ -6,8 +6,8 @@
 directory() {
 	start "$1"
 	attempt "can't make $3" mkdir -p -- "$3"
-	if [ -n "${4-}" ]; then owner "$4" "$3"; fi
-	mode "$2" "$3"
+	if [ -n "${4-}" ]; then owner "$4" "$3/."; fi
+	mode "$2" "$3/."
 	finish "$1"
 }
 
@@ -15,11 +15,19 @@ directory() {
 # attributes_back MODE OWNER PATH: of a directory that was here before us.
 attributes_back() {
 	if [ ! -d "$3" ]; then return; fi
-	{ chown -- "$2" "$3" && chmod -- "$1" "$3"; } 2>/dev/null ||
+	ask "$3/."
+	if ! safe "$3/."; then
+		left "${3#.} (has the mode and owner that apply gave it: $(why))"
+		return
+	fi
+	{ chown -h -- "$2" "$3/." && chmod -- "$1" "$3/."; } 2>/dev/null ||
 		stuck "${3#.} should have mode $1 and belong to $2"
 }
 
 # directories PATH...: ours, the deepest first; one that isn't empty stays.
 directories() {
-	for path; do rmdir -- "$path" 2>/dev/null; done
+	ask "$@"
+	for path; do
+		if safe "$path"; then rmdir -- "$path" 2>/dev/null; fi
+	done
 }

@@ -29,12 +29,20 @@ struct SetAside {
     data_dir: String,
 }
 
-impl Step for SetAside {}
+impl Step for SetAside {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.data_dir).map(|path| Some(path + "/."))
+    }
+}
 
 impl Piece for LostEtcdData {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
         question.add_path(&relative(&self.data_dir)?);
         Ok(())
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(format!("{}/.", self.data_dir))
     }
 
     fn describe(&self) -> String {

@@ -9,9 +9,10 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use text::size::human;
-use text::terminal::{escape, sanitize};
+use text::terminal::sanitize;
 use zeroize::Zeroizing;
 
+use super::attributes::{Attributes, attributes_differ, set_attributes};
 use super::comparison::Comparison;
 use super::content::Content;
 use super::file_role::{is_authority, makes_a_node, rank};
@@ -148,6 +149,10 @@ pub(in crate::host) struct WriteFile {
 }
 
 impl Step for WriteFile {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.file.path).map(Some)
+    }
+
     fn replaces(&self) -> Option<&str> {
         self.read.then_some(&self.file.path)
     }
@@ -163,18 +168,6 @@ impl Step for WriteFile {
         self.file.content.size()
     }
 }
-
-/// Sets mode and owner of a file or directory.
-#[derive(Debug)]
-pub(super) struct Attributes {
-    pub(super) path: String,
-    pub(super) mode: u32,
-    pub(super) owner: String,
-    /// Whether it is the host's own, and has to be kept for `reset`.
-    pub(super) keep: bool,
-}
-
-impl Step for Attributes {}
 
 impl Piece for FileResource {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
@@ -199,6 +192,10 @@ impl Piece for FileResource {
 
     fn path_below_directories(&self) -> Option<&str> {
         Some(&self.path)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.path.clone())
     }
 
     fn describe(&self) -> String {
@@ -356,6 +353,7 @@ fn compare_attributes(
         mode: file.mode,
         owner: file.owner.clone(),
         keep,
+        is_directory: false,
     };
     let detail = Detail::Text { text };
     found.push(Action::Update, Kind::File, &file.path, detail, step);
@@ -387,6 +385,15 @@ fn file_detail(
         return Detail::Secret {
             before: before.map(|hash| file.shown_hash(hash)),
             after: file.shown_hash(after),
+        };
+    }
+    // What a link leads to is not shown; the link itself gives way to a file.
+    if observed
+        .at(&file.path)
+        .is_some_and(|state| state.kind == PathKind::Link)
+    {
+        return Detail::Text {
+            text: "replaces a symbolic link".into(),
         };
     }
     let old = match observed.at(&file.path) {
@@ -438,18 +445,6 @@ fn record(found: &mut Comparison<'_>, path: &str, sha256: &str) -> bool {
     keep && theirs
 }
 
-/// What is wrong with mode or owner, in words.
-pub(super) fn attributes_differ(state: &PathState, mode: u32, owner: &str) -> Option<String> {
-    let mut wrong = Vec::new();
-    if state.mode != mode {
-        wrong.push(format!("mode {:04o} -> {mode:04o}", state.mode));
-    }
-    if state.owner != owner && state.owner_ids != owner {
-        wrong.push(format!("owner {} -> {owner}", escape(&state.owner)));
-    }
-    (!wrong.is_empty()).then(|| wrong.join(", "))
-}
-
 /// Before anything changes: files are only replaced if they still hold what the plan saw.
 pub(in crate::host) fn refuse_changed(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     let files = work.all::<WriteFile>().map(|(_, step)| SeenFile {
@@ -462,16 +457,7 @@ pub(in crate::host) fn refuse_changed(work: &Work, bundle: &mut Bundle) -> Resul
 
 fn converge_files(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     write_files(work, bundle)?;
-    for (number, step) in work.all::<Attributes>() {
-        let path = quote(&relative(&step.path)?);
-        let whose = if step.keep { "keep" } else { "ours" };
-        let owner = quote(&step.owner);
-        let mode = step.mode;
-        bundle.line(&format!(
-            "attributes {number} {whose} {owner} {mode:04o} {path}"
-        ));
-    }
-    Ok(())
+    set_attributes(work, bundle)
 }
 
 /// All files together: received, checked, given owner and mode, flushed, and only then

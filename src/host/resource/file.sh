@@ -10,12 +10,12 @@ tab=$(printf '\t')
 # Big files are hashed only if they are not as we left or saw them: a stamp is
 # size, inode, times and path, a tab, and the hash.
 stamps=
-if [ -r "$state/stamps" ]; then stamps=$(head -c 1000000 "$state/stamps"); fi
+if [ -r "$state/stamps" ] && safe "$state/stamps"; then stamps=$(head -c 1000000 "$state/stamps"); fi
 changed=
 echo '@@section stamps'
 printf '%s\n' "$stamps"
 echo '@@section hashes'
-found=$(list "$big" stat -L -c '%s %i %Y %Z %n' --)
+found=$(list_safe "$big" stat -L -c '%s %i %Y %Z %n' --)
 while IFS= read -r line; do
 	case $nl$stamps in
 	*"$nl$line$tab"*)
@@ -30,7 +30,7 @@ EOF
 if [ -n "$changed" ]; then
 	printf '%s' "$changed" | sed 's/^[^.]* //' | tr '\n' '\0' | sums 1
 fi
-sums=$(list "$hashed" sha256sum --)
+sums=$(list_safe "$hashed" sha256sum --)
 printf '%s\n' "$sums"
 echo '@@section unstamped'
 printf '%s' "$changed"
@@ -41,12 +41,13 @@ differing() {
 	if [ "$1" -eq 0 ]; then return; fi
 	take "$1" | while read -r hash path; do
 		case $nl$sums$nl in *"$nl$hash  $path$nl"*) continue ;; esac
-		if [ -f "$path" ]; then printf '%s\n' "$path"; fi
+		if [ -f "$path" ] && safe "$path/."; then printf '%s\n' "$path"; fi
 	done
 }
 
-# What the files say that are not as they should be.
+# What the files say that are not as they should be. What a link leads to is not shown.
 differing "$shown" | while read -r path; do
+	if [ -h "$path" ]; then continue; fi
 	printf '@@section content %s\n' "$path"
 	head -c 262145 "$path" | base64
 done
@@ -110,7 +111,12 @@ stamps() {
 # remove PATH...: ours, and where their new content was received.
 remove() {
 	doing 'remove files'
+	ask "$@"
 	for path; do
+		if ! safe "$path"; then
+			if there "$path"; then left "${path#.} ($(why): remove it by hand)"; fi
+			continue
+		fi
 		rm -f -- "$path" "${path%/*}/.${path##*/}.clusterctl-new" 2>/dev/null
 		if there "$path"; then stuck "${path#.}"; fi
 	done
@@ -124,12 +130,20 @@ bring_back() {
 	ours=$nl$(printf '%s\n' "$@")$nl
 	IFS=$nl
 	set -f
-	# shellcheck disable=SC2044 # a line each, and no newline gets in
-	for copy in $(find "$state/originals" ! -type d ! -name '*.part'); do
+	# A line each, and no newline gets in.
+	copies=$(find "$state/originals" ! -type d ! -name '*.part')
+	chain=
+	for copy in $copies; do enter "./${copy#"$state/originals/"}"; done
+	weigh
+	for copy in $copies; do
 		path=./${copy#"$state/originals/"}
+		if ! safe "$path"; then
+			set_aside "$path" "$copy"
+			continue
+		fi
 		case $ours in *"$nl$path$nl"*) ;; *)
 			if there "$path" && ! unchanged "$path" "$copy"; then
-				left "${path#.} (changed since; the original is lost: $(head -c 200 "$copy" | head -n 1))"
+				left "${path#.} (changed since; the original is lost: $(first_line "$copy"))"
 				continue
 			fi
 			;;
@@ -138,6 +152,25 @@ bring_back() {
 	done
 	unset IFS
 	set +f
+}
+
+# first_line COPY
+first_line() {
+	if [ -h "$1" ]; then
+		printf 'a link to %s' "$(readlink -- "$1")"
+	else
+		head -c 200 "$1" | head -n 1
+	fi
+}
+
+# set_aside PATH COPY: what was there before can't go back, and isn't lost.
+set_aside() {
+	aside=$state/replaced/$(date -u +%Y%m%dT%H%M%SZ)/${1#./}
+	if mkdir -p -- "${aside%/*}" && mv -- "$2" "$aside"; then
+		left "${1#.} ($(why); what was there before apply is in ${aside#.})"
+	else
+		stuck "the original of ${1#.} could not be kept"
+	fi 2>/dev/null
 }
 
 # unchanged PATH COPY: whether it is as we left it. We remove what we keep and

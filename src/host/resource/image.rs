@@ -12,7 +12,8 @@ use super::step::{Bundle, Step, Work};
 use super::undo::{Reset, Undo};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
-use crate::host::wire::{quote, word};
+use crate::host::wire::{quote, relative, word};
+use crate::layout::paths;
 use ssh::Input;
 
 /// An image out of an archive.
@@ -54,6 +55,11 @@ struct Import {
 }
 
 impl Step for Import {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        // Where the archive is received, if there is such a directory: see `image.sh`.
+        relative(&format!("{}/archive", paths::CONTAINERD_DIR)).map(Some)
+    }
+
     fn payload(&self) -> u64 {
         self.size
     }

@@ -24,6 +24,11 @@ pub(in crate::host) trait Piece: Any + fmt::Debug {
         None
     }
 
+    /// The path that it is about, for [`Observed::loose`]: that of a directory ends in `/.`.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// What it is, on one line: for `render`.
     fn describe(&self) -> String;
 }

@@ -36,7 +36,11 @@ struct Link {
     replace: bool,
 }
 
-impl Step for Link {}
+impl Step for Link {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        relative(&self.path).map(Some)
+    }
+}
 
 impl Piece for SeedLink {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
@@ -53,6 +57,10 @@ impl Piece for SeedLink {
 
     fn path_below_directories(&self) -> Option<&str> {
         Some(&self.path)
+    }
+
+    fn place(&self) -> Option<String> {
+        Some(self.path.clone())
     }
 
     fn describe(&self) -> String {

@@ -9,6 +9,7 @@
 //! `list.rs`; what it has to undo is called from `reset.rs`.
 
 mod absent;
+mod attributes;
 mod comparison;
 mod content;
 pub(super) mod directory;

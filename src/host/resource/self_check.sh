@@ -5,7 +5,7 @@
 : "${checks=0}"
 echo '@@section checks'
 # shellcheck disable=SC2016 # the inner shell's
-list "$checks" sh -c '
+list_safe "$checks" sh -c '
 	for script; do
 		if [ ! -f "$script" ]; then continue; fi
 		timeout 20 sh "$script" check </dev/null | head -n 20 | while read -r line; do

@@ -20,6 +20,16 @@ pub(in crate::host) trait Step: Any + fmt::Debug + Send + Sync {
         0
     }
 
+    /// The path that it changes, as the scripts have it: below it only root may have a say. That
+    /// of a directory ends in `/.`.
+    ///
+    /// # Errors
+    ///
+    /// A path that the script can't carry.
+    fn place(&self) -> Result<Option<String>, HostError> {
+        Ok(None)
+    }
+
     /// The path of which it changes what is there, if something that runs reads it: kept on
     /// the host until the change has proven itself.
     fn replaces(&self) -> Option<&str> {

@@ -10,7 +10,7 @@ use super::undo::{Reset, Undo};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
 use crate::host::proc::swap_devices;
-use crate::host::wire::{quote, word};
+use crate::host::wire::{quote, relative, word};
 
 /// No swap, now and after a reboot.
 #[derive(Debug, Clone)]
@@ -33,7 +33,11 @@ struct SwitchOff {
     fstab: bool,
 }
 
-impl Step for SwitchOff {}
+impl Step for SwitchOff {
+    fn place(&self) -> Result<Option<String>, HostError> {
+        self.fstab.then(|| relative("/etc/fstab")).transpose()
+    }
+}
 
 impl Piece for SwapOff {
     /// Swap is always asked for.

@@ -40,7 +40,12 @@ swap_fstab() {
 swap_on() {
 	doing 'switch swap back on'
 	quietly 60 swapon -a
+	ask "$@"
 	for device; do
+		if ! safe "$device/."; then
+			left "swap on $device is off ($(why))"
+			continue
+		fi
 		if grep -q "^${device}[[:space:]]" ./proc/swaps 2>/dev/null; then continue; fi
 		quietly 60 swapon "$device" || left "swap on $device is off: it can't be switched on again"
 	done

@@ -140,7 +140,7 @@ verify() {
 owner() {
 	who=$1
 	shift
-	attempt "can't give files to $who" chown -- "$who" "$@"
+	attempt "can't give files to $who" chown -h -- "$who" "$@"
 }
 
 mode() {
@@ -167,9 +167,10 @@ settle() {
 	temporary=
 }
 
-# attributes STEP keep|ours OWNER MODE PATH
+# attributes STEP keep|ours OWNER MODE PATH: of a directory, PATH ends in `/.`.
 attributes() {
 	start "$1"
+	if [ -h "$5" ]; then fail "$5 is a symbolic link"; fi
 	if [ "$2" = keep ]; then keep "$5"; fi
 	owner "$3" "$5"
 	mode "$4" "$5"

@@ -5,7 +5,8 @@ PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # fetch PATH: nothing, if there is no such file.
 fetch() {
-	if [ ! -f "$1" ]; then return; fi
+	ask "$1/."
+	if [ ! -f "$1" ] || ! safe "$1/."; then return; fi
 	printf '@@section file %s\n' "$1"
 	head -c 1048576 "$1" | base64
 }

@@ -19,8 +19,42 @@ list() {
 	if [ "$bytes" -gt 0 ]; then take "$bytes" | xargs -0 "$@" 2>/dev/null; fi
 }
 
+# list_safe BYTES COMMAND...: the same for files that are read.
+list_safe() {
+	if [ -z "$loose" ] || [ "$1" -eq 0 ]; then
+		list "$@"
+		return
+	fi
+	bytes=$1
+	shift
+	take "$bytes" | tr '\0' '\n' | while IFS= read -r path; do
+		if safe "$path/."; then printf '%s\0' "$path"; fi
+	done | xargs -0 "$@" 2>/dev/null
+}
+
+# judge: which of the paths that were asked about, or that are ours, others could redirect.
+judge() {
+	while IFS= read -r path; do
+		enter "${path%/.}/."
+	done <<END-OF-PATHS
+$asked
+$ours
+$state/receipt.json
+END-OF-PATHS
+	weigh
+	if [ -z "$loose" ]; then return; fi
+	echo '@@section loose'
+	printf '%s\n' "$asked" "$ours" "$state/receipt.json" | while IFS= read -r path; do
+		safe "$path" || blame "$path"
+	done
+}
+
 # conclude: what an earlier run left behind here, and the end.
 conclude() {
+	if ! safe "$state/receipt.json"; then
+		echo '@@end'
+		return
+	fi
 	if [ -r "$state/owed" ]; then
 		echo '@@section owed'
 		head -c 100000 "$state/owed"
@@ -43,5 +77,9 @@ conclude() {
 }
 
 echo '@@clusterctl observe 1'
+asked=$(take "$paths" | tr '\0' '\n')
+# Files of ours: they may have left the inventory.
+ours=$(sed -n '/^  "files": {$/,/^  }/s/^    "\(\/.*\)": {$/.\1/p' "$state/receipt.json" 2>/dev/null)
+judge
 echo '@@section paths'
-list "$paths" stat -c '%f %u:%g %U:%G %s %i %Y %Z %n' --
+printf '%s' "$asked" | tr '\n' '\0' | xargs -0 stat -c '%f %u:%g %U:%G %s %i %Y %Z %n' -- 2>/dev/null

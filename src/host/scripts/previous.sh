@@ -44,6 +44,13 @@ forget_previous() {
 # kept_paths: what is kept, by the paths that it is from.
 kept_paths() { (cd "$kept/files" && find . ! -type d ! -name '*.part'); }
 
+# previous_safe: ends the script if others than root could redirect what goes back.
+previous_safe() {
+	all_safe <<END-OF-PATHS
+$({ kept_paths; cat "$kept/absent"; } 2>/dev/null)
+END-OF-PATHS
+}
+
 # put_back: what was replaced goes back to its place, and what reads it is restarted. Says
 # "@@nothing" if nothing is kept, or if nothing was replaced yet.
 put_back() {

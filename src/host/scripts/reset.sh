@@ -35,6 +35,14 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 there() { [ -e "$1" ] || [ -L "$1" ]; }
 
+# owned PATH: whether it is safe to remove something there; else it is stuck.
+owned() {
+	ask "$1"
+	if safe "$1"; then return 0; fi
+	stuck "${1#.} ($(why))"
+	return 1
+}
+
 # begin: once whatever an apply left at work here has ended.
 begin() {
 	doing 'wait for other runs to end'
@@ -280,6 +288,7 @@ nft_rules() {
 kubelet_state() {
 	doing "remove Kubernetes' own state"
 	base=./var/lib/kubelet
+	if ! owned $base/pods || ! owned ./etc/kubernetes/kubelet.conf; then return 0; fi
 	# Removing through a mount would empty a volume.
 	unmount $base || return 0
 	if [ "$1" = ours ]; then
@@ -307,6 +316,7 @@ kubelet_state() {
 
 # etcd_state DIRECTORY: etcd's data is all below member/.
 etcd_state() {
+	owned "$1/member" || return 0
 	rm -rf -- "$1/member" 2>/dev/null
 	if there "$1/member"; then stuck "${1#.}/member"; fi
 }
@@ -314,6 +324,7 @@ etcd_state() {
 # cni_state NETWORK: addresses given and results remembered.
 cni_state() {
 	base=./var/lib/cni
+	owned $base/networks/x || return 0
 	rm -rf -- "$base/networks/$1" $base/results/"$1"-* $base/results/cni-loopback-*
 	rmdir $base/networks $base/results $base 2>/dev/null
 }
@@ -346,7 +357,7 @@ forget() {
 		for path in "$state"/* "$state"/.[!.]*; do
 			case ${path#"$state/"} in
 			receipt.json) ;;
-			replaced) left "${path#.} (keys that apply has replaced)" ;;
+			replaced) left "${path#.} (what apply has replaced, and keys)" ;;
 			*) rm -rf -- "$path" ;;
 			esac
 		done

@@ -7,6 +7,7 @@ state=./var/lib/clusterctl
 take() {
 	echo '@@clusterctl take 1'
 	if [ -d "$state" ]; then
+		all_safe </dev/null
 		guard "$1" "$2"
 		claim "$1" "$2" || exit 1
 	fi

@@ -8,7 +8,7 @@ use super::syntax;
 use crate::inventory::cluster::UserFile;
 use crate::inventory::spec::{FileSpec, defaults};
 use crate::inventory::yaml::{FieldPath, shorten};
-use crate::layout::paths;
+use crate::layout::{paths, places};
 
 /// The paths on a host that clusterctl-rs manages, and `files` can't use.
 pub(super) struct ManagedPaths<'a> {
@@ -59,7 +59,7 @@ impl ManagedPaths<'_> {
                 "to use your own CA, put it into the cluster's state directory instead".to_owned(),
             );
         }
-        let ours = within("/var/lib/clusterctl") || self.etcd_data_dir.is_some_and(within);
+        let ours = within(paths::STATE_DIR) || self.etcd_data_dir.is_some_and(within);
         ours.then(String::new)
     }
 }
@@ -87,7 +87,10 @@ pub(super) fn resolve_files(
         }
         let owner = spec.owner.as_deref().unwrap_or(defaults::FILE_OWNER);
         let owner = resolver.check(&here.key("owner"), syntax::parse_owner(owner));
-        let mode = spec.mode.as_deref().unwrap_or(defaults::FILE_MODE);
+        let mode = spec.mode.as_deref().unwrap_or(match spec.secret {
+            true => defaults::SECRET_FILE_MODE,
+            false => defaults::FILE_MODE,
+        });
         let mode = resolver.check(&here.key("mode"), syntax::parse_mode(mode));
         files.push(UserFile {
             source,
@@ -126,6 +129,13 @@ fn check_destination(
         resolver.report(match help.is_empty() {
             true => fault,
             false => fault.help(help),
+        });
+    } else if let Some(never) = places::why_never(&spec.destination) {
+        let path = shorten(&spec.destination);
+        let fault = Fault::error(&at, format!("`{path}` cannot be replaced: {}", never.why));
+        resolver.report(match never.instead {
+            Some(instead) => fault.help(instead),
+            None => fault,
         });
     }
 }

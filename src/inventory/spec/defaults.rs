@@ -31,6 +31,8 @@ pub(crate) const TOKEN_TTL: &str = "24h";
 pub(crate) const FILE_OWNER: &str = "root:root";
 /// `files[].mode`.
 pub(crate) const FILE_MODE: &str = "0644";
+/// The same with `files[].secret`.
+pub(crate) const SECRET_FILE_MODE: &str = "0600";
 /// `rollout.maxUnavailable`.
 pub(crate) const MAX_UNAVAILABLE: usize = 1;
 /// `ssh.port`, unless `~/.ssh/config` has another.

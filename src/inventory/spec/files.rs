@@ -18,13 +18,14 @@ pub struct FileSpec {
     /// `user` or `user:group`; without a group, the group has the name of the user.
     #[schemars(extend("default" = defaults::FILE_OWNER))]
     pub owner: Option<String>,
-    /// Permissions: three or four octal digits, in quotes.
+    /// Permissions: three or four octal digits, in quotes. With `secret`, the default is `0600`.
     #[schemars(extend("default" = defaults::FILE_MODE))]
     pub mode: Option<String>,
     /// Render it as a minijinja template with `cluster`, `host` and `facts`.
     #[serde(default)]
     pub template: bool,
-    /// Don't show the content in plans and logs.
+    /// Don't show the content in plans and logs, and let only its owner read it, unless `mode`
+    /// says otherwise.
     #[serde(default)]
     pub secret: bool,
 }

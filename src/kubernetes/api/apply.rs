@@ -9,6 +9,7 @@ use kube::discovery::{self, ApiResource, Scope};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::coming::Coming;
 use super::error::ApiError;
 use crate::layout::names::FIELD_MANAGER;
 
@@ -184,18 +185,28 @@ impl Applier {
     /// # Errors
     /// The last failure once the budget is spent.
     pub async fn apply(&self, object: &Value) -> Result<ObjectId, ApiError> {
+        self.apply_among(object, &Coming::default()).await
+    }
+
+    /// The same for one of many, which may bring its kind and its namespace.
+    pub(super) async fn apply_among(
+        &self,
+        object: &Value,
+        coming: &Coming,
+    ) -> Result<ObjectId, ApiError> {
         let id = ObjectId::of(object, "an object")?;
         let what = format!("apply {id}");
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let attempt = || async {
-            let api = self.api(&id).await?;
+            let api = self.api(&id).await;
+            let api = api.map_err(|error| coming.judge_lookup(error, &what, object))?;
             api.patch(&id.name, &params, &Patch::Apply(object))
                 .await
                 .map_err(ApiError::request(&what))
         };
         let attempts = attempt
             .retry(backoff(self.budget))
-            .when(ApiError::is_transient);
+            .when(|error| error.is_transient() && !coming.lacks_namespace(error));
         // The backoff counts its pauses, not the attempts between them.
         match tokio::time::timeout(self.budget, attempts).await {
             Ok(result) => result.map(|_| id),
@@ -212,14 +223,23 @@ impl Applier {
     /// waits for it.
     ///
     /// # Errors
-    /// The first failure; objects before it have been applied.
+    /// The first failure; objects before it have been applied. A kind that the API doesn't have
+    /// comes last: one of the other objects may be the operator that creates it.
     pub async fn apply_all(&self, objects: &[Value]) -> Result<Vec<ObjectId>, ApiError> {
         use futures::{StreamExt, TryStreamExt};
-        futures::stream::iter(objects)
-            .map(|object| self.apply(object))
+        let coming = &Coming::with(objects);
+        let applied: Vec<Result<ObjectId, ApiError>> = futures::stream::iter(objects)
+            .map(
+                async |object| match self.apply_among(object, coming).await {
+                    Err(unknown @ ApiError::UnknownKind { .. }) => Ok(Err(unknown)),
+                    Err(error) => Err(error),
+                    Ok(id) => Ok(Ok(id)),
+                },
+            )
             .buffered(CONCURRENCY)
             .try_collect()
-            .await
+            .await?;
+        applied.into_iter().collect()
     }
 
     pub(super) async fn api(&self, id: &ObjectId) -> Result<Api<DynamicObject>, ApiError> {

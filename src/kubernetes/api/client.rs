@@ -23,12 +23,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::timeout::error::Elapsed;
 use tower::{BoxError, ServiceBuilder};
 
+use super::bounded::{self, Limits};
 use super::error::ApiError;
 use crate::layout::health::API_SERVER_READY;
-
-/// Time for an answer to begin, the connection included. The API server gives
-/// webhooks as long (`timeoutSeconds` is at most 30), and nothing of ours longer.
-const ANSWER: Duration = Duration::from_secs(30);
 
 /// A byte stream to an API server.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
@@ -106,11 +103,11 @@ pub async fn answers(dial: Arc<dyn Dial>, ca: &str) -> Result<(), ApiError> {
 
 /// A client of any server.
 pub(super) fn client_of(server: Server<'_>, dial: Arc<dyn Dial>) -> Result<kube::Client, ApiError> {
-    client_within(ANSWER, server, dial)
+    client_within(Limits::API, server, dial)
 }
 
 fn client_within(
-    answer: Duration,
+    limits: Limits,
     server: Server<'_>,
     dial: Arc<dyn Dial>,
 ) -> Result<kube::Client, ApiError> {
@@ -126,11 +123,14 @@ fn client_within(
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .map_err(move |error: BoxError| match error.is::<Elapsed>() {
-            true => format!("no answer within {answer:?}").into(),
+            true => format!("no answer within {:?}", limits.begin).into(),
             false => error,
         })
-        .timeout(answer)
+        .timeout(limits.begin)
         .service(http);
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        bounded::answer(service.clone(), request, limits)
+    });
     Ok(kube::Client::new(service, "default"))
 }
 
@@ -216,7 +216,9 @@ impl AsyncWrite for Tunnel {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use futures::FutureExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    use super::super::wait::{Health, wait_healthy};
     use super::*;
 
     /// Takes every connection, and keeps it without a word.
@@ -238,15 +240,95 @@ mod tests {
             cert: made.cert.pem(),
             key: made.signing_key.serialize_pem().into(),
         };
-        let (answer, mute) = (Duration::from_millis(20), Arc::new(Mute::default()));
+        let limits = Limits {
+            begin: Duration::from_millis(20),
+            ..Limits::API
+        };
         let server = Server {
             url: "https://kubernetes",
             ca: Some(&identity.cert),
             identity: Some(&identity),
         };
-        let client = client_within(answer, server, mute).unwrap();
+        let client = client_within(limits, server, Arc::new(Mute::default())).unwrap();
         let error = ApiError::request("ask")(client.apiserver_version().await.unwrap_err());
         assert_eq!(error.to_string(), "cannot ask: no answer within 20ms");
         assert!(error.is_transient());
+    }
+
+    /// An API server with a certificate of its own.
+    struct Stranger(Arc<rustls::ServerConfig>);
+
+    impl Dial for Stranger {
+        fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let acceptor = tokio_rustls::TlsAcceptor::from(self.0.clone());
+            tokio::spawn(async move { acceptor.accept(far).await.map(drop) });
+            async { Ok(Box::new(near) as Box<dyn Stream>) }.boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_of_another_ca_is_not_asked_again() {
+        let made = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let (ours, theirs) = (made("kubernetes"), made("kubernetes"));
+        let key = rustls::pki_types::PrivateKeyDer::try_from(theirs.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![theirs.cert.der().clone()], key.unwrap())
+            .unwrap();
+        let dial = Arc::new(Stranger(Arc::new(config)));
+        let began = tokio::time::Instant::now();
+        let look = || async {
+            let error = answers(dial.clone(), &ours.cert.pem()).await.unwrap_err();
+            assert!(error.is_stranger() && !error.is_transient(), "{error}");
+            Health::from_error(&error)
+        };
+        let waited = wait_healthy("the API", Duration::from_secs(240), look).await;
+        assert!(
+            matches!(waited, Err(ApiError::Hopeless { .. })),
+            "{waited:?}"
+        );
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+
+    /// Answers every request with this, and says nothing more.
+    struct Begins(&'static str);
+
+    impl Dial for Begins {
+        fn dial(&self) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
+            let (near, mut far) = tokio::io::duplex(1 << 16);
+            let said = self.0;
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                let asked = far.read(&mut request).await?;
+                assert!(request[..asked].starts_with(b"GET "));
+                far.write_all(said.as_bytes()).await?;
+                std::future::pending::<io::Result<()>>().await
+            });
+            async { Ok(Box::new(near) as Box<dyn Stream>) }.boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_only_begins_is_not_waited_for() {
+        for status in ["200 OK", "500 Internal Server Error"] {
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: 100\r\n\r\n{{");
+            let dial = Arc::new(Begins(head.leak()));
+            let server = Server {
+                url: "http://kubernetes",
+                ca: None,
+                identity: None,
+            };
+            let client = client_of(server, dial).unwrap();
+            let nodes: kube::Api<k8s_openapi::api::core::v1::Node> = kube::Api::all(client);
+            let error = nodes.list(&kube::api::ListParams::default()).await;
+            let error = ApiError::request("list nodes")(error.unwrap_err());
+            let why = "the answer stopped: nothing more of it within 30 s";
+            assert!(error.to_string().ends_with(why), "{error}");
+            assert!(error.is_transient());
+        }
     }
 }

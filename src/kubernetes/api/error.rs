@@ -1,5 +1,15 @@
 //! What can go wrong with the API, and what to make of it.
 
+use std::error::Error as StdError;
+use std::iter::successors;
+
+use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+
+use super::bounded::Unbounded;
+
+/// Longest message of the API that is passed on, in characters: it may be anything.
+const MAX_MESSAGE: usize = 4096;
+
 /// What can go wrong with the API.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
@@ -21,6 +31,22 @@ pub enum ApiError {
         /// Where it came from.
         origin: String,
         /// What is wrong with it.
+        why: String,
+    },
+    /// The API serves no such kind, and nothing of what is applied brings it.
+    #[error("cannot {what}: the API has no kind {kind}")]
+    UnknownKind {
+        /// What was tried.
+        what: String,
+        /// Version and kind.
+        kind: String,
+    },
+    /// A wait for what will not happen.
+    #[error("gave up waiting for {what}: {why}")]
+    Hopeless {
+        /// What was waited for.
+        what: String,
+        /// Why it will not happen.
         why: String,
     },
     /// A wait ended without what it waited for.
@@ -48,6 +74,18 @@ impl ApiError {
         }
     }
 
+    /// What to do next, where there is something.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ApiError::UnknownKind { .. } => Some(
+                "check apiVersion and kind, or add its CustomResourceDefinition to the manifests; \
+                 if an operator creates that, run the same command again once the operator runs"
+                    .into(),
+            ),
+            _ => None,
+        }
+    }
+
     /// Whether the API said "Forbidden".
     pub fn is_forbidden(&self) -> bool {
         matches!(self, ApiError::Request { source, .. }
@@ -69,9 +107,35 @@ impl ApiError {
         })
     }
 
+    /// Whether who answered is not of the cluster: its certificate is another CA's, or for
+    /// another name. However often it is asked, it stays that. One that has expired, or is not
+    /// valid yet, may be replaced in a moment.
+    pub fn is_stranger(&self) -> bool {
+        match self {
+            ApiError::Request { source, .. } => is_stranger(source.as_ref()),
+            _ => false,
+        }
+    }
+
+    /// The namespace that a request failed for, because it does not exist.
+    pub(super) fn missing_namespace(&self) -> Option<&str> {
+        let ApiError::Request { source, .. } = self else {
+            return None;
+        };
+        match source.as_ref() {
+            kube::Error::Api(status) if status.code == 404 => {
+                let details = status.details.as_ref()?;
+                (details.kind == "namespaces").then_some(details.name.as_str())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether trying again may help: the API wasn't there, or not yet whole.
     pub fn is_transient(&self) -> bool {
         match self {
+            _ if self.is_stranger() => false,
+            ApiError::Request { source, .. } if Unbounded::is_too_large(source.as_ref()) => false,
             ApiError::Request { source, .. } => match source.as_ref() {
                 kube::Error::Api(status) => {
                     matches!(status.code, 404 | 409 | 429 | 500 | 502 | 503 | 504)
@@ -86,14 +150,41 @@ impl ApiError {
     }
 }
 
+/// Whether an error, or what caused it, is a certificate that is not the cluster's.
+pub(super) fn is_stranger(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| {
+        let tls: Option<&rustls::Error> = cause.downcast_ref();
+        let Some(rustls::Error::InvalidCertificate(why)) = tls else {
+            return false;
+        };
+        !matches!(
+            why,
+            Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }
+        )
+    })
+}
+
+/// An error, and what lies below it. An `io::Error` shows what is in it, and hides itself.
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    successors(Some(error), |&one| match one.downcast_ref() {
+        Some(io) => below_io(io),
+        None => one.source(),
+    })
+}
+
+fn below_io(error: &std::io::Error) -> Option<&(dyn StdError + 'static)> {
+    Some(error.get_ref()? as &(dyn StdError + 'static))
+}
+
 /// What went wrong, without the layers of the client that only pass it on, such as
 /// "ServiceError: client error (Connect)".
 fn root_cause(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
-        return status.message.clone();
+        return status.message.chars().take(MAX_MESSAGE).collect();
     }
-    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |one| one.source());
-    let texts: Vec<String> = chain.map(ToString::to_string).collect();
+    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
     let passes_on = |text: &String| text.contains("client error (");
     let begin = texts.iter().take_while(|text| passes_on(text)).count();
     // If there is nothing below them, they have to do.

@@ -217,7 +217,7 @@ impl EtcdClient {
             Ok(status) if !status.has_leader() => Health::No("it has no leader".into()),
             Ok(status) if !status.errors.is_empty() => Health::No(status.errors.join(", ")),
             Ok(_) => Health::Ok,
-            Err(error) => Health::No(error.to_string()),
+            Err(error) => Health::from_error(&error),
         }
     }
 

@@ -2,7 +2,9 @@
 
 mod applied_set;
 mod apply;
+mod bounded;
 mod client;
+mod coming;
 mod error;
 mod etcd;
 mod lock;

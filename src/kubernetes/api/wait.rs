@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::Api;
 use kube::runtime::{WatchStreamExt, watcher};
 
-use super::error::ApiError;
+use super::error::{ApiError, is_stranger};
 
 /// What a look at a component told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,18 @@ pub enum Health {
     Ok,
     /// It isn't, or not yet: why.
     No(String),
+    /// It isn't, and will not be, however long it is waited for: why.
+    Never(String),
+}
+
+impl Health {
+    /// What an error of a request for it means.
+    pub fn from_error(error: &ApiError) -> Self {
+        match error.is_stranger() {
+            true => Health::Never(error.to_string()),
+            false => Health::No(error.to_string()),
+        }
+    }
 }
 
 /// Looks at a component until it is healthy.
@@ -25,7 +37,8 @@ pub enum Health {
 /// again: at once at first, then every 100 ms.
 ///
 /// # Errors
-/// [`ApiError::Timeout`] with the last thing seen.
+/// [`ApiError::Timeout`] with the last thing seen; [`ApiError::Hopeless`] at once, where waiting
+/// does not help.
 pub async fn wait_healthy<F>(
     what: &str,
     timeout: Duration,
@@ -38,14 +51,15 @@ where
     let polling = async {
         loop {
             match look().await {
-                Health::Ok => return,
+                Health::Ok => return Ok(()),
                 Health::No(why) => last = why,
+                Health::Never(why) => return Err(hopeless(what, why)),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     match tokio::time::timeout(timeout, polling).await {
-        Ok(()) => Ok(()),
+        Ok(ended) => ended,
         Err(_) => Err(ApiError::Timeout {
             what: what.to_owned(),
             after: timeout,
@@ -57,7 +71,8 @@ where
 /// Watches one Node until `wanted` says that it is as it should be.
 ///
 /// # Errors
-/// [`ApiError::Timeout`] with what `wanted` last objected to.
+/// [`ApiError::Timeout`] with what `wanted` last objected to; [`ApiError::Hopeless`] at once,
+/// where waiting does not help.
 pub async fn wait_for_node(
     client: &kube::Client,
     name: &str,
@@ -75,22 +90,32 @@ pub async fn wait_for_node(
         loop {
             match stream.try_next().await {
                 Ok(Some(node)) => match wanted(&node) {
-                    Health::Ok => return Some(node),
+                    Health::Ok => return Ok(Some(node)),
                     Health::No(why) => last = why,
+                    Health::Never(why) => return Err(hopeless(what, why)),
                 },
-                Ok(None) => return None,
+                Ok(None) => return Ok(None),
+                Err(error) if is_stranger(&error) => {
+                    return Err(hopeless(what, error.to_string()));
+                }
                 Err(error) => last = error.to_string(),
             }
         }
     };
     match tokio::time::timeout(timeout, watching).await {
-        Ok(Some(node)) => Ok(node),
-        Ok(None) | Err(_) => Err(ApiError::Timeout {
+        Ok(Ok(Some(node))) => Ok(node),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(None)) | Err(_) => Err(ApiError::Timeout {
             what: what.to_owned(),
             after: timeout,
             last,
         }),
     }
+}
+
+fn hopeless(what: &str, why: String) -> ApiError {
+    let what = what.to_owned();
+    ApiError::Hopeless { what, why }
 }
 
 /// Whether a Node is Ready, and if not, why.
@@ -109,7 +134,11 @@ pub fn node_ready(node: &Node) -> Health {
     if ready.status == "True" {
         Health::Ok
     } else {
-        let say = |text: &Option<String>| text.clone().unwrap_or_default();
+        // Whatever its kubelet says, it is one line of ours.
+        let say = |text: &Option<String>| -> String {
+            let lines: Vec<&str> = text.iter().flat_map(|text| text.lines()).collect();
+            lines.join(" ")
+        };
         Health::No(format!("{}: {}", say(&ready.reason), say(&ready.message)))
     }
 }
@@ -119,7 +148,7 @@ pub fn node_ready(node: &Node) -> Health {
 pub fn node_ready_since(node: &Node, start: jiff::Timestamp) -> Health {
     match node_reported_since(node, start) {
         Health::Ok => node_ready(node),
-        no @ Health::No(_) => no,
+        no => no,
     }
 }
 

@@ -12,16 +12,13 @@ use super::super::resources::directory;
 use super::super::{endpoint, tree};
 use super::pod_network::PodNetwork;
 use crate::host::{FileResource, Resource, SelfCheck, Unit, WithdrawnUnit};
-use crate::layout::paths::{CNI_CONFIG_DIR, CNI_CONFLIST};
+use crate::layout::names::POD_NETWORK_UNIT as UNIT;
+use crate::layout::paths::{CNI_CONFIG_DIR, CNI_CONFLIST, SCRIPT_DIR};
 
-/// The unit that connects this node's pods with those of others.
-const UNIT: &str = "clusterctl-pod-network.service";
 /// Where its file is.
 const UNIT_FILE: &str = "/etc/systemd/system/clusterctl-pod-network.service";
 /// The script that it runs. Ours.
 const SCRIPT: &str = "/usr/local/lib/clusterctl/pod-network.sh";
-/// The script's directory.
-const SCRIPT_DIR: &str = "/usr/local/lib/clusterctl";
 /// The network's name in that configuration, and so in what CNI plugins keep.
 pub(super) const CNI_NAME: &str = "clusterctl";
 

@@ -107,11 +107,15 @@ fn answer(
     if port == ports::ETCD_CLIENT {
         return match world.host(host).etcd_runs() {
             true => Ok(Some(etcd::answer(&mut world, host, asked))),
-            false => Err(Refusal),
+            false => Err(Refusal::Closed),
         };
     }
     if !world.api_runs(host) {
-        return Err(Refusal);
+        return Err(Refusal::Closed);
+    }
+    if world.host(host).api_is_strange {
+        let why = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        return Err(Refusal::Stranger(why));
     }
     if matches!(asked.path.as_str(), "/livez" | "/readyz") {
         world.tell_healthy(host);
@@ -464,7 +468,7 @@ impl RemoteHost for RecordedHost {
             };
             match runs {
                 true => Ok(Health::Ok),
-                false => Err(io::Error::other(Refusal)),
+                false => Err(io::Error::other(Refusal::Closed)),
             }
         }
         .boxed()
@@ -517,7 +521,7 @@ impl RemoteHost for RecordedHost {
                 world.hosts.values().find(|host| host.node == holder)
             });
             let Some(holder) = holder else {
-                return Err(io::Error::other(Refusal));
+                return Err(io::Error::other(Refusal::Closed));
             };
             let pem = holder.machine.text("/etc/kubernetes/pki/apiserver.crt");
             let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();

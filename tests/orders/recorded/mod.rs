@@ -27,10 +27,16 @@ pub const CONVERGE: Duration = Duration::from_secs(10);
 /// How long the components of a control plane take to be healthy after a change.
 const RESTART: Duration = Duration::from_secs(7);
 
-/// Nothing listens on the port.
+/// Why a request is not answered.
 #[derive(Debug, thiserror::Error)]
-#[error("connection refused")]
-pub struct Refusal;
+pub enum Refusal {
+    /// Nothing listens on the port.
+    #[error("connection refused")]
+    Closed,
+    /// What listens there is not of the cluster.
+    #[error("invalid certificate")]
+    Stranger(#[source] rustls::Error),
+}
 
 /// Everything there is.
 #[derive(Debug, Default)]
@@ -71,6 +77,8 @@ pub struct Host {
     pub api_is_down: bool,
     /// Whether its API server is healthy, and answers nothing.
     pub api_hangs: bool,
+    /// Whether the certificate of its API server is another CA's.
+    pub api_is_strange: bool,
     /// Nanoseconds that its clock is ahead.
     pub clock_offset: i128,
     /// Whether its etcd has data.
@@ -102,6 +110,7 @@ impl Host {
             kubelet_dies: false,
             api_is_down: false,
             api_hangs: false,
+            api_is_strange: false,
             clock_offset: 0,
             has_etcd_data: false,
             lost_etcd_data: false,
