@@ -129,7 +129,7 @@ fn kubeconfig_resources(
         &local,
         control_plane.scheduler,
     ));
-    resources.extend(kubelet_identity(ctx, &local, &control_plane));
+    resources.extend(kubelet_identity(ctx, &local, control_plane));
     Ok(resources)
 }
 

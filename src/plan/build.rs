@@ -338,13 +338,7 @@ async fn plan_work(
     }
     let registers_again = live.is_some() && node.is_none() && context.is_in(surveyed);
     let registers = surveyed.host.is_control_plane() || !joins || join.is_some();
-    // A run that ended early may have left a Node without a CIDR, for want of a controller
-    // manager.
-    let lacks_cidr = pod_network(&run.cluster).needs_pod_cidr()
-        && node.as_ref().is_some_and(|node| pod_cidrs(node).is_empty());
-    let waits_for_node = registers
-        && (node.is_none() || lacks_cidr)
-        && (run.has(Phase::Network) || run.has(Phase::Nodes));
+    let waits_for_node = registers && lacks_registration(run, node.as_ref());
     Ok(Work {
         surveyed: surveyed.clone(),
         prepare,
@@ -358,6 +352,15 @@ async fn plan_work(
         taints,
         removed_taints,
     })
+}
+
+/// Whether a phase of this run has to wait for what registration brings: a Node, and its pod
+/// CIDR. A run that ended early may have left a Node without one, for want of a controller
+/// manager.
+fn lacks_registration(run: &Run, node: Option<&Node>) -> bool {
+    let needs_cidr = pod_network(&run.cluster).needs_pod_cidr();
+    let lacks = node.is_none_or(|node| needs_cidr && pod_cidrs(node).is_empty());
+    lacks && (run.has(Phase::Network) || run.has(Phase::Nodes))
 }
 
 /// What happens to a control plane's etcd member, apart from its files.
