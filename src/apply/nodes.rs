@@ -29,7 +29,7 @@ pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(),
     if work.registers_again {
         work.surveyed.session.restart_kubelet().await?;
     }
-    if work.is_new() || work.joins_again() {
+    if work.waits_for_node || work.joins_again() {
         network::set_up(execution, work).await?;
     }
     if !execution.plan.affects(Phase::Nodes, work) {

@@ -18,7 +18,7 @@ impl Plan {
                 self.phases.has(phase) && work.is_control_plane() && waited_for
             }
             Phase::Join => work.join.is_some(),
-            // Only a node that has yet to register waits for its pod CIDR; one that has it
+            // Only a node that has yet to get its pod CIDR waits for it; one that has it
             // holds its network's files, or gets them with all others.
             Phase::Network => self.phases.has(phase) && work.waits_for_node && self.bridge(),
             // A Node that the API doesn't know, and that won't register in this run, can't
