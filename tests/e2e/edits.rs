@@ -11,8 +11,84 @@ use crate::lab::Lab;
 use crate::operator::Operator;
 use crate::scenario;
 
-/// An edit: what it sets, as the path of a field and its value, and what the refusal names.
-type Edit = (&'static str, &'static str, Value, &'static str);
+/// Edits that are refused. `worker` is the last host's entry, `first` the first one's, and
+/// `arg` stands for a list of one argument.
+const REFUSED: &str = "
+- {what: etcd elsewhere, at: etcd.local.dataDir, to: /srv/etcd}
+- {what: etcd elsewhere by argument, at: etcd.local.extraArgs, arg: [data-dir, /srv/etcd]}
+- {what: etcd's log elsewhere, at: etcd.local.extraArgs, arg: [wal-dir, /srv/wal]}
+- {what: an etcd alone, at: etcd.local.extraArgs, arg: [force-new-cluster, 'true']}
+- {what: another token of etcd, at: etcd.local.extraArgs, arg: [initial-cluster-token, x]}
+- {what: another name in etcd, at: etcd.local.extraArgs, arg: [name, other]}
+- {what: an older etcd, at: etcd.local.imageTag, to: 3.4.13-0}
+- {what: another etcd, at: etcd, to: {external: {endpoints: ['https://192.0.2.9:2379']}}}
+- {what: other servers of etcd, at: apiServer.extraArgs, arg: [etcd-servers, 'https://192.0.2.9:2379']}
+- {what: another prefix in etcd, at: apiServer.extraArgs, arg: [etcd-prefix, /other]}
+- {what: other pods, at: networking.podSubnet, to: 10.20.0.0/16}
+- {what: other pods by argument, at: controllerManager.extraArgs, arg: [cluster-cidr, 10.20.0.0/16]}
+- {what: other ranges of nodes, at: controllerManager.extraArgs, arg: [node-cidr-mask-size, '25']}
+- {what: other Services, at: networking.serviceSubnet, to: 10.30.0.0/16}
+- {what: other Services by argument, at: apiServer.extraArgs, arg: [service-cluster-ip-range, 10.30.0.0/16]}
+- {what: another domain, at: networking.dnsDomain, to: other.local}
+- {what: another domain of kubelets, at: kubelet.config.clusterDomain, to: other.local}
+- {what: another issuer, at: apiServer.extraArgs, arg: [service-account-issuer, 'https://other']}
+- {what: another name of the cluster, at: clusterName, to: other}
+- {what: another name by argument, at: controllerManager.extraArgs, arg: [cluster-name, other]}
+- {what: another port, at: localAPIEndpoint.bindPort, to: 7443}
+- {what: another port by argument, at: apiServer.extraArgs, arg: [secure-port, '7443']}
+- {what: another address of the API server, at: first.localAPIEndpoint.advertiseAddress, to: 192.0.2.9}
+- {what: other certificates, at: certificatesDir, to: /etc/kubernetes/other}
+- {what: other static pods, at: kubelet.config.staticPodPath, to: /srv/pods}
+- {what: another cgroup driver, at: kubelet.config.cgroupDriver, to: DRIVER}
+- {what: another root of containerd, at: runtime.containerd.config.root, to: /srv/containerd}
+- {what: another state of containerd, at: runtime.containerd.config.state, to: /srv/state}
+- {what: another minor version, at: kubernetesVersion, to: v1.33.1}
+- {what: another name of a Node, at: worker.nodeRegistration.name, to: other}
+- {what: another name of a host, at: worker.name, to: other}
+- {what: another address of a Node, at: worker.nodeRegistration.kubeletExtraArgs, arg: [node-ip, 192.0.2.9]}
+- {what: another root of a kubelet, at: worker.nodeRegistration.kubeletExtraArgs, arg: [root-dir, /srv/k]}
+- {what: other certificates of a kubelet, at: worker.nodeRegistration.kubeletExtraArgs, arg: [cert-dir, /srv/pki]}
+- {what: another role, at: worker.roles, to: [control-plane]}
+";
+
+/// Typos that only a component itself can refuse, and what it says. Names of settings as above.
+const TYPOS: &str = "
+- {what: kube-apiserver, at: apiServer.extraArgs, arg: [no-such-flag, 'true']}
+- {what: kube-controller-manager, at: controllerManager.extraArgs, arg: [no-such-flag, 'true']}
+- {what: kube-scheduler, at: scheduler.extraArgs, arg: [no-such-flag, 'true']}
+- {what: etcd, at: etcd.local.extraArgs, arg: [no-such-flag, 'true']}
+- {what: kubelet, at: kubelet.config.topologyManagerPolicy, to: nonsense}
+- {what: containerd, at: runtime.containerd.config.grpc, to: nonsense}
+";
+
+/// An edit of an inventory.
+#[derive(serde::Deserialize)]
+struct Edit {
+    what: String,
+    at: String,
+    to: Option<Value>,
+    arg: Option<[String; 2]>,
+}
+
+impl Edit {
+    fn apply(&self, inventory: &Value) -> Value {
+        let value = match &self.arg {
+            Some([name, value]) => json!([{"name": name, "value": value}]),
+            None => self.to.clone().unwrap(),
+        };
+        let mut edited = inventory.clone();
+        set(&mut edited, &self.at, value);
+        edited
+    }
+
+    /// The argument or field that a message about it names.
+    fn setting(&self) -> &str {
+        match &self.arg {
+            Some([name, _]) => name,
+            None => self.at.rsplit('.').next().unwrap(),
+        }
+    }
+}
 
 /// A running cluster that edits are tried on.
 pub(crate) struct Running<'a> {
@@ -62,15 +138,14 @@ impl Running<'_> {
         });
         let before = self.look();
         let mut wrong = Vec::new();
-        for (what, path, value, named) in self.edits() {
+        for edit in self.edits() {
+            let what = edit.what.as_str();
             scenario("edits", what);
-            let mut edited = self.inventory.clone();
-            set(&mut edited, path, value);
-            self.operator.write_inventory(&edited);
+            self.operator.write_inventory(&edit.apply(self.inventory));
             let run = self.operator.run(&["apply", "--yes"]);
             let says = |text| run.stderr.contains(text);
-            if run.status != Some(2) || !says(named) || !says("inventory.yaml:") {
-                wrong.push(format!("{what}: no refusal that names {named}: {run:?}"));
+            if run.status != Some(2) || !says(edit.setting()) || !says("inventory.yaml:") {
+                wrong.push(format!("{what}: not refused by name: {run:?}"));
             }
             self.operator.write_inventory(self.inventory);
             assert_same(what, &before, &self.look());
@@ -91,46 +166,17 @@ impl Running<'_> {
         };
         let before = objects(self.look());
         let mut wrong = Vec::new();
-        let typo = json!([{"name": "no-such-flag", "value": "true"}]);
-        let typos: [Edit; 6] = [
-            (
-                "kube-apiserver",
-                "apiServer.extraArgs",
-                typo.clone(),
-                "no-such-flag",
-            ),
-            (
-                "kube-controller-manager",
-                "controllerManager.extraArgs",
-                typo.clone(),
-                "no-such-flag",
-            ),
-            (
-                "kube-scheduler",
-                "scheduler.extraArgs",
-                typo.clone(),
-                "no-such-flag",
-            ),
-            ("etcd", "etcd.local.extraArgs", typo, "no-such-flag"),
-            (
-                "kubelet",
-                "kubelet.config.topologyManagerPolicy",
-                json!("nonsense"),
-                "kubelet: ",
-            ),
-            (
-                "containerd",
-                "runtime.containerd.config.grpc",
-                json!("nonsense"),
-                "containerd: ",
-            ),
-        ];
-        for (component, path, value, named) in typos {
+        let typos: Vec<Edit> = serde_saphyr::from_str(TYPOS).unwrap();
+        for typo in typos {
+            let component = typo.what.as_str();
             scenario("edits", &format!("a typo for {component}"));
-            let mut edited = self.inventory.clone();
-            set(&mut edited, path, value);
-            self.operator.write_inventory(&edited);
+            self.operator.write_inventory(&typo.apply(self.inventory));
             let run = self.operator.run(&["apply", "--yes"]);
+            let named = if typo.arg.is_some() {
+                typo.setting()
+            } else {
+                ""
+            };
             let all = [
                 &format!("{component}: "),
                 named,
@@ -156,159 +202,12 @@ impl Running<'_> {
     }
 
     fn edits(&self) -> Vec<Edit> {
-        let node = self.hosts() - 1;
         // Hosts with cgroup v1 have the one, all others the other.
         let driver = match self.inventory["spec"]["kubelet"]["config"]["cgroupDriver"].as_str() {
             Some("cgroupfs") => "systemd",
             _ => "cgroupfs",
         };
-        // A worker, whose own settings are the easiest to lose sight of.
-        let own = |field: &str| -> &'static str { format!("hosts.{node}.{field}").leak() };
-        let arg = |name: &str, value: &str| json!([{"name": name, "value": value}]);
-        let api = "apiServer.extraArgs";
-        let manager = "controllerManager.extraArgs";
-        let etcd = "etcd.local.extraArgs";
-        vec![
-            (
-                "etcd elsewhere",
-                "etcd.local.dataDir",
-                json!("/srv/etcd"),
-                "etcd.local.dataDir",
-            ),
-            (
-                "etcd elsewhere, by argument",
-                etcd,
-                arg("data-dir", "/srv/etcd"),
-                "data-dir",
-            ),
-            (
-                "etcd's log elsewhere",
-                etcd,
-                arg("wal-dir", "/srv/wal"),
-                "wal-dir",
-            ),
-            (
-                "an etcd of its own",
-                etcd,
-                arg("force-new-cluster", "true"),
-                "force-new-cluster",
-            ),
-            (
-                "another token of etcd",
-                etcd,
-                arg("initial-cluster-token", "x"),
-                "initial-cluster-token",
-            ),
-            (
-                "another prefix in etcd",
-                api,
-                arg("etcd-prefix", "/other"),
-                "etcd-prefix",
-            ),
-            ("another etcd", "etcd", external(), "etcd"),
-            (
-                "other pods",
-                "networking.podSubnet",
-                json!("10.20.0.0/16"),
-                "networking.podSubnet",
-            ),
-            (
-                "other Services",
-                "networking.serviceSubnet",
-                json!("10.30.0.0/16"),
-                "networking.serviceSubnet",
-            ),
-            (
-                "other Services, by argument",
-                api,
-                arg("service-cluster-ip-range", "10.30.0.0/16"),
-                "service-cluster-ip-range",
-            ),
-            (
-                "other ranges of nodes",
-                manager,
-                arg("node-cidr-mask-size", "25"),
-                "node-cidr-mask-size",
-            ),
-            (
-                "another domain",
-                "networking.dnsDomain",
-                json!("other.local"),
-                "networking.dnsDomain",
-            ),
-            (
-                "another issuer",
-                api,
-                arg("service-account-issuer", "https://other"),
-                "service-account-issuer",
-            ),
-            (
-                "another name of the cluster",
-                "clusterName",
-                json!("other"),
-                "clusterName",
-            ),
-            (
-                "another port",
-                "localAPIEndpoint.bindPort",
-                json!(7443),
-                "localAPIEndpoint.bindPort",
-            ),
-            (
-                "other certificates",
-                "certificatesDir",
-                json!("/etc/kubernetes/other"),
-                "certificatesDir",
-            ),
-            (
-                "other static pods",
-                "kubelet.config.staticPodPath",
-                json!("/srv/pods"),
-                "staticPodPath",
-            ),
-            (
-                "another cgroup driver",
-                "kubelet.config.cgroupDriver",
-                json!(driver),
-                "cgroupDriver",
-            ),
-            (
-                "another root of containerd",
-                "runtime.containerd.config.root",
-                json!("/srv/c"),
-                "root",
-            ),
-            (
-                "another minor version",
-                "kubernetesVersion",
-                json!("v1.33.1"),
-                "kubernetesVersion",
-            ),
-            (
-                "another name of a Node",
-                own("nodeRegistration.name"),
-                json!("other"),
-                "name",
-            ),
-            (
-                "another name of a host",
-                own("name"),
-                json!("other"),
-                "name",
-            ),
-            (
-                "another root of a kubelet",
-                own("nodeRegistration.kubeletExtraArgs"),
-                arg("root-dir", "/srv/k"),
-                "root-dir",
-            ),
-            (
-                "another role",
-                own("roles"),
-                json!(["control-plane"]),
-                "roles",
-            ),
-        ]
+        serde_saphyr::from_str(&REFUSED.replace("DRIVER", driver)).unwrap()
     }
 
     /// What must be the same afterwards: the objects, the pods' containers, etcd's members
@@ -363,17 +262,15 @@ fn assert_same(what: &str, before: &BTreeMap<String, String>, after: &BTreeMap<S
     );
 }
 
-fn external() -> Value {
-    json!({"external": {"endpoints": ["https://192.0.2.9:2379"]}})
-}
-
 /// Sets a field below `spec`, and makes what it is in.
 fn set(inventory: &mut Value, path: &str, value: Value) {
+    let last = inventory["spec"]["hosts"].as_array().unwrap().len() - 1;
     let mut at = &mut inventory["spec"];
     for key in path.split('.') {
-        at = match key.parse::<usize>() {
-            Ok(index) => &mut at[index],
-            Err(_) => &mut at[key],
+        at = match key {
+            "first" => &mut at["hosts"][0],
+            "worker" => &mut at["hosts"][last],
+            _ => &mut at[key],
         };
     }
     *at = value;

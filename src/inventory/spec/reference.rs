@@ -12,7 +12,7 @@ Made from the schema by `clusterctl-rs schema fields`. A change to a field is
 | class | what `apply` does on a running cluster |
 |---|---|
 | live | applies it, without a restart; or the next run works by it |
-| restarts X | restarts X where it runs, one control plane at a time |
+| restarts X | restarts X where it runs, one control plane at a time; with etcd, its API server, too |
 | rolls through the nodes | restarts the kubelet or the container runtime, node after node (`rollout`) |
 | needs `remove-node` and `add-node` | refuses it for a host that has joined; new hosts are free |
 | only for new X | uses it for what is created from then on; the rest stays as it is |
