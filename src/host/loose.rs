@@ -56,7 +56,7 @@ pub(super) fn refused_loose(stdout: &[u8]) -> Option<HostError> {
     error_for(lines.filter_map(parse_line))
 }
 
-/// The error for paths, each with who could redirect it, unless there are none.
+/// The error for paths, each with who could redirect it; nothing if the list is empty.
 pub(super) fn error_for(found: impl Iterator<Item = (String, Loose)>) -> Option<HostError> {
     let mut by_dir: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, loose) in found {

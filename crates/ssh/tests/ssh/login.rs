@@ -264,7 +264,7 @@ async fn everything_from_the_config_file() {
     std::fs::write(
         station.ssh_config.as_ref().unwrap(),
         format!(
-            "PKCS11Provider /x.so\nMatch originalhost other exec \"false\"\n  User nobody\nHost box\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  \
+            "PKCS11Provider /x.so\nMatch originalhost other exec \"false\"\n  User other\nHost box\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  \
              IdentityFile {}\n  UserKnownHostsFile {}\n",
             sshd.port,
             target.user,
