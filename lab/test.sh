@@ -26,6 +26,6 @@ components=$(lab/artifacts.sh)
 read -r kind version artifacts <<<"$components"
 export CLUSTERCTL_ARTIFACTS=$artifacts
 echo "End-to-end tests, on: $kind Kubernetes components, $version, $artifacts"
-cargo test --locked --test e2e -- --test-threads="${E2E_THREADS:-2}" --skip ha:: --skip kube_vip::
+cargo test --locked --workspace --test e2e -- --test-threads="${E2E_THREADS:-2}" --skip ha:: --skip kube_vip::
 # They look how long clients wait: alone.
-cargo test --locked --test e2e -- --test-threads=1 ha:: kube_vip::
+cargo test --locked --workspace --test e2e -- --test-threads=1 ha:: kube_vip::

@@ -98,12 +98,6 @@ impl Edit {
         edited
     }
 
-    /// Whether the API is looked for elsewhere. Then it is etcd's data by which a cluster is known
-    /// to run, and stand-ins keep theirs in files of other names.
-    fn silences_the_api(&self) -> bool {
-        ["bindPort", "secure-port", "advertiseAddress"].contains(&self.setting())
-    }
-
     /// The argument or field that a message about it names.
     fn setting(&self) -> &str {
         match &self.arg {
@@ -120,7 +114,6 @@ pub(crate) struct Running<'a> {
     pub(crate) cluster: &'a str,
     pub(crate) inventory: &'a Value,
     pub(crate) control_planes: &'a [String],
-    pub(crate) real: bool,
 }
 
 #[test]
@@ -130,11 +123,7 @@ fn edits_that_would_destroy_a_cluster_of_one_are_refused() {
     let operator = Operator::new(&components);
     let inventory = lab.inventory(&components);
     let cluster = inventory["metadata"]["name"].as_str().unwrap();
-    // The stand-in of the kubelet keeps no logs of containers, which tell why one ends.
-    let keeps_logs = !components.are_standins();
-    if keeps_logs {
-        refuses_a_typo_at_once(&operator, &inventory);
-    }
+    refuses_a_typo_at_once(&operator, &inventory);
     scenario("edits", "a control plane and a worker");
     operator.write_inventory(&inventory);
     operator.run(&["apply", "--yes"]).exits(0);
@@ -145,12 +134,9 @@ fn edits_that_would_destroy_a_cluster_of_one_are_refused() {
         cluster,
         inventory: &inventory,
         control_planes: &[lab.name(1)],
-        real: !components.are_standins(),
     };
     running.refuses_what_would_destroy_it();
-    if keeps_logs {
-        running.takes_back_what_does_not_come_up();
-    }
+    running.takes_back_what_does_not_come_up();
 }
 
 /// A typo before there is a cluster ends the wait for it.
@@ -247,11 +233,7 @@ impl Running<'_> {
             Some("cgroupfs") => "systemd",
             _ => "cgroupfs",
         };
-        let edits: Vec<Edit> = serde_saphyr::from_str(&REFUSED.replace("DRIVER", driver)).unwrap();
-        edits
-            .into_iter()
-            .filter(|edit| self.real || !edit.silences_the_api())
-            .collect()
+        serde_saphyr::from_str(&REFUSED.replace("DRIVER", driver)).unwrap()
     }
 
     /// What must be the same afterwards: the objects, the pods' containers, etcd's members

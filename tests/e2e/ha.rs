@@ -172,7 +172,6 @@ impl Story {
             cluster: &self.cluster,
             inventory: &self.inventory,
             control_planes: &self.hosts[..3],
-            real: true,
         };
         running.refuses_what_would_destroy_it();
         self.write_all(&self.inventory);

@@ -1,6 +1,6 @@
-//! The data directory: `member/snap.json` holds a snapshot, `member/wal.jsonl` the
-//! entries after it, `member/meta.json` identity, term and vote. Everything is on
-//! disk before it is answered for.
+//! The data directory, with etcd's own directories in it: `member/snap` holds a snapshot, and
+//! identity, term and vote; `member/wal` the entries after the snapshot. Everything is on disk
+//! before it is answered for.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -13,6 +13,10 @@ use serde_json::{Value, json};
 use super::kv::number;
 use super::raft::{Entry, Raft, Snapshot};
 use crate::api::write_private;
+
+const SNAPSHOT: &str = "snap/snap.json";
+const META: &str = "snap/meta.json";
+const WAL: &str = "wal/wal.jsonl";
 
 /// An open data directory.
 pub struct Disk {
@@ -34,7 +38,7 @@ pub struct Loaded {
 
 /// Whether a member lives there already.
 pub fn exists(data_dir: &Path) -> bool {
-    data_dir.join("member/snap.json").exists()
+    data_dir.join("member").join(SNAPSHOT).exists()
 }
 
 fn append(path: &Path) -> std::io::Result<File> {
@@ -59,11 +63,7 @@ fn lines(entries: &[Entry]) -> std::io::Result<String> {
 pub fn prepare(data_dir: &Path) -> anyhow::Result<()> {
     let member = data_dir.join("member");
     let failed = || format!("cannot access data directory: {}", data_dir.display());
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&member)
-        .with_context(failed)?;
+    make_private_dir(&member).with_context(failed)?;
     let mode = std::fs::metadata(data_dir)
         .with_context(failed)?
         .permissions()
@@ -79,13 +79,23 @@ pub fn prepare(data_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+}
+
 /// Starts a new member's directory.
 pub fn create(data_dir: &Path, id: u64, cluster: u64, snapshot: &Value) -> anyhow::Result<()> {
     let member = data_dir.join("member");
     let meta = json!({"id": id, "cluster": cluster, "term": 0, "vote": 0});
-    write_private(&member.join("meta.json"), meta.to_string().as_bytes())?;
-    write_private(&member.join("wal.jsonl"), b"")?;
-    write_private(&member.join("snap.json"), snapshot.to_string().as_bytes())?;
+    for dir in ["snap", "wal"] {
+        make_private_dir(&member.join(dir))?;
+    }
+    write_private(&member.join(META), meta.to_string().as_bytes())?;
+    write_private(&member.join(WAL), b"")?;
+    write_private(&member.join(SNAPSHOT), snapshot.to_string().as_bytes())?;
     Ok(())
 }
 
@@ -95,11 +105,11 @@ pub fn load(data_dir: &Path) -> anyhow::Result<Loaded> {
     let text = |name: &str| {
         std::fs::read_to_string(member.join(name)).with_context(|| format!("cannot read {name}"))
     };
-    let meta: Value = serde_json::from_str(&text("meta.json")?)?;
-    let snapshot: Snapshot = serde_json::from_str(&text("snap.json")?)?;
+    let meta: Value = serde_json::from_str(&text(META)?)?;
+    let snapshot: Snapshot = serde_json::from_str(&text(SNAPSHOT)?)?;
     let mut log: Vec<Entry> = vec![];
     // A line cut off by a crash was never answered for.
-    for entry in text("wal.jsonl")?
+    for entry in text(WAL)?
         .lines()
         .map_while(|l| serde_json::from_str::<Entry>(l).ok())
     {
@@ -122,7 +132,7 @@ impl Disk {
     pub fn open(data_dir: &Path, loaded: &Loaded) -> anyhow::Result<Self> {
         let dir = data_dir.join("member");
         let mut disk = Self {
-            wal: append(&dir.join("wal.jsonl"))?,
+            wal: append(&dir.join(WAL))?,
             dir,
             entries: 0,
         };
@@ -145,7 +155,7 @@ impl Disk {
     /// Writes term and vote.
     pub fn meta(&self, raft: &Raft, cluster: u64) -> std::io::Result<()> {
         let meta = json!({"id": raft.id, "cluster": cluster, "term": raft.term, "vote": raft.vote});
-        write_private(&self.dir.join("meta.json"), meta.to_string().as_bytes())
+        write_private(&self.dir.join(META), meta.to_string().as_bytes())
     }
 
     /// How many entries the log file has.
@@ -156,7 +166,7 @@ impl Disk {
     /// Writes a snapshot, then the entries that are still in memory.
     pub fn snapshot(&mut self, raft: &Raft) -> std::io::Result<()> {
         write_private(
-            &self.dir.join("snap.json"),
+            &self.dir.join(SNAPSHOT),
             raft.snapshot().to_string().as_bytes(),
         )?;
         self.rewrite(&raft.log)
@@ -165,8 +175,8 @@ impl Disk {
     /// Replaces the log file in one step: a crash leaves the old one or the new one.
     fn rewrite(&mut self, log: &[Entry]) -> std::io::Result<()> {
         let text = lines(log)?;
-        write_private(&self.dir.join("wal.jsonl"), text.as_bytes())?;
-        self.wal = append(&self.dir.join("wal.jsonl"))?;
+        write_private(&self.dir.join(WAL), text.as_bytes())?;
+        self.wal = append(&self.dir.join(WAL))?;
         self.entries = log.len();
         Ok(())
     }

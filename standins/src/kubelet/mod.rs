@@ -3,6 +3,7 @@
 
 mod bootstrap;
 mod config;
+mod container_log;
 mod node;
 mod pods;
 mod probes;

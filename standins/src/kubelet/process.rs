@@ -1,8 +1,9 @@
 //! A static pod's container: a process in the host's namespaces, under the name and
 //! version of its image, that sees only the files that the manifest mounts.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::{Kubelet, host};
-use crate::api::{items, name, text};
+use super::{Kubelet, container_log};
+use crate::api::{items, text};
 use crate::kube_vip;
 
 /// The images that there is a component for.
@@ -25,7 +26,7 @@ const PLAYED: [&str; 6] = [
 ];
 
 /// Image, volumes, command: all that must be right before a process exists.
-pub async fn start(kubelet: &Kubelet, manifest: &Value) -> Result<Child, String> {
+pub async fn start(kubelet: &Kubelet, manifest: &Value, logs: &Path) -> Result<Child, String> {
     let container = &manifest["spec"]["containers"][0];
     let image = text(container, "image");
     kubelet.runtime.check_image(image).await?;
@@ -65,11 +66,16 @@ pub async fn start(kubelet: &Kubelet, manifest: &Value) -> Result<Child, String>
         .envs(surroundings(component, manifest, &mounts))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(open_log(manifest).map_or_else(Stdio::inherit, Stdio::from))
+        .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
     let failed = |e| format!("RunContainerError: {e}");
-    command.spawn().map_err(failed)
+    let log = container_log::open_next(logs, text(container, "name")).map_err(failed)?;
+    let mut child = command.spawn().map_err(failed)?;
+    if let Some(stderr) = child.stderr.take() {
+        tokio::spawn(container_log::follow(stderr, log));
+    }
+    Ok(child)
 }
 
 /// This program, or the host's own haproxy as the user that the manifest asks for.
@@ -94,13 +100,6 @@ pub async fn terminate(child: &mut Child) {
     if gone.await.is_err() {
         let _ = child.kill().await;
     }
-}
-
-fn open_log(manifest: &Value) -> Option<File> {
-    let dir = host("/var/log/containers");
-    std::fs::create_dir_all(&dir).ok()?;
-    let path = format!("{dir}/{}.log", name(manifest));
-    OpenOptions::new().create(true).append(true).open(path).ok()
 }
 
 fn variables(container: &Value, node: &str) -> Vec<(String, String)> {

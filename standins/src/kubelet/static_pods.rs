@@ -10,7 +10,7 @@ use tokio::process::Child;
 use tokio::sync::Notify;
 
 use super::probes::Prober;
-use super::{Kubelet, process};
+use super::{Kubelet, container_log, process};
 use crate::api::{items, name};
 
 /// How often the directory is read.
@@ -84,6 +84,8 @@ pub async fn run(kubelet: Arc<Kubelet>, table: Table) {
             let keep = found.get(file).is_some_and(|f| f.hash == pod.hash);
             if !keep {
                 pod.stop.notify_one();
+                let logs = container_log::pod_dir(&pod.manifest, &kubelet.node, &pod.hash);
+                let _ = std::fs::remove_dir_all(logs);
             }
             keep
         });
@@ -191,9 +193,10 @@ impl Running {
     async fn keep_up(self) {
         let mut backoff = Duration::from_secs(1);
         let own = name(&self.pod.manifest);
+        let logs = container_log::pod_dir(&self.pod.manifest, &self.kubelet.node, &self.pod.hash);
         loop {
             let begun = Instant::now();
-            let waiting = match process::start(&self.kubelet, &self.pod.manifest).await {
+            let waiting = match process::start(&self.kubelet, &self.pod.manifest, &logs).await {
                 Ok(child) => {
                     self.update(|p| {
                         p.waiting.clear();
