@@ -63,13 +63,20 @@ fn what_is_missing_restarts_the_unit_that_keeps_it_up_and_is_said() {
 #[test]
 fn units_that_would_switch_swap_on_at_the_next_boot_are_masked() {
     for root in roots() {
-        let list = "dev-vdb1.swap generated -\nswapfile.swap enabled enabled\n\
-                    dev-vda2.swap generated -\nold.swap masked enabled\nno.swap disabled enabled\n";
-        root.write("unit-files", list);
-        root.write(
-            "run/systemd/generator/dev-vda2.swap",
-            "[Unit]\nSourcePath=/etc/fstab\n",
-        );
+        let unit = |dir: &str, name: &str, state: &str, text: &str| {
+            root.write(&format!("{dir}/{name}"), text);
+            root.write(
+                &format!("units/{name}"),
+                &format!("UnitFileState={state}\n"),
+            );
+        };
+        let (generated, system) = ("run/systemd/generator", "etc/systemd/system");
+        let fstab = "[Unit]\nSourcePath=/etc/fstab\n";
+        unit(generated, "dev-vdb1.swap", "generated", "");
+        unit(generated, "dev-vda2.swap", "generated", fstab);
+        unit(system, "swapfile.swap", "enabled", "");
+        unit(system, "old.swap", "masked", "");
+        unit("usr/lib/systemd/system", "no.swap", "disabled", "");
         let plan = root.plan(&[Resource::SwapOff(SwapOff)]);
         assert_eq!(lines(&plan), ["disable swap dev-vdb1.swap, swapfile.swap"]);
         let output = root.run(&converge(&plan).unwrap());
@@ -84,10 +91,9 @@ fn units_that_would_switch_swap_on_at_the_next_boot_are_masked() {
             log.contains("mask -- dev-vdb1.swap") && log.contains("mask -- swapfile.swap"),
             "{log}"
         );
-        root.write(
-            "unit-files",
-            "dev-vdb1.swap masked -\nswapfile.swap masked enabled\n",
-        );
+        for name in ["dev-vdb1.swap", "swapfile.swap"] {
+            unit(system, name, "masked", "");
+        }
         assert_eq!(lines(&root.plan(&[Resource::SwapOff(SwapOff)])), [""; 0]);
     }
 }

@@ -22,7 +22,6 @@ show) shift 4; [ "$1" = -- ] && shift
 	for unit; do cat "$CLUSTERCTL_ROOT/units/$unit" 2>/dev/null || printf 'Id=%s\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n' "$unit"; echo; done
 	exit ;;
 esac
-[ "$1" = list-unit-files ] && { cat "$CLUSTERCTL_ROOT/unit-files" 2>/dev/null; exit; }
 [ "$1" = is-enabled ] && { sed -n s/^UnitFileState=//p "$CLUSTERCTL_ROOT/units/$3" 2>/dev/null; exit; }
 [ "$1" = -q ] && shift
 case $1 in is-active) grep -qs ActiveState=active "$CLUSTERCTL_ROOT/units/$3"; exit ;; esac

@@ -6,17 +6,23 @@ echo '@@section swap'
 grep -aHs '' ./proc/swaps
 grep -aHsE '^[^#]+[[:space:]]swap[[:space:]]' ./etc/fstab
 # Units that switch it on at the next boot. Those that systemd made of fstab go with its lines.
-systemctl list-unit-files --type=swap --no-legend --no-pager 2>/dev/null |
-	while read -r name file _; do
-		case $file in
-		enabled*) ;;
-		generated)
-			if grep -qsx 'SourcePath=/etc/fstab' "./run/systemd/generator/$name"; then continue; fi
-			;;
-		*) continue ;;
-		esac
-		printf 'unit:%s\n' "$name"
+# Asked by name: `systemctl list-unit-files` reads every unit there is, which takes seconds
+# on a slow disk.
+for dir in ./etc/systemd/system ./run/systemd/system ./run/systemd/generator* \
+	./usr/local/lib/systemd/system ./usr/lib/systemd/system ./lib/systemd/system; do
+	for unit in "$dir"/*.swap; do
+		if [ -e "$unit" ]; then printf '%s\n' "${unit##*/}"; fi
 	done
+done | sort -u | while read -r name; do
+	case $(systemctl is-enabled -- "$name" 2>/dev/null) in
+	enabled*) ;;
+	generated)
+		if grep -qsx 'SourcePath=/etc/fstab' "./run/systemd/generator/$name"; then continue; fi
+		;;
+	*) continue ;;
+	esac
+	printf 'unit:%s\n' "$name"
+done
 
 #: converge
 swap_off() { attempt "can't switch off swap on $1" swapoff -- "$1"; }
