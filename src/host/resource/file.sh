@@ -16,12 +16,17 @@ echo '@@section stamps'
 printf '%s\n' "$stamps"
 echo '@@section hashes'
 found=$(list_safe "$big" stat -L -c '%s %i %Y %Z %n' --)
+# Two loops, for `${stamps#*"$line"}` takes time with the square of what it is applied to.
+while IFS=$tab read -r stamp hash; do
+	case $nl$found$nl in
+	*"$nl$stamp$nl"*) if [ -n "$stamp" ]; then printf '%s  %s\n' "$hash" "./${stamp#* ./}"; fi ;;
+	esac
+done <<EOF
+$stamps
+EOF
 while IFS= read -r line; do
 	case $nl$stamps in
-	*"$nl$line$tab"*)
-		hash=${stamps#*"$line$tab"}
-		printf '%s  %s\n' "${hash%%"$nl"*}" "./${line#* ./}"
-		;;
+	*"$nl$line$tab"*) ;;
 	*) if [ -n "$line" ]; then changed="$changed$line$nl"; fi ;;
 	esac
 done <<EOF
