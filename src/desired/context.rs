@@ -87,6 +87,7 @@ impl Context {
                     seed: false,
                     notify: Vec::new(),
                     static_pods: Vec::new(),
+                    merged: None,
                 };
                 let readers = kubernetes::static_pods::readers_of(&file.path);
                 (
@@ -361,6 +362,7 @@ fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
             seed: false,
             notify: Vec::new(),
             static_pods: Vec::new(),
+            merged: None,
         }));
     }
     Ok(files)

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::inventory::{Cluster, Etcd, Host, UserFile};
+use crate::inventory::{Cluster, ContainerRuntime, Etcd, Host, UserFile};
 
 use super::facts::Facts;
 use super::packages::PackageManager;
 use super::resource::{
     Content, Directory, FileResource, KernelModule, Package, Resource, SwapOff, Sysctl, Unit,
 };
-use crate::layout::paths;
+use crate::layout::{names, paths};
 
 /// Kernel features that containers and pod networks need, each with the path
 /// that proves it.
@@ -36,7 +36,7 @@ pub fn prepare_resources(
             provides: (*command).into(),
         }));
     }
-    if cluster.containerd.managed {
+    if cluster.manages_containerd(host) {
         resources.push(Resource::Package(Package {
             name: packages.containerd_package(&facts.os_id).into(),
             provides: "containerd".into(),
@@ -46,6 +46,9 @@ pub fn prepare_resources(
             enabled: true,
             active: true,
         }));
+    }
+    if host.runtime() == ContainerRuntime::CriO {
+        resources.extend(cri_o(host));
     }
     let directory = |path: &str| {
         Resource::Directory(Directory {
@@ -66,6 +69,22 @@ pub fn prepare_resources(
     resources
 }
 
+/// What CRI-O needs of us: to start at boot, and tools that find it. Its packages and its
+/// configuration are the operator's.
+fn cri_o(host: &Host) -> [Resource; 2] {
+    let socket = &host.cri_socket;
+    let crictl = format!("runtime-endpoint: {socket}\nimage-endpoint: {socket}\n");
+    [
+        Resource::Unit(Unit {
+            name: names::CRIO_UNIT.into(),
+            enabled: true,
+            active: true,
+        }),
+        // The host's own stays.
+        Resource::File(FileResource::text(paths::CRICTL_CONFIG, crictl).seed()),
+    ]
+}
+
 /// One of the operator's files, with its content as read or rendered.
 pub fn user_file(file: &UserFile, content: Content) -> FileResource {
     FileResource {
@@ -77,6 +96,7 @@ pub fn user_file(file: &UserFile, content: Content) -> FileResource {
         seed: false,
         notify: Vec::new(),
         static_pods: Vec::new(),
+        merged: None,
     }
 }
 
@@ -227,5 +247,44 @@ mod tests {
         cluster.containerd.managed = false;
         let resources = prepare_resources(&cluster, &cluster.hosts[1], &facts, vec![]);
         assert!(!described(&resources).contains("containerd"));
+    }
+
+    #[test]
+    fn cri_o_means_cri_o() {
+        let mut cluster = cluster();
+        cluster.hosts[1].cri_socket = "unix:///var/run/crio/crio.sock".into();
+        let facts = Facts::default();
+        let text = described(&prepare_resources(
+            &cluster,
+            &cluster.hosts[1],
+            &facts,
+            vec![],
+        ));
+        assert!(!text.contains("containerd"), "{text}");
+        let unit = "Unit { name: \"crio.service\", enabled: true, active: true }";
+        assert!(text.contains(unit), "{text}");
+        let crictl = "/etc/crictl.yaml: \"runtime-endpoint: unix:///var/run/crio/crio.sock\\n";
+        assert!(text.contains(crictl), "{text}");
+        let other = described(&prepare_resources(
+            &cluster,
+            &cluster.hosts[0],
+            &facts,
+            vec![],
+        ));
+        assert!(
+            other.contains("containerd.service") && !other.contains("crio"),
+            "{other}"
+        );
+        cluster.hosts[1].cri_socket = "unix:///run/cri-dockerd.sock".into();
+        let text = described(&prepare_resources(
+            &cluster,
+            &cluster.hosts[1],
+            &facts,
+            vec![],
+        ));
+        assert!(
+            !text.contains("containerd") && !text.contains("crio"),
+            "{text}"
+        );
     }
 }

@@ -61,6 +61,9 @@ pub struct ReceiptFile {
     pub sha256: String,
     /// Whether something of the host's own stood there.
     pub original: bool,
+    /// What of it is ours, if others have a part in it (see `FileResource::merged`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ours: Option<String>,
 }
 
 /// Mode and owner of a directory before we changed them.

@@ -227,6 +227,7 @@ fn layout_view() -> Value {
         "kubeletConfig": paths::KUBELET_CONFIG,
         "kubeletFlags": paths::KUBELET_FLAGS,
         "binDir": paths::BIN_DIR,
+        "containerdDropIns": paths::CONTAINERD_DROP_INS,
         "cniConfigDir": paths::CNI_CONFIG_DIR,
         "kubeletHealthzPort": ports::KUBELET_HEALTHZ,
         "controlPlaneLabel": names::CONTROL_PLANE,

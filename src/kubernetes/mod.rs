@@ -14,7 +14,7 @@ pub mod applied_set;
 mod args;
 mod cluster_configuration;
 mod component;
-mod containerd;
+pub(crate) mod containerd;
 mod context;
 pub mod endpoint;
 mod error;

@@ -4,6 +4,7 @@ mod affects;
 pub(crate) mod build;
 mod certificates;
 mod changes;
+mod containerd;
 pub mod document;
 pub mod draft;
 mod draw;
