@@ -145,6 +145,11 @@ impl Context {
         Ok(objects.into_iter().map(phased).collect())
     }
 
+    /// Whether the inventory says what CoreDNS's Corefile is.
+    pub(crate) fn brings_corefile(&self) -> bool {
+        self.cluster.dns.corefile.is_some() || self.templates.replaces("objects/coredns.yaml.j2")
+    }
+
     /// The binding that makes the admin one.
     pub(crate) fn cluster_admins(&self) -> Result<Value, Error> {
         Ok(kubernetes::cluster_admins(&self.cluster_view(&[]))?)

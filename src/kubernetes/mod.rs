@@ -50,6 +50,7 @@ pub use kubeconfig::{Credentials, Kubeconfig, admin_kubeconfig, merge_into, read
 pub use kubelet::kubelet_identity;
 pub(crate) use node::component_files;
 pub use node::node_resources;
+pub(crate) use objects::hash_corefile;
 pub use objects::{cluster_admins, objects, upload_certs_rbac};
 pub use origin::Origin;
 pub use patches::Patches;

@@ -206,7 +206,9 @@ async fn plan_objects(run: &Run, context: &Context, live: Option<&Live>) -> Resu
     let mut all = collect_objects(run, context, desired, &applied_set)?;
     let changes = match live {
         Some(live) => {
-            super::objects::keep_live_values(&live.api, &mut all).await?;
+            let kept = super::objects::keep_live_values(context, &live.api, &mut all).await?;
+            kept.iter()
+                .for_each(|warning| run.events().warn(warning.as_str()));
             Some(super::objects::compare(&live.api, &all).await?)
         }
         None => None,

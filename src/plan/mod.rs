@@ -5,6 +5,7 @@ pub(crate) mod build;
 mod certificates;
 mod changes;
 mod containerd;
+mod corefile;
 pub mod document;
 pub mod draft;
 mod draw;

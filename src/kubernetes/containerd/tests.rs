@@ -364,3 +364,15 @@ fn the_kubelet_and_containerd_have_to_agree() {
     assert_eq!(judged("version =", &[], crio), "", "not ours");
     insta::assert_snapshot!(told.join("\n\n"));
 }
+
+#[test]
+fn a_drop_in_beside_a_merged_configuration_is_judged_as_well() {
+    let merged = applied(&files(GPU), &ours(json!({})), (1, 6)).unwrap();
+    let drop_in = "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.x]\n\
+                   runtime_type = \"io.containerd.runc.v2\"\n";
+    let told = judged(text(&merged), &[(DROP_IN, drop_in)], |judged| {
+        judged.facts.containerd.receipt = merged.receipt.clone();
+        judged.facts.containerd_version = Some("1.6.20".into());
+    });
+    assert!(told.contains("SystemdCgroup"), "{told}");
+}
