@@ -89,6 +89,8 @@ pub struct UserFile {
     pub owner: String,
     /// Permission bits.
     pub mode: u32,
+    /// Whether the operator gave them.
+    pub has_mode: bool,
     /// Whether it is a minijinja template.
     pub template: bool,
     /// Whether its content must not be shown.
