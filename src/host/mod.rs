@@ -55,8 +55,8 @@ pub use receipt::{Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
 pub use reset::{Cleaned, cleaned, look_for_receipt, reset, reset_progress};
 pub use resource::{
     Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, LostEtcdData,
-    Merged, Package, Reset, Resource, SeedLink, SelfCheck, SwapOff, Sysctl, Unit, Withdrawn,
-    WithdrawnUnit,
+    Merged, Package, PackageHold, Reset, Resource, SeedLink, SelfCheck, SwapOff, Sysctl, Unit,
+    Withdrawn, WithdrawnUnit,
 };
 pub use run_owner::RunOwner;
 pub use systemd::UnitState;

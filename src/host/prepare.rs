@@ -7,7 +7,8 @@ use crate::inventory::{Cluster, ContainerRuntime, Etcd, Host, UserFile};
 use super::facts::Facts;
 use super::packages::PackageManager;
 use super::resource::{
-    Content, Directory, FileResource, KernelModule, Package, Resource, SwapOff, Sysctl, Unit,
+    Content, Directory, FileResource, KernelModule, Package, PackageHold, Resource, SwapOff,
+    Sysctl, Unit,
 };
 use crate::layout::{names, paths};
 
@@ -40,6 +41,10 @@ pub fn prepare_resources(
         resources.push(Resource::Package(Package {
             name: packages.containerd_package(&facts.os_id).into(),
             provides: "containerd".into(),
+        }));
+        resources.push(Resource::PackageHold(PackageHold {
+            name: packages.containerd_package(&facts.os_id).into(),
+            brings: vec!["runc".into()],
         }));
         resources.push(Resource::Unit(Unit {
             name: "containerd.service".into(),
@@ -85,14 +90,38 @@ fn cri_o(host: &Host) -> [Resource; 2] {
     ]
 }
 
-/// One of the operator's files, with its content as read or rendered.
+/// Where files of the operator's are that only root's services read, and that may hold
+/// credentials: of registries, and of proxies.
+const CREDENTIAL_DIRECTORIES: [&str; 6] = [
+    "/etc/containerd/",
+    "/etc/containers/",
+    "/etc/crio/",
+    "/etc/docker/",
+    "/etc/systemd/system/",
+    "/var/lib/kubelet/",
+];
+
+/// One of the operator's files, with its content as read or rendered. One with the credentials
+/// of a registry or a proxy is a secret without being called one; a mode that the operator
+/// gave stays.
 pub fn user_file(file: &UserFile, content: Content) -> FileResource {
+    let is_found = match &content {
+        Content::Bytes(bytes) => {
+            let mut directories = CREDENTIAL_DIRECTORIES.iter();
+            directories.any(|directory| file.destination.starts_with(directory))
+                && std::str::from_utf8(bytes).is_ok_and(text::password::holds_credentials)
+        }
+        Content::Local { .. } => false,
+    };
     FileResource {
         path: file.destination.clone(),
         content,
-        mode: file.mode,
+        mode: match is_found && !file.has_mode {
+            true => 0o600,
+            false => file.mode,
+        },
         owner: file.owner.clone(),
-        secret: file.secret,
+        secret: file.secret || is_found,
         seed: false,
         notify: Vec::new(),
         static_pods: Vec::new(),
@@ -205,6 +234,7 @@ mod tests {
         insta::assert_snapshot!(described(&resources), @r#"
         package iproute2 for ip
         package containerd for containerd
+        PackageHold { name: "containerd", brings: ["runc"] }
         Unit { name: "containerd.service", enabled: true, active: true }
         directory /etc/kubernetes/manifests 0700
         directory /var/lib/etcd 0700
@@ -247,6 +277,43 @@ mod tests {
         cluster.containerd.managed = false;
         let resources = prepare_resources(&cluster, &cluster.hosts[1], &facts, vec![]);
         assert!(!described(&resources).contains("containerd"));
+    }
+
+    #[test]
+    fn a_file_with_credentials_of_a_registry_or_a_proxy_is_a_secret() {
+        let file = |destination: &str, has_mode: bool, text: &str| {
+            let file = UserFile {
+                source: "x".into(),
+                destination: destination.into(),
+                owner: "root:root".into(),
+                mode: 0o644,
+                has_mode,
+                template: false,
+                secret: false,
+            };
+            let bytes = text.as_bytes().to_vec();
+            let file = user_file(&file, Content::Bytes(zeroize::Zeroizing::new(bytes)));
+            (file.mode, file.secret)
+        };
+        let hosts = "/etc/containerd/certs.d/r.example/hosts.toml";
+        let header = "[host.\"https://r\".header]\n  authorization = [\"Basic eDp5\"]\n";
+        assert_eq!(file(hosts, false, header), (0o600, true));
+        assert_eq!(file(hosts, true, header), (0o644, true));
+        assert_eq!(
+            file(hosts, false, "server = \"https://r\"\n"),
+            (0o644, false)
+        );
+        let proxy = "[Service]\nEnvironment=\"HTTPS_PROXY=http://u:p@h:1\"\n";
+        let drop_in = "/etc/systemd/system/containerd.service.d/proxy.conf";
+        assert_eq!(file(drop_in, false, proxy), (0o600, true));
+        let plain = "[Service]\nEnvironment=HTTPS_PROXY=http://h:1\n";
+        assert_eq!(file(drop_in, false, plain), (0o644, false));
+        let docker = r#"{"auths": {"r.example": {"auth": "eDp5"}}}"#;
+        assert_eq!(
+            file("/var/lib/kubelet/config.json", false, docker),
+            (0o600, true)
+        );
+        assert_eq!(file("/etc/motd", false, "password: x\n"), (0o644, false));
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub struct Receipt {
     pub links: BTreeSet<String>,
     /// Packages that we had installed.
     pub packages: BTreeSet<String>,
+    /// Packages that we hold back from upgrades.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub held: BTreeSet<String>,
     /// Units that we changed, with what they were before.
     pub units: BTreeMap<String, ReceiptUnit>,
     /// Units that we masked.
