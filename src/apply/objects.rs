@@ -39,7 +39,7 @@ impl Changes {
                 let kept = keep_live_values(&plan.context, api, &mut objects).await?;
                 kept.iter()
                     .for_each(|warning| run.events().warn(warning.as_str()));
-                compare(api, &objects).await?
+                compare(run, api, &objects).await?
             }
         };
         Ok(Changes { changes, objects })

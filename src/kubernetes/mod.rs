@@ -19,6 +19,7 @@ mod context;
 pub mod endpoint;
 mod error;
 pub mod etcd;
+pub(crate) mod file_readers;
 mod group;
 pub mod health;
 pub mod images;

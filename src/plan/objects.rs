@@ -12,6 +12,7 @@ use crate::cluster::api::ClusterApi;
 use crate::desired::context::Context;
 use crate::kubernetes::api::{ApiError, ObjectChange};
 use crate::layout::names;
+use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
 
@@ -82,13 +83,17 @@ async fn keep_expiration(api: &ClusterApi, token: &mut Value) -> Result<(), Erro
     Ok(())
 }
 
-/// Which objects would change. Writes nothing.
+/// Which objects would change. Writes nothing; warns of those of which the API can't say it.
 pub(crate) async fn compare(
+    run: &Run,
     api: &ClusterApi,
     objects: &[(Phase, Value)],
 ) -> Result<Vec<(Phase, ObjectChange)>, Error> {
     let values: Vec<Value> = objects.iter().map(|(_, object)| object.clone()).collect();
-    let changes = api.applier().compare(&values).await?;
+    let (changes, warnings) = api.applier().compare_and_warn(&values).await?;
+    for warning in warnings {
+        run.events().warn(warning);
+    }
     Ok(changes
         .into_iter()
         .filter_map(|change| {
