@@ -36,6 +36,8 @@ mod plan;
 mod reset;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/settings.rs"]
+mod settings;
 #[path = "e2e/status.rs"]
 mod status;
 #[path = "e2e/traces.rs"]

@@ -36,8 +36,10 @@ impl Changes {
         let changes = match &plan.object_changes {
             Some(changes) => changes.clone(),
             None => {
-                keep_live_values(api, &mut objects).await?;
-                compare(api, &objects).await?
+                let kept = keep_live_values(&plan.context, api, &mut objects).await?;
+                kept.iter()
+                    .for_each(|warning| run.events().warn(warning.as_str()));
+                compare(run, api, &objects).await?
             }
         };
         Ok(Changes { changes, objects })

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::target::Target;
 use crate::artifacts::{File, OnlineRequest, Set};
 use crate::host::{Content, FileResource, ImagePull, Resource};
-use crate::inventory::{ArtifactSource, Cluster, ImagePullPolicy, LoadBalancer};
+use crate::inventory::{ArtifactSource, Cluster, ContainerRuntime, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::Images;
 use crate::layout::{components, names, paths};
 use crate::run::Run;
@@ -216,6 +216,7 @@ fn executable(file: &File, path: String) -> FileResource {
         seed: false,
         notify: Vec::new(),
         static_pods: Vec::new(),
+        merged: None,
     }
 }
 
@@ -246,6 +247,10 @@ fn images(cluster: &Cluster, set: &Set, target: &Target<'_>) -> Result<Vec<Resou
         .filter(|reference| !needed.contains(reference))
         .collect();
     refuse_other_version(&images, set)?;
+    // Others are not told what to pull: the kubelet does that when it starts a pod.
+    if target.host.runtime() != ContainerRuntime::Containerd {
+        return Ok(Vec::new());
+    }
     let mut resources = Vec::new();
     let offered = set.architectures.get(&target.facts.arch);
     for archive in offered.iter().flat_map(|offered| &offered.images) {

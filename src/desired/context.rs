@@ -15,6 +15,7 @@ use crate::cluster::survey::Surveyed;
 use crate::host::{Content, Facts, FileResource, LostEtcdData, Owner, Resource};
 use crate::inventory::{Cluster, Etcd, Host};
 use crate::kubernetes::anonymous::may_ask_health;
+use crate::kubernetes::file_readers::readers_of_file;
 use crate::kubernetes::{
     ClusterContext, ControlPlane, Endpoints, KeyPair, NodeContext, ObjectGroup, Patches,
     ResourceGroup, Templates, Token, TokenSecret, applied_set,
@@ -70,7 +71,14 @@ impl Context {
     pub(crate) fn resources(&self, target: &Target<'_>) -> Result<Vec<(Phase, Resource)>, Error> {
         let mut resources = Vec::new();
         let hosts = |resource| (Phase::Hosts, resource);
-        resources.extend(self.prepare(target)?.into_iter().map(hosts));
+        for resource in self.prepare(target)? {
+            // Static pods are restarted with the rest of their control plane.
+            let phase = match &resource {
+                Resource::File(file) if !file.static_pods.is_empty() => Phase::ControlPlane,
+                _ => Phase::Hosts,
+            };
+            resources.push((phase, resource));
+        }
         if let Some(artifacts) = &self.artifacts {
             let brought = artifacts::resources(&self.cluster, artifacts, target)?;
             resources.extend(brought.into_iter().map(hosts));
@@ -87,6 +95,7 @@ impl Context {
                     seed: false,
                     notify: Vec::new(),
                     static_pods: Vec::new(),
+                    merged: None,
                 };
                 let readers = kubernetes::static_pods::readers_of(&file.path);
                 (
@@ -142,6 +151,11 @@ impl Context {
             (phase, object)
         };
         Ok(objects.into_iter().map(phased).collect())
+    }
+
+    /// Whether the inventory says what CoreDNS's Corefile is.
+    pub(crate) fn brings_corefile(&self) -> bool {
+        self.cluster.dns.corefile.is_some() || self.templates.replaces("objects/coredns.yaml.j2")
     }
 
     /// The binding that makes the admin one.
@@ -235,6 +249,12 @@ impl Context {
                 bytes
             };
             files.push(host::user_file(file, Content::Bytes(bytes)));
+        }
+        if target.host.is_control_plane() && !files.is_empty() {
+            let manifests = kubernetes::component_files(&self.node(target)?);
+            for file in &mut files {
+                file.static_pods = readers_of_file(&manifests, &file.path);
+            }
         }
         Ok(host::prepare_resources(
             &self.cluster,
@@ -361,6 +381,7 @@ fn external_etcd(cluster: &Cluster) -> Result<Vec<Resource>, Error> {
             seed: false,
             notify: Vec::new(),
             static_pods: Vec::new(),
+            merged: None,
         }));
     }
     Ok(files)

@@ -55,6 +55,8 @@ words! {
         Remove = "remove",
         /// A package is installed.
         Install = "install",
+        /// A package is kept from being upgraded.
+        Hold = "hold",
         /// A kernel module is loaded.
         Load = "load",
         /// A sysctl is set.

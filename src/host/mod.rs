@@ -39,8 +39,8 @@ pub use crashes::{Crashes, PodLife, UnitLife, crashes, parse_crashes};
 pub use diff::{diff, refuse_loose};
 pub use error::HostError;
 pub use facts::{
-    Address, Beside, Facts, Gathered, IMAGE, Listener, ManifestFile, Running, Runtime, gather,
-    parse_gathered,
+    Address, Beside, ContainerdFiles, Facts, Gathered, IMAGE, Listener, ManifestFile, Running,
+    Runtime, WrittenConfig, gather, parse_gathered,
 };
 pub use fetch::{Fetched, fetch, fetched};
 pub use loose::Loose;
@@ -55,7 +55,8 @@ pub use receipt::{Receipt, ReceiptAttributes, ReceiptFile, ReceiptUnit};
 pub use reset::{Cleaned, cleaned, look_for_receipt, reset, reset_progress};
 pub use resource::{
     Absent, Content, Directory, FileResource, ImageArchive, ImagePull, KernelModule, LostEtcdData,
-    Package, Reset, Resource, SeedLink, SelfCheck, SwapOff, Sysctl, Unit, Withdrawn, WithdrawnUnit,
+    Merged, Package, PackageHold, Reset, Resource, SeedLink, SelfCheck, SwapOff, Sysctl, Unit,
+    Withdrawn, WithdrawnUnit,
 };
 pub use run_owner::RunOwner;
 pub use systemd::UnitState;

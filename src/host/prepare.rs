@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::inventory::{Cluster, Etcd, Host, UserFile};
+use crate::inventory::{Cluster, ContainerRuntime, Etcd, Host, UserFile};
 
 use super::facts::Facts;
 use super::packages::PackageManager;
 use super::resource::{
-    Content, Directory, FileResource, KernelModule, Package, Resource, SwapOff, Sysctl, Unit,
+    Content, Directory, FileResource, KernelModule, Package, PackageHold, Resource, SwapOff,
+    Sysctl, Unit,
 };
-use crate::layout::paths;
+use crate::layout::{names, paths};
 
 /// Kernel features that containers and pod networks need, each with the path
 /// that proves it.
@@ -36,16 +37,23 @@ pub fn prepare_resources(
             provides: (*command).into(),
         }));
     }
-    if cluster.containerd.managed {
+    if cluster.manages_containerd(host) {
         resources.push(Resource::Package(Package {
             name: packages.containerd_package(&facts.os_id).into(),
             provides: "containerd".into(),
+        }));
+        resources.push(Resource::PackageHold(PackageHold {
+            name: packages.containerd_package(&facts.os_id).into(),
+            brings: vec!["runc".into()],
         }));
         resources.push(Resource::Unit(Unit {
             name: "containerd.service".into(),
             enabled: true,
             active: true,
         }));
+    }
+    if host.runtime() == ContainerRuntime::CriO {
+        resources.extend(cri_o(host));
     }
     let directory = |path: &str| {
         Resource::Directory(Directory {
@@ -66,17 +74,58 @@ pub fn prepare_resources(
     resources
 }
 
-/// One of the operator's files, with its content as read or rendered.
+/// What CRI-O needs of us: to start at boot, and tools that find it. Its packages and its
+/// configuration are the operator's.
+fn cri_o(host: &Host) -> [Resource; 2] {
+    let socket = &host.cri_socket;
+    let crictl = format!("runtime-endpoint: {socket}\nimage-endpoint: {socket}\n");
+    [
+        Resource::Unit(Unit {
+            name: names::CRIO_UNIT.into(),
+            enabled: true,
+            active: true,
+        }),
+        // The host's own stays.
+        Resource::File(FileResource::text(paths::CRICTL_CONFIG, crictl).seed()),
+    ]
+}
+
+/// Where files of the operator's are that only root's services read, and that may hold
+/// credentials: of registries, and of proxies.
+const CREDENTIAL_DIRECTORIES: [&str; 6] = [
+    "/etc/containerd/",
+    "/etc/containers/",
+    "/etc/crio/",
+    "/etc/docker/",
+    "/etc/systemd/system/",
+    "/var/lib/kubelet/",
+];
+
+/// One of the operator's files, with its content as read or rendered. One with the credentials
+/// of a registry or a proxy is a secret without being called one; a mode that the operator
+/// gave stays.
 pub fn user_file(file: &UserFile, content: Content) -> FileResource {
+    let is_found = match &content {
+        Content::Bytes(bytes) => {
+            let mut directories = CREDENTIAL_DIRECTORIES.iter();
+            directories.any(|directory| file.destination.starts_with(directory))
+                && std::str::from_utf8(bytes).is_ok_and(text::password::holds_credentials)
+        }
+        Content::Local { .. } => false,
+    };
     FileResource {
         path: file.destination.clone(),
         content,
-        mode: file.mode,
+        mode: match is_found && !file.has_mode {
+            true => 0o600,
+            false => file.mode,
+        },
         owner: file.owner.clone(),
-        secret: file.secret,
+        secret: file.secret || is_found,
         seed: false,
         notify: Vec::new(),
         static_pods: Vec::new(),
+        merged: None,
     }
 }
 
@@ -185,6 +234,7 @@ mod tests {
         insta::assert_snapshot!(described(&resources), @r#"
         package iproute2 for ip
         package containerd for containerd
+        PackageHold { name: "containerd", brings: ["runc"] }
         Unit { name: "containerd.service", enabled: true, active: true }
         directory /etc/kubernetes/manifests 0700
         directory /var/lib/etcd 0700
@@ -227,5 +277,81 @@ mod tests {
         cluster.containerd.managed = false;
         let resources = prepare_resources(&cluster, &cluster.hosts[1], &facts, vec![]);
         assert!(!described(&resources).contains("containerd"));
+    }
+
+    #[test]
+    fn a_file_with_credentials_of_a_registry_or_a_proxy_is_a_secret() {
+        let file = |destination: &str, has_mode: bool, text: &str| {
+            let file = UserFile {
+                source: "x".into(),
+                destination: destination.into(),
+                owner: "root:root".into(),
+                mode: 0o644,
+                has_mode,
+                template: false,
+                secret: false,
+            };
+            let bytes = text.as_bytes().to_vec();
+            let file = user_file(&file, Content::Bytes(zeroize::Zeroizing::new(bytes)));
+            (file.mode, file.secret)
+        };
+        let hosts = "/etc/containerd/certs.d/r.example/hosts.toml";
+        let header = "[host.\"https://r\".header]\n  authorization = [\"Basic eDp5\"]\n";
+        assert_eq!(file(hosts, false, header), (0o600, true));
+        assert_eq!(file(hosts, true, header), (0o644, true));
+        assert_eq!(
+            file(hosts, false, "server = \"https://r\"\n"),
+            (0o644, false)
+        );
+        let proxy = "[Service]\nEnvironment=\"HTTPS_PROXY=http://u:p@h:1\"\n";
+        let drop_in = "/etc/systemd/system/containerd.service.d/proxy.conf";
+        assert_eq!(file(drop_in, false, proxy), (0o600, true));
+        let plain = "[Service]\nEnvironment=HTTPS_PROXY=http://h:1\n";
+        assert_eq!(file(drop_in, false, plain), (0o644, false));
+        let docker = r#"{"auths": {"r.example": {"auth": "eDp5"}}}"#;
+        assert_eq!(
+            file("/var/lib/kubelet/config.json", false, docker),
+            (0o600, true)
+        );
+        assert_eq!(file("/etc/motd", false, "password: x\n"), (0o644, false));
+    }
+
+    #[test]
+    fn cri_o_means_cri_o() {
+        let mut cluster = cluster();
+        cluster.hosts[1].cri_socket = "unix:///var/run/crio/crio.sock".into();
+        let facts = Facts::default();
+        let text = described(&prepare_resources(
+            &cluster,
+            &cluster.hosts[1],
+            &facts,
+            vec![],
+        ));
+        assert!(!text.contains("containerd"), "{text}");
+        let unit = "Unit { name: \"crio.service\", enabled: true, active: true }";
+        assert!(text.contains(unit), "{text}");
+        let crictl = "/etc/crictl.yaml: \"runtime-endpoint: unix:///var/run/crio/crio.sock\\n";
+        assert!(text.contains(crictl), "{text}");
+        let other = described(&prepare_resources(
+            &cluster,
+            &cluster.hosts[0],
+            &facts,
+            vec![],
+        ));
+        assert!(
+            other.contains("containerd.service") && !other.contains("crio"),
+            "{other}"
+        );
+        cluster.hosts[1].cri_socket = "unix:///run/cri-dockerd.sock".into();
+        let text = described(&prepare_resources(
+            &cluster,
+            &cluster.hosts[1],
+            &facts,
+            vec![],
+        ));
+        assert!(
+            !text.contains("containerd") && !text.contains("crio"),
+            "{text}"
+        );
     }
 }

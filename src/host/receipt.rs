@@ -35,6 +35,9 @@ pub struct Receipt {
     pub links: BTreeSet<String>,
     /// Packages that we had installed.
     pub packages: BTreeSet<String>,
+    /// Packages that we hold back from upgrades.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub held: BTreeSet<String>,
     /// Units that we changed, with what they were before.
     pub units: BTreeMap<String, ReceiptUnit>,
     /// Units that we masked.
@@ -61,6 +64,9 @@ pub struct ReceiptFile {
     pub sha256: String,
     /// Whether something of the host's own stood there.
     pub original: bool,
+    /// What of it is ours, if others have a part in it (see `FileResource::merged`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ours: Option<String>,
 }
 
 /// Mode and owner of a directory before we changed them.

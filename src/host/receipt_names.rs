@@ -60,6 +60,14 @@ pub(super) fn ignore_impossible(receipt: &mut Receipt) {
         let why = why_no_path(&sysctl_path(key)).or_else(|| not_among(plain));
         possible("sysctl", key, why)
     });
+    let held = &mut receipt.held;
+    held.retain(|name| {
+        possible(
+            "held package",
+            name,
+            not_among(word("package", name).is_ok()),
+        )
+    });
     let swap = &mut receipt.swap;
     swap.retain(|name| possible("swap", name, not_among(word("swap", name).is_ok())));
     let images = &mut receipt.images;

@@ -4,8 +4,8 @@ use super::error::HostError;
 use super::loose::refused_loose;
 use super::observe::observe;
 use super::resource::{
-    Absent, KINDS, Reset, Resource, Undo, directory, file, image, module, shell_part, swap, sysctl,
-    unit,
+    Absent, KINDS, Reset, Resource, Undo, directory, file, image, module, release_packages,
+    shell_part, swap, sysctl, unit,
 };
 use super::turn::refused;
 use super::wire::{Sections, clean, quote, relative};
@@ -27,7 +27,7 @@ type UndoStep = fn(&Reset<'_>, &mut Undo) -> Result<(), HostError>;
 
 /// What a reset does, in this order: Kubernetes' processes go first, then what they left
 /// behind, then what we brought, and the receipt last of all.
-const STEPS: [UndoStep; 12] = [
+const STEPS: [UndoStep; 13] = [
     stop_processes,
     unit::stop_units,
     remove_network,
@@ -39,6 +39,7 @@ const STEPS: [UndoStep; 12] = [
     sysctl::restore_sysctls,
     module::unload_modules,
     swap::restore_swap,
+    release_packages,
     look_around,
 ];
 

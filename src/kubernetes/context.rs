@@ -227,6 +227,7 @@ fn layout_view() -> Value {
         "kubeletConfig": paths::KUBELET_CONFIG,
         "kubeletFlags": paths::KUBELET_FLAGS,
         "binDir": paths::BIN_DIR,
+        "containerdDropIns": paths::CONTAINERD_DROP_INS,
         "cniConfigDir": paths::CNI_CONFIG_DIR,
         "kubeletHealthzPort": ports::KUBELET_HEALTHZ,
         "controlPlaneLabel": names::CONTROL_PLANE,
@@ -241,12 +242,14 @@ fn layout_view() -> Value {
     })
 }
 
-/// `*_proxy` variables that are set, sorted, as kubeadm hands them on.
+/// `*_proxy` variables that are set, sorted, as kubeadm hands them on; but not one with
+/// credentials: whoever may read pods can read their environment.
 pub(crate) fn proxy_environment(facts: &Facts) -> Vec<(String, String)> {
     let mut variables: Vec<_> = facts
         .proxy_env
         .iter()
         .filter(|(name, value)| name.to_ascii_lowercase().ends_with("_proxy") && !value.is_empty())
+        .filter(|(_, value)| !text::password::has_credentials(value))
         .cloned()
         .collect();
     variables.sort();

@@ -89,13 +89,30 @@ fn coredns_objects(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesErr
     let mut objects = ctx
         .templates
         .render_documents("objects/coredns.yaml.j2", &ctx.view())?;
-    for object in objects
-        .iter_mut()
-        .filter(|object| object["kind"] == "Deployment")
-    {
-        ctx.patches.apply("corednsdeployment", object)?;
+    for object in &mut objects {
+        match object["kind"].as_str() {
+            Some("Deployment") => ctx.patches.apply("corednsdeployment", object)?,
+            Some("ConfigMap") => set_corefile(object, ctx.cluster.dns.corefile.as_deref()),
+            _ => {}
+        }
     }
     Ok(objects)
+}
+
+/// The inventory's Corefile, if it has one, and the hash by which an edit is noticed.
+fn set_corefile(config_map: &mut Value, own: Option<&str>) {
+    if let Some(own) = own {
+        config_map["data"]["Corefile"] = own.into();
+    }
+    if let Some(corefile) = config_map["data"]["Corefile"].as_str() {
+        let hash = hash_corefile(corefile);
+        config_map["metadata"]["annotations"][names::COREFILE_HASH] = hash.into();
+    }
+}
+
+/// What the annotation of CoreDNS's ConfigMap says about the Corefile that we wrote.
+pub(crate) fn hash_corefile(corefile: &str) -> String {
+    text::hex::encode(Sha256::digest(corefile.as_bytes()))
 }
 
 fn kube_proxy(ctx: &ClusterContext<'_>) -> Result<Vec<Value>, KubernetesError> {

@@ -114,6 +114,11 @@ impl Templates {
         Ok(templates)
     }
 
+    /// Whether a template of ours is replaced by the operator's.
+    pub fn replaces(&self, name: &str) -> bool {
+        self.replaced.contains_key(name)
+    }
+
     /// The names of all templates, for whoever wants to replace one.
     pub fn names() -> impl Iterator<Item = &'static str> {
         EMBEDDED.iter().map(|(name, _)| *name)

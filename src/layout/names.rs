@@ -18,6 +18,8 @@ pub const COMPONENT_CONFIG_HASH: &str = "kubeadm.kubernetes.io/component-config.
 /// The annotation that restarts pods when a configuration changes that they
 /// read only once. Ours.
 pub const CONFIG_HASH: &str = "clusterctl.rs/config-hash";
+/// Annotation of CoreDNS's ConfigMap: the hash of the Corefile that we wrote.
+pub const COREFILE_HASH: &str = "clusterctl.rs/corefile-hash";
 /// The Node's annotation that lists the inventory's taints, so that one that
 /// leaves the inventory can leave the Node: the list of taints itself does not
 /// say who added which. Ours.

@@ -70,6 +70,12 @@ pub const CNI_STATE_DIR: &str = "/var/lib/cni";
 
 /// containerd's configuration.
 pub const CONTAINERD_CONFIG: &str = "/etc/containerd/config.toml";
+/// Where crictl reads which runtime to ask.
+pub const CRICTL_CONFIG: &str = "/etc/crictl.yaml";
+/// Files that add to it, for other programs to write.
+pub const CONTAINERD_DROP_INS: &str = "/etc/containerd/conf.d/*.toml";
+/// What containerd keeps of containers that run.
+pub const CONTAINERD_STATE_DIR: &str = "/run/containerd";
 /// containerd's images and containers.
 pub const CONTAINERD_DIR: &str = "/var/lib/containerd";
 

@@ -206,8 +206,10 @@ async fn plan_objects(run: &Run, context: &Context, live: Option<&Live>) -> Resu
     let mut all = collect_objects(run, context, desired, &applied_set)?;
     let changes = match live {
         Some(live) => {
-            super::objects::keep_live_values(&live.api, &mut all).await?;
-            Some(super::objects::compare(&live.api, &all).await?)
+            let kept = super::objects::keep_live_values(context, &live.api, &mut all).await?;
+            kept.iter()
+                .for_each(|warning| run.events().warn(warning.as_str()));
+            Some(super::objects::compare(run, &live.api, &all).await?)
         }
         None => None,
     };
@@ -327,12 +329,15 @@ async fn plan_work(
     let (mut labels, mut taints, mut removed_taints) = (None, Vec::new(), Vec::new());
     if let (Some(node), Some(live), true) = (node, live, run.has(Phase::Nodes)) {
         let wanted = node::metadata(&run.cluster, &surveyed.host);
-        labels = live
-            .api
-            .applier()
-            .compare(std::slice::from_ref(&wanted))
-            .await?
-            .pop();
+        let applier = live.api.applier();
+        let compared = applier
+            .compare_and_warn(std::slice::from_ref(&wanted))
+            .await?;
+        let (mut changes, warnings) = compared;
+        labels = changes.pop();
+        for warning in warnings {
+            run.events().warn(warning);
+        }
         taints = node::missing_taints(&surveyed.host, node);
         removed_taints = node::unwanted_taints(&surveyed.host, node);
     }

@@ -4,6 +4,8 @@ mod affects;
 pub(crate) mod build;
 mod certificates;
 mod changes;
+mod containerd;
+mod corefile;
 pub mod document;
 pub mod draft;
 mod draw;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt};
 
+use super::containerd::check_containerd;
 use super::kubelet_certificates::check_kubelet_certificates;
 use crate::cluster::endpoint;
 use crate::cluster::identity::{KnownCluster, Stranger};
@@ -153,6 +154,8 @@ async fn collect_findings(
     let owned = subjects.iter().zip(surveyed);
     let owned = owned.filter(|(subject, _)| subject.owned);
     findings.extend(owned.flat_map(|(_, one)| check_kubelet_certificates(one, now)));
+    let containerd = surveyed.iter();
+    findings.extend(containerd.flat_map(|one| check_containerd(&run.cluster, one)));
     findings.extend(probe_reachability(run, &subjects, surveyed).await?);
     let control_planes = subjects
         .iter()

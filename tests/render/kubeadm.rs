@@ -266,6 +266,13 @@ fn normalize(mut object: Value) -> Value {
                 *value = yaml(text);
             }
         }
+        if object["metadata"]["name"] == "coredns" {
+            // By which an edit of the Corefile is noticed.
+            object["metadata"]
+                .as_object_mut()
+                .unwrap()
+                .remove("annotations");
+        }
         if let Some(Value::Object(annotations)) = object["metadata"].get_mut("annotations") {
             let hash = annotations
                 .get_mut("kubeadm.kubernetes.io/component-config.hash")

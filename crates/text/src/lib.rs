@@ -1,9 +1,11 @@
-//! Text for people: what a terminal may show, diffs, patterns, sizes, counts.
+//! Text for people: what a terminal may show, diffs, patterns, sizes, counts,
+//! passwords in it.
 //! Knows nothing of the rest of the program.
 
 pub mod diff;
 pub mod glob;
 pub mod hex;
+pub mod password;
 pub mod size;
 pub mod terminal;
 

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use crate::password::mask_passwords;
+
 /// One line of a host's text as a terminal may see it: control characters
 /// (C0, C1, escape sequences), bidirectional overrides and other characters
 /// that draw nothing are written out, such as `\u{1b}`; newlines and tabs too.
@@ -11,8 +13,16 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// Several lines of a host's text as a terminal may see them: as [`escape`],
-/// but newlines and tabs stay, and a carriage return before a newline goes.
+/// but newlines and tabs stay, and a carriage return before a newline goes. Passwords in URLs
+/// are masked: whatever is printed may hold the address of a proxy.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
+    match mask_passwords(text) {
+        Cow::Borrowed(text) => sanitize_plain(text),
+        Cow::Owned(masked) => Cow::Owned(sanitize_plain(&masked).into_owned()),
+    }
+}
+
+fn sanitize_plain(text: &str) -> Cow<'_, str> {
     match filter(text, |c| c == '\n' || c == '\t') {
         Cow::Owned(escaped) if text.contains("\r\n") => Cow::Owned(escaped.replace("\\r\n", "\n")),
         other => other,
@@ -46,8 +56,15 @@ fn colour_length(text: &str) -> Option<usize> {
 }
 
 /// JSON as a terminal may see it: what is hidden, and JSON lets through, is written as JSON
-/// escapes it. It means the same.
+/// escapes it. It means the same, but for passwords in URLs, which are masked.
 pub fn escape_json(json: &str) -> Cow<'_, str> {
+    match mask_passwords(json) {
+        Cow::Borrowed(json) => escape_hidden(json),
+        Cow::Owned(masked) => Cow::Owned(escape_hidden(&masked).into_owned()),
+    }
+}
+
+fn escape_hidden(json: &str) -> Cow<'_, str> {
     let is_bare = |c: char| hidden(c) && c != '\n' && c != '\t';
     if !json.chars().any(is_bare) {
         return Cow::Borrowed(json);
@@ -115,6 +132,21 @@ mod tests {
         assert_eq!(escape("\u{9b}2J"), "\\u{9b}2J");
         assert_eq!(escape("user\u{202e}txt"), "user\\u{202e}txt");
         assert_eq!(escape("Grüße, 世界"), "Grüße, 世界");
+    }
+
+    #[test]
+    fn passwords_in_urls_are_not_printed() {
+        let text = "HTTPS_PROXY=http://u:p%40ss@proxy:3128\n";
+        assert_eq!(sanitize(text), "HTTPS_PROXY=http://u:***@proxy:3128\n");
+        assert_eq!(
+            sanitize_coloured(text),
+            "HTTPS_PROXY=http://u:***@proxy:3128\n"
+        );
+        let json = r#"{"a":"http://u:p@h","b":"x\n-http://v:w@i\n"}"#;
+        assert_eq!(
+            escape_json(json),
+            r#"{"a":"http://u:***@h","b":"x\n-http://v:***@i\n"}"#
+        );
     }
 
     #[test]

@@ -381,6 +381,7 @@ fn a_crash_before_an_original_was_kept_doesnt_lose_it() {
     let entry = ReceiptFile {
         sha256: ours,
         original: true,
+        ours: None,
     };
     receipt.files.insert("/k".into(), entry);
     seen.receipt = Some(receipt);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::answer::Answer;
 use super::ask::CNI_DIRECTORIES;
 use super::beside::read_client_end;
+use super::containerd::read_containerd;
 use super::model::{Address, Facts};
 use super::small_files::Files;
 use crate::host::packages::detect_package_manager;
@@ -64,6 +65,7 @@ pub(super) fn derive_facts(answer: &Answer<'_>) -> Facts {
         joined: present(paths::KUBELET_CONF),
         etcd_initial_cluster: etcd_flag(&answer.sections, "initial-cluster"),
         etcd_initial_cluster_state: etcd_flag(&answer.sections, "initial-cluster-state"),
+        containerd: read_containerd(&answer.sections),
         super_admin: present(paths::SUPER_ADMIN_CONF),
         kubelet_certificate_end: read_client_end(&answer.sections),
         kubelet_server: answer

@@ -4,6 +4,7 @@
 mod answer;
 mod ask;
 mod beside;
+mod containerd;
 mod derive;
 mod gathered;
 mod model;
@@ -14,6 +15,7 @@ mod small_files;
 mod tests;
 
 pub use ask::gather;
+pub use containerd::{ContainerdFiles, WrittenConfig};
 pub use gathered::{Beside, Gathered, Listener, ManifestFile, Runtime};
 pub use model::{Address, Facts};
 pub use parse::parse_gathered;

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::containerd::ContainerdFiles;
+
 /// Facts that rendering and preflight need, gathered by one exec per host, or
 /// read from the file that `render --facts` names. A field that a host didn't
 /// tell is empty or `None`.
@@ -76,6 +78,9 @@ pub struct Facts {
     pub kubelet_server: Option<String>,
     /// When the client certificate of the host's kubelet ends; `None` if it has none.
     pub kubelet_certificate_end: Option<Timestamp>,
+    /// containerd's configuration. Templates don't see it.
+    #[serde(skip)]
+    pub containerd: ContainerdFiles,
     /// Version of `kubeadm` at /usr/bin, if there is one.
     pub kubeadm_version: Option<String>,
 }

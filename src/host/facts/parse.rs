@@ -13,7 +13,7 @@ use super::small_files::Files;
 use crate::host::error::HostError;
 use crate::host::owner::Owner;
 use crate::host::wire::Sections;
-use crate::layout::paths;
+use crate::layout::{names, paths};
 
 /// Reads what [`gather`](super::gather)'s script said.
 ///
@@ -27,8 +27,10 @@ pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
     let resolved = |who: &str| has_getent.then(|| addresses(&answer.said_by(who)));
     let etcd = answer.sections.text("etcd");
     let etcd_says = |what: &str| etcd.iter().any(|line| line == what);
+    let facts = derive_facts(&answer);
+    let containerd = facts.containerd.config.clone().unwrap_or_default();
     Ok(Gathered {
-        facts: derive_facts(&answer),
+        facts,
         uid: answer.machine_number(4),
         filled: absolute_paths(&answer.sections, "filled"),
         disks: free_space(&answer.sections.text("disks")),
@@ -40,11 +42,7 @@ pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
         resolv_conf: files.nameservers("/etc/resolv.conf"),
         hostname_addresses: resolved("hostname"),
         endpoint_addresses: resolved("endpoint"),
-        runtime: runtime(
-            &answer.present,
-            &answer.said_by("cri"),
-            &answer.said_by("crictl"),
-        ),
+        runtime: runtime(&answer),
         selinux_enforcing: files.first("/sys/fs/selinux/enforce") == Some("1"),
         kubelet_ca: certificate_authority(answer.sections.raw("joined")),
         receipt_owner: answer.joined_field("cluster").map(|cluster| Owner {
@@ -57,7 +55,7 @@ pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
         etcd_data_deleted: etcd_says("data-deleted"),
         beside: read_beside(&answer.sections),
         kubelet_certificates: read_certificates(&answer.sections),
-        running: running(&answer.sections),
+        running: running(&answer.sections, &containerd),
         clock: (answer.time("started"), answer.time("ended")),
         clock_offset: None,
         commands: answer.commands,
@@ -79,8 +77,11 @@ fn authorities(lines: &[String]) -> BTreeMap<String, String> {
 }
 
 /// What the host's components run with.
-fn running(sections: &Sections<'_>) -> Running {
+fn running(sections: &Sections<'_>, containerd: &str) -> Running {
     let mut running = Running::default();
+    if !containerd.is_empty() {
+        running.read_file(paths::CONTAINERD_CONFIG, containerd);
+    }
     for line in sections.raw("running") {
         let Some((path, line)) = std::str::from_utf8(line)
             .ok()
@@ -183,12 +184,19 @@ fn controllers(files: &Files) -> BTreeSet<String> {
     }
 }
 
-fn runtime(present: &BTreeSet<String>, plugins: &[&str], crictl: &[&str]) -> Runtime {
-    if !present.contains("socket") {
+fn runtime(answer: &Answer<'_>) -> Runtime {
+    let (plugins, crictl) = (answer.said_by("cri"), answer.said_by("crictl"));
+    let crio = answer.units.get(names::CRIO_UNIT);
+    if !answer.present.contains("socket") {
         Runtime::Absent
     } else if crictl.iter().any(|line| line.contains("RuntimeVersion"))
         || plugins.iter().any(|line| line.trim_end().ends_with(" ok"))
     {
+        Runtime::Ready
+    } else if !answer.commands.contains("crictl")
+        && crio.is_some_and(|unit| unit.active == "active")
+    {
+        // Without crictl, which may come with the artifacts, CRI-O can't be asked.
         Runtime::Ready
     } else if plugins.is_empty() {
         Runtime::Silent

@@ -41,8 +41,15 @@ pub(super) const KUBELET_FIELDS: [&str; 4] = [
     "staticPodPath",
 ];
 
-/// Fields of containerd's configuration that are read, in whichever table they are.
-const CONTAINERD_FIELDS: [&str; 3] = ["SystemdCgroup", "root", "state"];
+/// Fields of containerd's configuration that are read.
+const CONTAINERD_FIELDS: [&str; 2] = ["root", "state"];
+
+/// What the runtime for the kubelet's pods is called in each version of configurations.
+const CONTAINERD_RUNTIMES: [&str; 3] = [
+    "io.containerd.cri.v1.runtime",
+    "io.containerd.grpc.v1.cri",
+    "cri",
+];
 
 /// What a pod's image is called among its flags.
 pub const IMAGE: &str = "image";
@@ -60,7 +67,6 @@ pub(super) fn files() -> Vec<String> {
         paths::KUBELET_CONFIG,
         paths::KUBELET_INSTANCE_CONFIG,
         paths::KUBELET_FLAGS,
-        paths::CONTAINERD_CONFIG,
         paths::ADMIN_CONF,
     ];
     manifests
@@ -82,10 +88,39 @@ pub struct Running {
 impl Running {
     /// Reads the settings of a file; any other file is passed over.
     pub fn read_file(&mut self, path: &str, text: &str) {
-        if files().iter().any(|known| known == path) {
+        if path == paths::CONTAINERD_CONFIG {
+            self.read_containerd(text);
+        } else if files().iter().any(|known| known == path) {
             for line in text.lines() {
                 self.read_line(path, line);
             }
+        }
+    }
+
+    /// Reads containerd's configuration. Other runtimes than runc have options of the same name.
+    pub(super) fn read_containerd(&mut self, text: &str) {
+        let Ok(config) = toml::from_str::<toml::Table>(text) else {
+            return;
+        };
+        let path = paths::CONTAINERD_CONFIG.to_owned();
+        let settings = self.settings.entry(path).or_default();
+        for name in CONTAINERD_FIELDS {
+            if let Some(value) = config.get(name).and_then(toml::Value::as_str) {
+                settings.insert(name.to_owned(), vec![value.to_owned()]);
+            }
+        }
+        let plugins = config.get("plugins");
+        let flags = CONTAINERD_RUNTIMES.iter().filter_map(|plugin| {
+            let runtimes = plugins?.get(plugin)?.get("containerd")?.get("runtimes")?;
+            runtimes
+                .get("runc")?
+                .get("options")?
+                .get("SystemdCgroup")?
+                .as_bool()
+        });
+        let flags: Vec<String> = flags.map(|flag| flag.to_string()).collect();
+        if !flags.is_empty() {
+            settings.insert("SystemdCgroup".to_owned(), flags);
         }
     }
 
@@ -99,7 +134,6 @@ impl Running {
             paths::KUBELET_CONFIG | paths::KUBELET_INSTANCE_CONFIG => {
                 yaml_field(line, &KUBELET_FIELDS).into_iter().collect()
             }
-            paths::CONTAINERD_CONFIG => toml_field(line).into_iter().collect(),
             paths::ADMIN_CONF => yaml_field(line.trim_start(), &["server"])
                 .into_iter()
                 .collect(),
@@ -186,14 +220,6 @@ fn yaml_field(line: &str, known: &[&str]) -> Option<(String, String)> {
         .then(|| (name.to_owned(), unquote(value)))
 }
 
-fn toml_field(line: &str) -> Option<(String, String)> {
-    let (name, value) = line.split_once('=')?;
-    let name = name.trim();
-    CONTAINERD_FIELDS
-        .contains(&name)
-        .then(|| (name.to_owned(), unquote(value)))
-}
-
 /// A scalar without its quotes.
 fn unquote(scalar: &str) -> String {
     let scalar = scalar.trim();
@@ -271,7 +297,9 @@ mod tests {
         );
         running.read_file(
             paths::CONTAINERD_CONFIG,
-            "root = '/srv/containerd'\n  [x]\n    SystemdCgroup = true\n",
+            "root = '/srv/containerd'\n[plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes]\n\
+             runc.options = {SystemdCgroup = true}\nnvidia.options = {SystemdCgroup = false}\n\
+             [plugins.x]\nroot = '/other'\n",
         );
         let field = |name| running.value(paths::CONTAINERD_CONFIG, name);
         assert_eq!(field("root"), Some("/srv/containerd"));

@@ -276,7 +276,7 @@ fn what_runs_is_read_from_kubeadms_own_files_by_every_shell() {
     );
     write(
         "etc/containerd/config.toml",
-        "root = '/srv/c'\n[a]\nSystemdCgroup = true\n",
+        "root = '/srv/c'\n[plugins.cri.containerd.runtimes.runc.options]\nSystemdCgroup = true\n",
     );
     write("etc/cni/net.d/10-clusterctl.conflist", "{}\n");
     for shell in [&["dash"][..], &["bash", "--posix"]] {
@@ -368,4 +368,95 @@ fn the_ca_of_an_rsa_cluster_is_kept_whole() {
     assert_eq!(certificate_authority(&[b"ca \x1b[31m"]), None);
     let flood = format!("ca {}", "A".repeat(MAX_CA + 1));
     assert_eq!(certificate_authority(&[flood.as_bytes()]), None);
+}
+
+#[test]
+fn containerds_configuration_is_read_with_all_that_it_imports() {
+    let root = tempfile::tempdir().expect("a directory");
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, text).expect("written");
+    };
+    let main = "version = 2\n  imports = [\n  \"/srv/one.toml\",\n  'more/*.toml'] # these\n[plugins]\n\"x\" = 1\n";
+    write("etc/containerd/config.toml", main);
+    write(
+        "srv/one.toml",
+        "imports = [\"/srv/two.toml\"]\n[a.\"/srv/no.toml\"]\n",
+    );
+    write(
+        "srv/two.toml",
+        "imports = [\"/etc/containerd/config.toml\"]\n",
+    );
+    write("srv/no.toml", "");
+    write("etc/containerd/more/b.toml", "b = 1\n");
+    write("etc/containerd/more/a.toml", "a = 1\n");
+    write("etc/containerd/more/a.toml.bak", "");
+    write(
+        "etc/containerd/conf.d/99-nvidia.toml",
+        &"#".repeat(256 << 10),
+    );
+    write(
+        "etc/containerd/conf.d/large.toml",
+        &"#".repeat((256 << 10) + 1),
+    );
+    write(
+        "run/containerd/io.containerd.runtime.v2.task/default/web/pid",
+        "1",
+    );
+    write(
+        "run/containerd/io.containerd.runtime.v2.task/k8s.io/pod/pid",
+        "1",
+    );
+    write(
+        "var/lib/clusterctl/originals/etc/containerd/config.toml",
+        "root = \"/o\"\n",
+    );
+    let mut receipt = crate::host::Receipt::new(&Owner::named("demo"));
+    for (path, ours) in [
+        ("/etc/containerd/config.toml", "{\"a\":\"é\"}"),
+        ("/etc/motd", "x"),
+    ] {
+        let entry = crate::host::ReceiptFile {
+            sha256: "12".into(),
+            original: true,
+            ours: Some(ours.into()),
+        };
+        receipt.files.insert(path.into(), entry);
+    }
+    write("var/lib/clusterctl/receipt.json", &receipt.to_json());
+    for shell in [&["dash"][..], &["bash", "--posix"]] {
+        let facts = parse_gathered(&run(shell, root.path()))
+            .expect("an answer")
+            .facts;
+        let files = facts.containerd;
+        assert_eq!(files.config.as_deref(), Some(main));
+        assert_eq!(files.original.as_deref(), Some("root = \"/o\"\n"));
+        assert_eq!(files.ours(), Some("{\"a\":\"é\"}"));
+        assert_eq!(files.running, ["default/web"]);
+        let imported = files.imported.iter();
+        let names: Vec<(&str, bool)> = imported
+            .map(|(path, text)| (path.as_str(), text.is_some()))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("/srv/one.toml", true),
+                ("/etc/containerd/more/a.toml", true),
+                ("/etc/containerd/more/b.toml", true),
+                ("/etc/containerd/conf.d/99-nvidia.toml", true),
+                ("/etc/containerd/conf.d/large.toml", false),
+                ("/srv/two.toml", true),
+            ]
+        );
+        assert!(!files.is_ours());
+    }
+    // Whoever may write to a directory could have root read something else.
+    let shared = root.path().join("etc/containerd");
+    fs::set_permissions(shared, fs::Permissions::from_mode(0o777)).expect("set");
+    let facts = parse_gathered(&run(&["dash"], root.path()))
+        .expect("an answer")
+        .facts;
+    assert_eq!(facts.containerd.config, None);
+    assert!(facts.containerd.unreadable.is_some());
 }

@@ -9,12 +9,12 @@ use super::report::{FleetCheck, HostCheck, Report};
 use super::subject::Subject;
 use super::{
     beside, clocks, commands, disk_space, duplicates, kernel_settings, machine, mtu, names, ports,
-    proxies, remains, runtime, swap, system_verification, virtual_address,
+    proxies, proxy_credentials, remains, runtime, swap, system_verification, virtual_address,
 };
 use crate::inventory::Cluster;
 
 /// Checks of each host by itself, in the order of their findings.
-const HOST_CHECKS: [HostCheck; 13] = [
+const HOST_CHECKS: [HostCheck; 14] = [
     machine::CHECK,
     commands::CHECK,
     system_verification::CHECK,
@@ -27,6 +27,7 @@ const HOST_CHECKS: [HostCheck; 13] = [
     runtime::CHECK,
     names::CHECK,
     proxies::CHECK,
+    proxy_credentials::CHECK,
     virtual_address::CHECK,
 ];
 

@@ -20,6 +20,7 @@ mod names;
 mod ports;
 mod proxies;
 mod proxy;
+mod proxy_credentials;
 mod reach;
 mod remains;
 mod report;

@@ -4,7 +4,7 @@ use super::report::{HostCheck, Report};
 use super::subject::Subject;
 use crate::host::facts::Runtime;
 use crate::host::packages::package_manager_names;
-use crate::inventory::Cluster;
+use crate::inventory::{ArtifactSource, Cluster, ContainerRuntime, ImagePullPolicy};
 
 pub(super) const CHECK: HostCheck = HostCheck {
     names: &["CRI", "ContainerRuntimeVersion"],
@@ -14,7 +14,8 @@ pub(super) const CHECK: HostCheck = HostCheck {
 fn check_runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
     let gathered = subject.gathered;
     let socket = &subject.host.cri_socket;
-    let managed = cluster.containerd.managed && socket.contains("containerd");
+    let managed = cluster.manages_containerd(subject.host);
+    let runtime = subject.host.runtime();
     let fault = match gathered.runtime {
         Runtime::Ready => None,
         Runtime::Absent => Some(format!("there is no container runtime at {socket}")),
@@ -26,11 +27,7 @@ fn check_runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'
     let installed = gathered.commands.contains("containerd");
     match fault {
         None => report.pass("CRI"),
-        Some(fault) if !managed => report.error(
-            "CRI",
-            fault,
-            "start and configure it, or let clusterctl-rs manage containerd (runtime.containerd.managed)",
-        ),
+        Some(fault) if !managed => report.error("CRI", fault, remedy_for_absent(runtime)),
         Some(_) if installed => report.info("CRI", "containerd will be configured and started"),
         Some(_) if gathered.facts.package_manager.is_empty() => report.error(
             "CRI",
@@ -48,6 +45,10 @@ fn check_runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'
             ),
         ),
     }
+    if runtime != ContainerRuntime::Containerd {
+        check_images(cluster, subject, report);
+        return;
+    }
     match &gathered.facts.containerd_version {
         Some(version) if version.starts_with("1.") || version.starts_with("0.") => report.warn(
             "ContainerRuntimeVersion",
@@ -56,5 +57,40 @@ fn check_runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'
         ),
         Some(_) => report.pass("ContainerRuntimeVersion"),
         None => {}
+    }
+}
+
+/// Images in archives are imported by containerd's own tool, which others lack.
+fn check_images(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+    let what = "only containerd imports images out of archives";
+    if subject.host.image_pull_policy == ImagePullPolicy::Never {
+        report.error(
+            "CRI",
+            format!("{what}, and with imagePullPolicy Never the host pulls none"),
+            "set imagePullPolicy to IfNotPresent, or use containerd",
+        );
+    } else if cluster.artifacts.source == ArtifactSource::Directory {
+        report.warn(
+            "CRI",
+            format!("{what}: this host pulls every image from its registry"),
+            "make sure that it can, or use containerd",
+        );
+    }
+}
+
+fn remedy_for_absent(runtime: ContainerRuntime) -> &'static str {
+    match runtime {
+        ContainerRuntime::Containerd => {
+            "start and configure it, or let clusterctl-rs manage containerd \
+                     (runtime.containerd.managed)"
+        }
+        ContainerRuntime::CriO => {
+            "install CRI-O and run `systemctl enable --now crio`, or remove \
+                     nodeRegistration.criSocket to use containerd"
+        }
+        ContainerRuntime::Docker => {
+            "install cri-dockerd and start it, or remove nodeRegistration.criSocket to \
+                     use containerd"
+        }
     }
 }

@@ -17,6 +17,7 @@ use super::comparison::Comparison;
 use super::content::Content;
 use super::file_role::{is_authority, makes_a_node, rank};
 use super::kind::{Piece, ResourceKind, Wanted};
+use super::merged::Merged;
 use super::question::Question;
 use super::since_plan::{self, Before, SeenFile};
 use super::step::{Bundle, Stamps, Step, Work};
@@ -62,6 +63,8 @@ pub struct FileResource {
     /// Static pods, by their manifests' names without `.yaml`, to restart when its content
     /// changes: they read it once, when they start.
     pub static_pods: Vec<String>,
+    /// Of a file that others have a part in: what of it is ours.
+    pub merged: Option<Merged>,
 }
 
 impl FileResource {
@@ -76,6 +79,7 @@ impl FileResource {
             seed: false,
             notify: Vec::new(),
             static_pods: Vec::new(),
+            merged: None,
         }
     }
 
@@ -109,6 +113,24 @@ impl FileResource {
     pub fn is_kubeconfig(&self) -> bool {
         let name = self.path.strip_prefix("/etc/kubernetes/");
         self.secret && name.is_some_and(|name| name.ends_with(".conf") && !name.contains('/'))
+    }
+
+    /// Whether it was merged into something else than what is there.
+    fn is_outdated(&self, before: Option<&String>) -> bool {
+        let merged = self.merged.as_ref();
+        merged.is_some_and(|merged| merged.based_on.as_ref() != before)
+    }
+
+    /// What it was merged into.
+    fn based_on(&self) -> Before {
+        match self
+            .merged
+            .as_ref()
+            .and_then(|merged| merged.based_on.clone())
+        {
+            Some(hash) => Before::Hash(hash),
+            None => Before::Nothing,
+        }
     }
 
     /// The same, written only if there is nothing yet.
@@ -295,6 +317,9 @@ fn compare_file(file: &FileResource, found: &mut Comparison<'_>) {
     };
     let detail = file_detail(observed, file, before, &after);
     let keep = record(found, &file.path, &after);
+    if let (Some(merged), Some(entry)) = (&file.merged, found.receipt.files.get_mut(&file.path)) {
+        entry.ours = Some(merged.ours.clone());
+    }
     let manifest = paths::static_pod(&file.path);
     let reworded = has_same_meaning(observed, file);
     if reworded {
@@ -310,6 +335,8 @@ fn compare_file(file: &FileResource, found: &mut Comparison<'_>) {
     let seen = match (state, before) {
         // A seed gives way to whatever comes first.
         _ if file.seed => Before::Unknown,
+        // Changed between two looks: what was merged is no longer what is there.
+        _ if file.is_outdated(before) => file.based_on(),
         (None, _) => Before::Nothing,
         (Some(_), Some(hash)) => Before::Hash(hash.clone()),
         (Some(_), None) => Before::Unknown,
@@ -437,9 +464,11 @@ fn record(found: &mut Comparison<'_>, path: &str, sha256: &str) -> bool {
     };
     let original = entry.map_or(exists, |entry| entry.original);
     let theirs = !makes_a_node(path);
+    let ours = entry.and_then(|entry| entry.ours.clone());
     let entry = ReceiptFile {
         sha256: sha256.into(),
         original: original && theirs,
+        ours,
     };
     found.receipt.files.insert(path.to_owned(), entry);
     keep && theirs
@@ -542,6 +571,12 @@ pub(in crate::host) fn restore_files(wanted: &Reset<'_>, undo: &mut Undo) -> Res
             gone.push(path.clone());
         }
         ours.push(path);
+    }
+    for (path, file) in &wanted.receipt.files {
+        if file.ours.is_some() {
+            let path = quote(&relative(path)?);
+            undo.line(&format!("keep_additions {} {path}", quote(&file.sha256)));
+        }
     }
     for path in &wanted.receipt.links {
         gone.push(quote(&relative(path)?));

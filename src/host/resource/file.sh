@@ -127,6 +127,18 @@ remove() {
 	done
 }
 
+# keep_additions SHA256 PATH: what others have added to a file of ours is not lost with it.
+keep_additions() {
+	ask "$2"
+	if [ ! -f "$2" ] || ! safe "$2" || [ "$(sha256sum <"$2")" = "$1  -" ]; then return; fi
+	aside=$state/replaced/$(date -u +%Y%m%dT%H%M%SZ)/${2#./}
+	if mkdir -p -- "${aside%/*}" && cp -Lp -- "$2" "$aside"; then
+		left "${aside#.} (${2#.} as it was: it was changed after apply wrote it)"
+	else
+		stuck "${2#.} was changed since, and could not be kept"
+	fi 2>/dev/null
+}
+
 # bring_back PATH...: what was kept goes back to its place, unless there is something
 # by now that is not among ours.
 bring_back() {

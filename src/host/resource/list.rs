@@ -4,6 +4,7 @@ use super::absent::{self, Absent, Withdrawn};
 use super::directory::{self, Directory};
 use super::etcd_data::{self, LostEtcdData};
 use super::file::{self, FileResource};
+use super::hold::{self, PackageHold};
 use super::image::{self, ImageArchive, ImagePull};
 use super::kind::{Piece, ResourceKind};
 use super::link::{self, SeedLink};
@@ -19,8 +20,9 @@ use super::withdrawn_unit::{self, WithdrawnUnit};
 /// Every kind, in the order in which they are asked for, compared and changed. Packages
 /// bring what units need, files lie in directories, containerd comes before images, and the
 /// kubelet after everything that it needs.
-pub(in crate::host) const KINDS: [ResourceKind; 15] = [
+pub(in crate::host) const KINDS: [ResourceKind; 16] = [
     package::KIND,
+    hold::KIND,
     directory::KIND,
     file::KIND,
     link::KIND,
@@ -60,6 +62,7 @@ resources! {
     /// list matters only among equals: converging goes by kind.
     Resource {
         Package(Package),
+        PackageHold(PackageHold),
         Directory(Directory),
         File(FileResource),
         SeedLink(SeedLink),

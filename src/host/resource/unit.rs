@@ -115,8 +115,8 @@ fn compare_unit_files(found: &mut Comparison<'_>) {
     }
 }
 
-/// Units that are wanted, and those of which a file changes. containerd comes first: images
-/// need it.
+/// Units that are wanted, and those of which a file changes. The container runtime comes first:
+/// images need it.
 fn compare_units(wanted: &Wanted<'_>, found: &mut Comparison<'_>, which: fn(&str) -> bool) {
     let wanted: BTreeMap<String, &Unit> = wanted
         .all::<Unit>()
@@ -125,7 +125,7 @@ fn compare_units(wanted: &Wanted<'_>, found: &mut Comparison<'_>, which: fn(&str
     let names = wanted.keys().chain(&found.touched);
     let names: BTreeSet<(bool, String)> = names
         .filter(|name| which(name))
-        .map(|name| (name != "containerd.service", name.clone()))
+        .map(|name| (!is_runtime(name), name.clone()))
         .collect();
     for (_, name) in names {
         compare_unit(&name, wanted.get(&name).copied(), found);

@@ -102,7 +102,7 @@ done
 
 echo '@@section units'
 systemctl show -p Id,LoadState,ActiveState,UnitFileState -- kubelet.service \
-	containerd.service firewalld.service systemd-resolved.service 2>/dev/null
+	containerd.service crio.service firewalld.service systemd-resolved.service 2>/dev/null
 
 echo '@@section ports'
 if command -v ss >/dev/null 2>&1; then
@@ -162,7 +162,7 @@ set +f
 unset IFS
 grep -aHsE -e "^ *- *[\"']?--($running_flags)(=|[\"']?\$)" -e '^ *image: ' \
 	-e "^($running_fields):" -e '^KUBELET_KUBEADM_ARGS=' -e '^ *server: ' \
-	-e '^ *(SystemdCgroup|root|state) *=' -- /dev/null "$@" | head -c 200000
+	-- /dev/null "$@" | head -c 200000
 
 # What kubelet and container runtime read beside what is ours: static pods (the kubelet
 # runs every file whose name has no dot in front), networks, drop-ins, arguments.
@@ -188,6 +188,56 @@ for path in etc/systemd/system run/systemd/system usr/local/lib/systemd/system \
 done
 grep -aHsE '^KUBELET_EXTRA_ARGS=.*[^"'"'"' =]' ./etc/default/kubelet ./etc/sysconfig/kubelet |
 	sed 's/^/arguments /' | head -c 4000
+
+# containerd's configuration, and what it imports: whoever wrote them, they stay. Each once,
+# in the order in which containerd reads them.
+# containerd_file PATH
+containerd_file() {
+	if [ ! -f "$1" ]; then return; fi
+	ask "$1/."
+	if safe "$1/."; then
+		printf '@@section containerd %s %s\n' "$(stat -L -c %a -- "$1")" "$1"
+		head -c 262145 "$1" | base64
+	else
+		printf '@@section containerd loose %s\n' "$1"
+	fi
+}
+
+# imports_of PATH: the patterns in its list of imports, one a line. What only looks like one
+# does no harm: who reads the answer knows better.
+imports_of() {
+	sed -n -e '/^[ 	]*imports[ 	]*=/{' -e ':a' -e '/\]/!{' -e '$!{' -e 'N' -e 'ba' -e '}' -e '}' \
+		-e 'p' -e 'q' -e '}' "$1" 2>/dev/null | grep -aoE "\"[^\"]*\"|'[^']*'" | tr -d "\"'" |
+		sed -e 's/^/./' -e 's/^\.\([^/]\)/.\/etc\/containerd\/\1/'
+}
+
+echo '@@section containerd-receipt'
+sed -n '/^    "\/etc\/containerd\/config.toml": {$/,/^    }/p' ./var/lib/clusterctl/receipt.json 2>/dev/null
+echo '@@section containers'
+for path in ./run/containerd/io.containerd.runtime.v2.task/*/*; do
+	if [ -d "$path" ]; then printf '%s\n' "${path#./run/containerd/io.containerd.runtime.v2.task/}"; fi
+done | grep -v '^k8s.io/' | head -n 20
+containerd_file ./var/lib/clusterctl/originals/etc/containerd/config.toml
+IFS=$nl
+pending=./etc/containerd/config.toml
+known=$nl
+count=0
+while [ -n "$pending" ] && [ $count -lt 50 ]; do
+	next=
+	for path in $pending; do
+		case $known in *"$nl$path$nl"*) continue ;; esac
+		known=$known$path$nl
+		count=$((count + 1))
+		containerd_file "$path"
+		next=$next$(imports_of "$path")$nl
+		if [ $count = 1 ]; then next="$next./etc/containerd/conf.d/*.toml$nl"; fi
+	done
+	# Patterns become names here.
+	# shellcheck disable=SC2086 # each on a line
+	set -- $next
+	pending=$(for path; do if [ -f "$path" ]; then printf '%s\n' "$path"; fi; done)
+done
+unset IFS
 
 # Of these, the key stays here.
 for path in ./var/lib/kubelet/pki/kubelet-client-current.pem \

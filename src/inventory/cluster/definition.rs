@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::etcd::Etcd;
-use super::host::Host;
+use super::host::{ContainerRuntime, Host};
 use super::load_balancer::LoadBalancer;
 use super::networking::Networking;
 use super::rollout::Rollout;
@@ -102,6 +102,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Whether a host's containerd is ours to install and to configure.
+    pub fn manages_containerd(&self, host: &Host) -> bool {
+        self.containerd.managed && host.runtime() == ContainerRuntime::Containerd
+    }
+
     /// The address that kube-vip holds on one of the control planes; `None` without it.
     pub fn virtual_address(&self) -> Option<IpAddr> {
         match self.load_balancer {

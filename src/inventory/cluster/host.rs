@@ -53,6 +53,29 @@ impl Host {
     pub fn is_control_plane(&self) -> bool {
         self.roles.contains(&Role::ControlPlane)
     }
+
+    /// The container runtime behind its socket, by the socket's name as kubeadm knows them.
+    pub fn runtime(&self) -> ContainerRuntime {
+        let socket = &self.cri_socket;
+        if socket.contains("crio") {
+            ContainerRuntime::CriO
+        } else if socket.contains("docker") {
+            ContainerRuntime::Docker
+        } else {
+            ContainerRuntime::Containerd
+        }
+    }
+}
+
+/// What runs a host's containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerRuntime {
+    /// containerd.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// Docker behind cri-dockerd.
+    Docker,
 }
 
 /// A file of the operator's own.
@@ -66,6 +89,8 @@ pub struct UserFile {
     pub owner: String,
     /// Permission bits.
     pub mode: u32,
+    /// Whether the operator gave them.
+    pub has_mode: bool,
     /// Whether it is a minijinja template.
     pub template: bool,
     /// Whether its content must not be shown.

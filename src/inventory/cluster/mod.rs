@@ -16,7 +16,7 @@ mod version;
 pub use definition::Cluster;
 pub use endpoint::Endpoint;
 pub use etcd::{Etcd, ExternalEtcd, LocalEtcd};
-pub use host::{Host, SshSettings, UserFile};
+pub use host::{ContainerRuntime, Host, SshSettings, UserFile};
 pub use load_balancer::LoadBalancer;
 pub use networking::Networking;
 pub use rollout::{MaxUnavailable, Rollout};

@@ -19,6 +19,35 @@ const FEATURE_GATES: [(&str, RangeInclusive<u32>); 5] = [
     ("WaitForAllControlPlaneComponents", 33..=34),
 ];
 
+/// Gates that change nothing here, with the value that would be one: accepting it would
+/// promise what does not happen.
+const WITHOUT_EFFECT: [(&str, bool, &str, &str); 4] = [
+    (
+        "RootlessControlPlane",
+        true,
+        "the control plane does not run without root here",
+        "set `runAsUser` and the owners of its files by `patches`, or remove the gate",
+    ),
+    (
+        "PublicKeysECDSA",
+        true,
+        "keys are chosen by `encryptionAlgorithm`",
+        "set `encryptionAlgorithm: ECDSA-P256` instead",
+    ),
+    (
+        "ControlPlaneKubeletLocalMode",
+        false,
+        "kubelets of control planes always use the API server of their own host",
+        "remove the gate",
+    ),
+    (
+        "WaitForAllControlPlaneComponents",
+        false,
+        "all components of a control plane are always waited for",
+        "remove the gate",
+    ),
+];
+
 /// Only gates that kubeadm of this version knows, for it refuses others.
 pub(super) fn check_feature_gates(
     gates: &BTreeMap<String, bool>,
@@ -34,6 +63,15 @@ pub(super) fn check_feature_gates(
         .filter(|(_, minors)| minors.contains(&version.minor))
         .map(|(name, _)| *name)
         .collect();
+    for (gate, on) in gates {
+        let mut others = WITHOUT_EFFECT.iter();
+        let Some((_, _, why, help)) = others.find(|(name, value, ..)| name == gate && value == on)
+        else {
+            continue;
+        };
+        let fault = Fault::error(&at.key("featureGates").key(gate), *why);
+        resolver.report(fault.help(*help));
+    }
     for gate in gates.keys().filter(|gate| !known.contains(&gate.as_str())) {
         let name = shorten(gate);
         let message = format!("kubeadm {version} has no feature gate `{name}`");

@@ -97,6 +97,7 @@ pub(super) fn resolve_files(
             destination: spec.destination.clone(),
             owner: owner.unwrap_or_default(),
             mode: mode.unwrap_or_default(),
+            has_mode: spec.mode.is_some(),
             template: spec.template,
             secret: spec.secret,
         });

@@ -18,6 +18,10 @@ pub struct DnsSpec {
     /// Tag of the CoreDNS image. Default: as kubeadm, by Kubernetes version.
     #[schemars(extend("x-change" = Change::Restarts(components::COREDNS)))]
     pub image_tag: Option<String>,
+    /// CoreDNS's Corefile, whole. Without it, the default is used, and one that was edited in
+    /// the cluster is kept.
+    #[schemars(extend("x-change" = Change::Live))]
+    pub corefile: Option<String>,
     /// Don't install CoreDNS.
     #[serde(default)]
     #[schemars(extend("x-change" = Change::Live))]

@@ -20,7 +20,8 @@ pub struct RuntimeSpec {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContainerdSpec {
-    /// Any containerd configuration (version 3), deep-merged over the defaults.
+    /// Any containerd configuration (version 3), deep-merged over the defaults, and with them
+    /// over what the host has.
     #[serde(default, skip_serializing_if = "Tree::is_empty")]
     #[schemars(extend("x-change" = Change::Rolls, "x-change-members" = change::CONTAINERD_FIELDS))]
     pub config: Tree,

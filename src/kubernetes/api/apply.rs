@@ -88,6 +88,48 @@ pub struct ObjectChange {
     pub after_hash: String,
 }
 
+/// What is there with an object of ours over it, as far as that can be told without the API:
+/// fields that it has filled in stay, and entries of lists are taken for the same by their name,
+/// or by their place.
+fn laid_over(live: &Value, ours: &Value) -> Value {
+    match (live, ours) {
+        (Value::Object(live), Value::Object(ours)) => {
+            let mut result = live.clone();
+            for (key, value) in ours {
+                let new = match live.get(key) {
+                    Some(live) => laid_over(live, value),
+                    // Nothing, however it is written.
+                    None if is_empty(value) => continue,
+                    None => value.clone(),
+                };
+                result.insert(key.clone(), new);
+            }
+            Value::Object(result)
+        }
+        (Value::Array(live), Value::Array(ours)) => {
+            let entries = ours.iter().enumerate().map(|(index, entry)| {
+                let named = |other: &&Value| entry.get("name") == other.get("name");
+                let same = match entry.get("name") {
+                    Some(_) => live.iter().find(named),
+                    None => live.get(index).filter(|_| live.len() == ours.len()),
+                };
+                same.map_or_else(|| entry.clone(), |same| laid_over(same, entry))
+            });
+            Value::Array(entries.collect())
+        }
+        (_, ours) => ours.clone(),
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(all) => all.is_empty(),
+        Value::Array(all) => all.is_empty(),
+        _ => false,
+    }
+}
+
 /// Applies objects.
 #[derive(Clone)]
 pub struct Applier {
@@ -115,16 +157,36 @@ impl Applier {
     /// # Errors
     /// The first request that failed.
     pub async fn compare(&self, objects: &[Value]) -> Result<Vec<ObjectChange>, ApiError> {
+        Ok(self.compare_and_warn(objects).await?.0)
+    }
+
+    /// The same, with a warning for each object of which the API could not say what would
+    /// change.
+    ///
+    /// # Errors
+    /// The first request that failed.
+    pub async fn compare_and_warn(
+        &self,
+        objects: &[Value],
+    ) -> Result<(Vec<ObjectChange>, Vec<String>), ApiError> {
         use futures::{StreamExt, TryStreamExt};
-        let changes: Vec<Option<ObjectChange>> = futures::stream::iter(objects)
+        let compared: Vec<(Option<ObjectChange>, Option<String>)> = futures::stream::iter(objects)
             .map(|object| self.compare_one(object))
             .buffered(CONCURRENCY)
             .try_collect()
             .await?;
-        Ok(changes.into_iter().flatten().collect())
+        let (changes, warnings): (Vec<_>, Vec<_>) = compared.into_iter().unzip();
+        Ok((
+            changes.into_iter().flatten().collect(),
+            warnings.into_iter().flatten().collect(),
+        ))
     }
 
-    async fn compare_one(&self, object: &Value) -> Result<Option<ObjectChange>, ApiError> {
+    // Long: one object's way from what is there to what would be.
+    async fn compare_one(
+        &self,
+        object: &Value,
+    ) -> Result<(Option<ObjectChange>, Option<String>), ApiError> {
         let id = ObjectId::of(object, "an object")?;
         let what = format!("compare {id}");
         let live = match self.api(&id).await {
@@ -145,38 +207,45 @@ impl Applier {
             }
         };
         let Some((api, live)) = live else {
-            return Ok(Some(ObjectChange {
+            let change = ObjectChange {
                 created: true,
                 before: String::new(),
                 after: show(&strip_server_fields(object.clone())),
                 before_hash: None,
                 after_hash: fingerprint(object),
                 id,
-            }));
+            };
+            return Ok((Some(change), None));
         };
         let params = PatchParams {
             dry_run: true,
             ..PatchParams::apply(FIELD_MANAGER).force()
         };
-        let after = api
-            .patch(&id.name, &params, &Patch::Apply(object))
-            .await
-            .map_err(ApiError::request(&what))?;
-        let (before, after) = (
-            strip_server_fields(to_value(&live)),
-            strip_server_fields(to_value(&after)),
-        );
+        let before = strip_server_fields(to_value(&live));
+        let dry_run = api.patch(&id.name, &params, &Patch::Apply(object)).await;
+        let (after, warning) = match dry_run.map_err(ApiError::request(&what)) {
+            Ok(after) => (strip_server_fields(to_value(&after)), None),
+            Err(error) if error.is_silent_webhook() => {
+                let warning = format!(
+                    "{error}; what would change in {id} is compared here instead, without what \
+                     the API and its webhooks would add: applying it may fail"
+                );
+                (laid_over(&before, object), Some(warning))
+            }
+            Err(error) => return Err(error),
+        };
         if before == after {
-            return Ok(None);
+            return Ok((None, warning));
         }
-        Ok(Some(ObjectChange {
+        let change = ObjectChange {
             created: false,
             before: show(&before),
             after: show(&after),
             before_hash: Some(fingerprint(&before)),
             after_hash: fingerprint(&after),
             id,
-        }))
+        };
+        Ok((Some(change), warning))
     }
 
     /// Applies one object. Retries while the API isn't whole yet (a namespace

@@ -86,6 +86,20 @@ impl ApiError {
         }
     }
 
+    /// Whether an admission webhook did not answer, or answers no dry run: the API then can't say
+    /// what a change would do. One that says no is another matter.
+    pub fn is_silent_webhook(&self) -> bool {
+        let ApiError::Request { source, .. } = self else {
+            return false;
+        };
+        let kube::Error::Api(status) = source.as_ref() else {
+            return false;
+        };
+        let says = |text: &str| status.message.contains(text);
+        status.code >= 500 && says("failed calling webhook")
+            || status.code == 400 && says("webhook") && says("does not support dry run")
+    }
+
     /// Whether the API said "Forbidden".
     pub fn is_forbidden(&self) -> bool {
         matches!(self, ApiError::Request { source, .. }

@@ -1,70 +1,13 @@
-//! containerd: all that rendering knows of it. Another container runtime would
-//! be a file like this one, with its own `resources`.
-//!
-//! Its configuration, ours and the operator's, is in version 3, the one of
-//! containerd 2; for containerd 1 the result is translated.
+//! Configurations of version 3 for each containerd: in its words, or in version 2.
 
 use serde_json::{Map, Value};
 
-use super::context::NodeContext;
-use super::error::KubernetesError;
-use super::{tree, versions};
-use crate::host::{FileResource, Resource};
-use crate::layout::{names, paths};
-
-const TEMPLATE: &str = "containerd/config.toml.j2";
-const IMAGES: &str = "io.containerd.cri.v1.images";
-const RUNTIME: &str = "io.containerd.cri.v1.runtime";
-/// The one CRI plugin of containerd 1. In version 3 its name lives on for the
-/// streaming server's settings.
-const CRI: &str = "io.containerd.grpc.v1.cri";
-
-/// Its files on a node; none where the operator configures it.
-pub(crate) fn runtime_resources(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
-    if !ctx.cluster.containerd.managed {
-        return Ok(Vec::new());
-    }
-    let file = FileResource::text(paths::CONTAINERD_CONFIG, render_config(ctx)?);
-    Ok(vec![Resource::File(file.notify(names::CONTAINERD_UNIT))])
-}
-
-/// The text of config.toml for the containerd that the host has. Where its version
-/// is unknown, that is version 2, which every containerd from 1.6 on reads.
-fn render_config(ctx: &NodeContext<'_>) -> Result<String, KubernetesError> {
-    let failed = |reason: String| KubernetesError::Containerd {
-        host: ctx.host.name.clone(),
-        reason,
-    };
-    let mut view = ctx.view()?;
-    tree::set_field(&mut view, "cniBinDir", ctx.cni_bin_dir);
-    let driver = ctx
-        .host
-        .kubelet_config
-        .get("cgroupDriver")
-        .and_then(Value::as_str);
-    tree::set_field(&mut view, "systemdCgroup", driver != Some("cgroupfs"));
-    let text = ctx.templates.render(TEMPLATE, &view)?;
-    let mut config: Value = toml::from_str(&text).map_err(|error| {
-        ctx.templates
-            .unexpected(TEMPLATE, "valid TOML", error.message())
-    })?;
-    tree::merge_over(&mut config, &ctx.cluster.containerd.config);
-
-    let version = ctx
-        .facts
-        .containerd_version
-        .as_deref()
-        .and_then(versions::major_minor);
-    match version {
-        Some(version) if version >= (2, 0) => cni_directories(&mut config, version >= (2, 1)),
-        _ => config = version_2(config).ok_or_else(|| failed("`plugins` is not a table".into()))?,
-    }
-    toml::to_string(&config).map_err(|error| failed(error.to_string()))
-}
+use super::{CRI, IMAGES, RUNTIME};
+use crate::kubernetes::tree;
 
 /// containerd 2.1 has a list where 2.0 has one directory, and refuses both at
 /// once.
-fn cni_directories(config: &mut Value, list: bool) {
+pub(super) fn cni_directories(config: &mut Value, list: bool) {
     let Some(cni) = config
         .pointer_mut(&format!("/plugins/{RUNTIME}/cni"))
         .and_then(Value::as_object_mut)
@@ -95,7 +38,7 @@ fn first_directory(cni: &mut Map<String, Value>) {
 
 /// Puts a configuration of version 3 into version 2: the CRI plugin's three
 /// parts become one again.
-fn version_2(mut config: Value) -> Option<Value> {
+pub(super) fn version_2(mut config: Value) -> Option<Value> {
     tree::set_field(&mut config, "version", 2);
     let plugins = config.get_mut("plugins")?.as_object_mut()?;
     let mut part = |name| match plugins.remove(name) {
