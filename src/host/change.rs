@@ -53,6 +53,8 @@ words! {
         Update = "update",
         /// It goes.
         Remove = "remove",
+        /// What an interrupted program left half-done is completed.
+        Repair = "repair",
         /// A package is installed.
         Install = "install",
         /// A kernel module is loaded.
@@ -85,6 +87,8 @@ words! {
 words! {
     /// Kinds of things.
     Kind {
+        /// The package manager's own state.
+        PackageManager = "package manager",
         /// A package of the distribution.
         Package = "package",
         /// A directory.
