@@ -8,6 +8,8 @@ mod checking;
 mod converging;
 #[path = "host/crashing.rs"]
 mod crashing;
+#[path = "host/installing.rs"]
+mod installing;
 #[path = "host/interrupted.rs"]
 mod interrupted;
 #[path = "host/links.rs"]

@@ -19,6 +19,8 @@ mod leaving_objects;
 mod locks;
 #[path = "orders/planning.rs"]
 mod planning;
+#[path = "orders/preflight.rs"]
+mod preflight;
 #[path = "orders/recorded/mod.rs"]
 mod recorded;
 #[path = "orders/recovery.rs"]

@@ -6,6 +6,7 @@ mod render {
     mod fixture;
     mod golden;
     mod health;
+    mod hosts;
     mod kubeadm;
     mod load_balancer;
     mod node;

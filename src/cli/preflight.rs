@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::{Global, OutputFormat};
-use crate::host::preflight::{Finding, Severity};
+use crate::host::preflight::{Finding, Severity, group_findings};
+use crate::plan::preflight::UNCHECKED;
 use crate::report::table;
 use crate::run::error::{Error, ExitStatus};
 
@@ -44,13 +45,17 @@ impl PreflightArgs {
             });
             printer.json(&json.to_string());
         } else {
-            printer.out(&render(&report.hosts, &report.findings));
+            let aside: Vec<String> = report.aside.iter().map(|one| one.host.clone()).collect();
+            printer.out(&render(&report.hosts, &aside, &report.findings));
         }
-        let errors = report
-            .findings
-            .iter()
-            .filter(|f| f.severity == Severity::Error)
-            .count();
+        // `apply` sets a worker aside that it can't reach, and stops without a control plane.
+        let cluster = &opened.run.cluster;
+        let is_control_plane = |name: &str| cluster.control_planes().any(|host| host.name == name);
+        let stops = |finding: &&Finding| {
+            finding.severity == Severity::Error
+                && (finding.check != UNCHECKED || is_control_plane(&finding.host))
+        };
+        let errors = report.findings.iter().filter(stops).count();
         Ok(match (errors, report.aside.is_empty()) {
             (0, true) => ExitStatus::Done,
             (0, false) => ExitStatus::SetAside,
@@ -59,11 +64,9 @@ impl PreflightArgs {
     }
 }
 
-/// A table of hosts by checks, limited to checks with findings, followed by the findings.
-fn render(hosts: &[String], findings: &[Finding]) -> String {
-    if hosts.is_empty() {
-        return "no host could be checked".into();
-    }
+/// A table of hosts by checks, limited to checks with findings, followed by the findings, each
+/// once for all hosts that share it. Of a host that could not be checked it says why.
+fn render(hosts: &[String], unchecked: &[String], findings: &[Finding]) -> String {
     if findings.is_empty() {
         return format!("all checks passed on {}", text::count(hosts.len(), "host"));
     }
@@ -71,22 +74,24 @@ fn render(hosts: &[String], findings: &[Finding]) -> String {
         .iter()
         .map(|finding| finding.check.as_str())
         .collect();
-    let cell = |host: &str, check: &str| {
+    let cell = |host: &String, check: &str| {
         let worst = findings
             .iter()
-            .filter(|finding| finding.host == host && finding.check == check)
+            .filter(|finding| finding.host == *host && finding.check == check)
             .map(|finding| finding.severity)
             .max();
         match worst {
             Some(Severity::Error) => "ERROR",
             Some(Severity::Warning) => "warning",
             Some(Severity::Info) => "info",
+            None if unchecked.contains(host) => "-",
             Some(Severity::Passed) | None => "ok",
         }
         .to_owned()
     };
+    let hosts: Vec<&String> = hosts.iter().chain(unchecked).collect();
     let mut header = vec!["CHECK"];
-    header.extend(hosts.iter().map(String::as_str));
+    header.extend(hosts.iter().map(|host| host.as_str()));
     let rows: Vec<Vec<String>> = checks
         .iter()
         .map(|check| {
@@ -97,7 +102,7 @@ fn render(hosts: &[String], findings: &[Finding]) -> String {
         .collect();
     let mut text = table(&header, &rows);
     text.push('\n');
-    for finding in findings {
+    for finding in group_findings(findings) {
         text.push_str(&format!("\n{finding}"));
     }
     text
@@ -107,9 +112,41 @@ fn render(hosts: &[String], findings: &[Finding]) -> String {
 mod tests {
     use super::*;
 
+    fn finding(host: &str, check: &str, message: &str) -> Finding {
+        Finding {
+            check: check.into(),
+            host: host.into(),
+            severity: Severity::Error,
+            message: message.into(),
+            remedy: None,
+        }
+    }
+
     #[test]
-    fn where_nobody_answered_nothing_has_passed() {
-        assert_eq!(render(&[], &[]), "no host could be checked");
-        assert_eq!(render(&["w1".into()], &[]), "all checks passed on 1 host");
+    fn what_could_not_be_checked_is_in_the_table_with_its_reason() {
+        assert_eq!(
+            render(&["w1".into()], &[], &[]),
+            "all checks passed on 1 host"
+        );
+        let findings = [
+            finding("w2", UNCHECKED, "cannot connect to w2: connection refused"),
+            finding("cp1", "Swap", "swap is on"),
+        ];
+        let text = render(&["cp1".into()], &["w2".into()], &findings);
+        insta::assert_snapshot!(text, @r#"
+        CHECK       cp1    w2
+        Connection  ok     ERROR
+        Swap        ERROR  -
+
+        w2: Connection: cannot connect to w2: connection refused
+        cp1: Swap: swap is on
+        "#);
+    }
+
+    #[test]
+    fn what_several_hosts_share_is_told_once() {
+        let findings = ["w1", "w2"].map(|host| finding(host, "MTU", "too small"));
+        let text = render(&["w1".into(), "w2".into()], &[], &findings);
+        assert!(text.ends_with("\nw1, w2: MTU: too small"), "{text}");
     }
 }

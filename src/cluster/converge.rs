@@ -38,6 +38,7 @@ pub(crate) async fn converge(
                 part.doing(name, doing.as_str());
             }
         }
+        Converging::Warned(what) => run.events().warn(format!("{name}: {doing}: {what}")),
         Converging::Sent(bytes, total) => part.sending(name, doing.as_str(), (bytes, total)),
     };
     let what = format!("{} changes", plan.changes.len());

@@ -6,15 +6,19 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use jiff::Timestamp;
-use ssh::{Output, OutputStream, RunOptions, Script, ScriptEvent, Session};
+use ssh::{Output, OutputStream, RunOptions, Script, ScriptEvent, Session, SshError};
 use text::terminal::{excerpt, sanitize};
+use tokio::time::timeout;
 use zeroize::Zeroize;
 
 use super::tunnel::Tunnel;
 use crate::host;
-use crate::host::preflight::{Connection, Probe, parse_reachability, reachability};
+use crate::host::preflight::{
+    Connection, Probe, Registry, Way, ask_registries, parse_reachability, parse_registries,
+    reachability,
+};
 use crate::host::{
     Cleaned, Crashes, Fetched, Gathered, HostError, HostPlan, Observed, Progress, Reset, Resource,
     Turn, Vitals,
@@ -45,6 +49,9 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time to read the receipt: one file.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Time for sshd to say whether it lets a connection through to its own host.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Time to write one small file.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -73,7 +80,7 @@ const CRASH_LOOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ends once the host doesn't have the address any more.
 const ADDRESS_GONE: &str = r#"
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 while ip -o address show to "$address" 2>/dev/null | grep -q .; do sleep 0.2; done
 "#;
 
@@ -141,6 +148,42 @@ impl RemoteHost for SshHost {
         .boxed()
     }
 
+    fn find_forbidden<'a>(
+        &'a self,
+        targets: &'a [(String, u16)],
+    ) -> BoxFuture<'a, Vec<(String, u16)>> {
+        async move {
+            let tried = targets.iter().map(|target| async move {
+                let (address, port) = target;
+                let opened = self.session.forward(address, *port);
+                // One that takes its time was let through.
+                let refused = timeout(FORWARD_TIMEOUT, opened).await;
+                let forbidden = matches!(
+                    refused,
+                    Ok(Err(SshError::ForwardRefused {
+                        prohibited: true,
+                        ..
+                    }))
+                );
+                forbidden.then(|| target.clone())
+            });
+            join_all(tried).await.into_iter().flatten().collect()
+        }
+        .boxed()
+    }
+
+    fn try_registries<'a>(
+        &'a self,
+        registries: &'a [Registry],
+    ) -> Answer<'a, BTreeMap<String, Way>> {
+        async move {
+            let script = ask_registries(registries)?;
+            let output = self.run(&script, REACH_TIMEOUT).await?;
+            Ok(parse_registries(&output.stdout)?)
+        }
+        .boxed()
+    }
+
     fn observe<'a>(&'a self, resources: &'a [Resource]) -> Answer<'a, Observed> {
         async move {
             let script = host::observe(resources)?;
@@ -180,10 +223,13 @@ impl RemoteHost for SshHost {
             };
             let mut on_event = |event| match event {
                 ScriptEvent::Line(line) => {
-                    if line.stream == OutputStream::Stdout
-                        && let Some(Progress::Started(at)) = Progress::parse_line(&line.text)
-                    {
-                        on_progress(Converging::Change(at));
+                    if line.stream != OutputStream::Stdout {
+                        return;
+                    }
+                    match Progress::parse_line(&line.text) {
+                        Some(Progress::Started(at)) => on_progress(Converging::Change(at)),
+                        Some(Progress::Warned(what)) => on_progress(Converging::Warned(what)),
+                        Some(Progress::Done(_) | Progress::Failed { .. }) | None => {}
                     }
                 }
                 ScriptEvent::Sent { bytes, total } => on_progress(Converging::Sent(bytes, total)),

@@ -10,6 +10,7 @@ use crate::artifacts::{File, OnlineRequest, Set};
 use crate::host::{Content, FileResource, ImagePull, Resource};
 use crate::inventory::{ArtifactSource, Cluster, ContainerRuntime, ImagePullPolicy, LoadBalancer};
 use crate::kubernetes::Images;
+use crate::layout::programs::Programs;
 use crate::layout::{components, names, paths};
 use crate::run::Run;
 use crate::run::error::Error;
@@ -164,11 +165,12 @@ pub(crate) fn resources(
     target: &Target<'_>,
 ) -> Result<Vec<Resource>, Error> {
     let arch = &target.facts.arch;
+    let directory = Programs::of(target.facts.uses_opt).directory;
     let mut resources = Vec::new();
     for (name, required) in BINARIES {
         match set.binary(arch, name) {
             Some(file) => {
-                let mut resource = executable(file, format!("{}/{name}", paths::BIN_DIR));
+                let mut resource = executable(file, format!("{directory}/{name}"));
                 if name == components::KUBELET {
                     resource = resource.notify(names::KUBELET_UNIT);
                 }

@@ -7,21 +7,21 @@ use crate::inventory::Cluster;
 use crate::kubernetes::network;
 use crate::layout::paths;
 use crate::layout::places::PROGRAMS;
+use crate::layout::programs::Programs;
 use crate::run::phase::Phase;
 
 /// Directories whose files come and go with what a host is and how far it got, not with the
 /// inventory: they are left alone.
-const LASTING_DIRECTORIES: [&str; 6] = [
+const LASTING_DIRECTORIES: [&str; 5] = [
     paths::CERTIFICATES_DIR,
     paths::MANIFESTS_DIR,
     paths::HAPROXY_DIR,
     paths::KUBELET_PKI,
-    paths::KUBELET_DROP_IN_DIR,
     paths::CNI_BIN_DIR,
 ];
 
 /// The same, one by one.
-const LASTING_FILES: [&str; 13] = [
+const LASTING_FILES: [&str; 12] = [
     paths::ADMIN_CONF,
     paths::SUPER_ADMIN_CONF,
     paths::KUBELET_CONF,
@@ -31,7 +31,6 @@ const LASTING_FILES: [&str; 13] = [
     paths::KUBELET_CONFIG,
     paths::KUBELET_INSTANCE_CONFIG,
     paths::KUBELET_FLAGS,
-    paths::KUBELET_UNIT_FILE,
     paths::CONTAINERD_CONFIG,
     "/etc/modules-load.d/k8s.conf",
     "/etc/sysctl.d/k8s.conf",
@@ -75,13 +74,15 @@ fn is_lasting(cluster: &Cluster, path: &str) -> bool {
         path.strip_prefix(directory)
             .is_some_and(|rest| rest.starts_with('/'))
     };
+    let places = &Programs::ALL;
     LASTING_FILES.contains(&path)
+        || places.iter().any(|one| path == one.kubelet_unit || below(one.kubelet_drop_ins))
         || LASTING_DIRECTORIES.iter().any(|directory| below(directory))
         || below(&cluster.certificates_dir)
         // Other artifacts are no reason to take a kubelet away.
         || PROGRAMS
             .iter()
-            .any(|name| path == format!("{}/{name}", paths::BIN_DIR))
+            .any(|name| places.iter().any(|one| path == format!("{}/{name}", one.directory)))
         || network::files(cluster).iter().any(|file| file == path)
 }
 

@@ -53,6 +53,8 @@ words! {
         Update = "update",
         /// It goes.
         Remove = "remove",
+        /// What an interrupted program left half-done is completed.
+        Repair = "repair",
         /// A package is installed.
         Install = "install",
         /// A package is kept from being upgraded.
@@ -87,6 +89,8 @@ words! {
 words! {
     /// Kinds of things.
     Kind {
+        /// The package manager's own state.
+        PackageManager = "package manager",
         /// A package of the distribution.
         Package = "package",
         /// A directory.

@@ -162,6 +162,8 @@ pub enum Progress {
     Started(usize),
     /// It is made.
     Done(usize),
+    /// Something was wrong, and stopped nothing.
+    Warned(String),
     /// The script stopped.
     Failed {
         /// At the change at this position, if it was at one.
@@ -178,6 +180,10 @@ impl Progress {
         match verb {
             "start" => Some(Progress::Started(rest.parse().ok()?)),
             "done" => Some(Progress::Done(rest.parse().ok()?)),
+            "warned" => {
+                let (_, why) = rest.split_once(' ')?;
+                Some(Progress::Warned(clean(why.as_bytes())))
+            }
             "failed" => {
                 let (change, why) = rest.split_once(' ')?;
                 Some(Progress::Failed {
@@ -217,7 +223,7 @@ pub fn converged(plan: &HostPlan, output: &Output) -> Result<(), HostError> {
     for progress in stdout.lines().filter_map(Progress::parse_line) {
         match progress {
             Progress::Started(change) => last = Some(change),
-            Progress::Done(_) => {}
+            Progress::Done(_) | Progress::Warned(_) => {}
             Progress::Failed { change, why } => {
                 last = change.or(last);
                 reason = Some(why);

@@ -39,8 +39,8 @@ pub use crashes::{Crashes, PodLife, UnitLife, crashes, parse_crashes};
 pub use diff::{diff, refuse_loose};
 pub use error::HostError;
 pub use facts::{
-    Address, Beside, ContainerdFiles, Facts, Gathered, IMAGE, Listener, ManifestFile, Running,
-    Runtime, WrittenConfig, gather, parse_gathered,
+    Address, Beside, ContainerdFiles, Facts, Gathered, IMAGE, Listener, ManifestFile, Route,
+    Running, Runtime, WrittenConfig, gather, parse_gathered,
 };
 pub use fetch::{Fetched, fetch, fetched};
 pub use loose::Loose;

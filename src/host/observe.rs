@@ -42,6 +42,7 @@ pub fn observe(resources: &[Resource]) -> Result<Script, HostError> {
     text += concat!(
         include_str!("scripts/safe.sh"),
         include_str!("scripts/sums.sh"),
+        include_str!("scripts/package_state.sh"),
         include_str!("scripts/observe.sh")
     );
     for kind in &KINDS {

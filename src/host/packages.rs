@@ -121,7 +121,7 @@ pub(super) fn package_manager_names() -> String {
     PACKAGE_MANAGERS.map(|one| one.name).join(", ")
 }
 
-/// The list that `install_packages` in `packages.sh` goes through, as a line of shell.
+/// The list that `find_manager` in `packages.sh` goes through, as a line of shell.
 pub(super) fn package_managers_line() -> String {
     let pairs = PACKAGE_MANAGERS.map(|one| format!("{},{}", one.command, one.name));
     format!("package_managers='{}'", pairs.join(" "))

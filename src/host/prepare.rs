@@ -1,6 +1,6 @@
 //! What makes a bare machine ready for a kubelet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::inventory::{Cluster, ContainerRuntime, Etcd, Host, UserFile};
 
@@ -14,10 +14,51 @@ use crate::layout::{names, paths};
 
 /// Kernel features that containers and pod networks need, each with the path
 /// that proves it.
-pub(super) const MODULES: [(&str, &str); 2] = [
+const MODULES: [(&str, &str); 2] = [
     ("overlay", "/sys/module/overlay"),
     ("br_netfilter", "/proc/sys/net/bridge"),
 ];
+
+/// Modules without which the kernel has no sysctls of these names.
+const MODULES_OF_SYSCTLS: [(&str, &str, &str); 4] = [
+    (
+        "net.netfilter.nf_conntrack",
+        "nf_conntrack",
+        "/proc/sys/net/netfilter/nf_conntrack_max",
+    ),
+    (
+        "net.nf_conntrack_max",
+        "nf_conntrack",
+        "/proc/sys/net/netfilter/nf_conntrack_max",
+    ),
+    ("net.ipv4.vs.", "ip_vs", "/proc/sys/net/ipv4/vs"),
+    ("sunrpc.", "sunrpc", "/proc/sys/sunrpc"),
+];
+
+/// Whether a module is one that we may have loaded.
+pub(super) fn is_module_of_ours(name: &str) -> bool {
+    MODULES.iter().any(|(module, _)| *module == name)
+        || MODULES_OF_SYSCTLS
+            .iter()
+            .any(|(_, module, _)| *module == name)
+}
+
+/// The modules of a node, with what proves each: those that containers and pod networks need,
+/// and those that bring the sysctls that the operator wants to set.
+fn modules(host: &Host) -> Vec<(&'static str, &'static str)> {
+    let mut modules = MODULES.to_vec();
+    for (start, name, effect) in MODULES_OF_SYSCTLS {
+        // As in sysctl(8), a key may be written as a path.
+        let wanted = host
+            .sysctls
+            .keys()
+            .any(|key| key.replace('/', ".").starts_with(start));
+        if wanted && !modules.contains(&(name, effect)) {
+            modules.push((name, effect));
+        }
+    }
+    modules
+}
 
 /// The host's side of a cluster: kernel, swap, container runtime, directories,
 /// and `files`, the operator's own, already rendered (see [`user_file`]).
@@ -101,6 +142,26 @@ const CREDENTIAL_DIRECTORIES: [&str; 6] = [
     "/var/lib/kubelet/",
 ];
 
+/// The packages that a host with these commands lacks.
+pub(super) fn missing_packages(
+    cluster: &Cluster,
+    host: &Host,
+    facts: &Facts,
+    commands: &BTreeSet<String>,
+) -> Vec<&'static str> {
+    let packages = PackageManager::by_name(&facts.package_manager);
+    let needed = cluster.networking.cni.commands().iter();
+    let needed = needed.map(|command| (*command, packages.package_of(command)));
+    let runtime = packages.containerd_package(&facts.os_id);
+    let runtime = cluster
+        .manages_containerd(host)
+        .then_some(("containerd", runtime));
+    let missing = needed
+        .chain(runtime)
+        .filter(|(command, _)| !commands.contains(*command));
+    missing.map(|(_, package)| package).collect()
+}
+
 /// One of the operator's files, with its content as read or rendered. One with the credentials
 /// of a registry or a proxy is a secret without being called one; a mode that the operator
 /// gave stays.
@@ -171,7 +232,7 @@ pub(super) fn sysctls(cluster: &Cluster, host: &Host) -> BTreeMap<String, String
 /// Kubernetes documentation names.
 fn kernel(cluster: &Cluster, host: &Host, resources: &mut Vec<Resource>) {
     let mut text = String::new();
-    for (name, effect) in MODULES {
+    for (name, effect) in modules(host) {
         text += &format!("{name}\n");
         resources.push(Resource::KernelModule(KernelModule {
             name: name.into(),

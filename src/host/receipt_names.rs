@@ -1,7 +1,7 @@
 //! What a receipt can name. It is believed no further than that: one that was tampered with
 //! names no place where `apply` puts nothing.
 
-use super::prepare::MODULES;
+use super::prepare::is_module_of_ours;
 use super::receipt::Receipt;
 use super::resource::sysctl::sysctl_path;
 use super::systemd::unit_name;
@@ -51,7 +51,7 @@ pub(super) fn ignore_impossible(receipt: &mut Receipt) {
     });
     let modules = &mut receipt.modules;
     modules.retain(|name| {
-        let known = MODULES.iter().any(|(module, _)| module == name);
+        let known = is_module_of_ours(name);
         possible("module", name, not_among(known))
     });
     let sysctls = &mut receipt.sysctls;

@@ -62,10 +62,13 @@ impl Cluster {
 /// The value of the last argument of this name: that one counts for a flag that
 /// takes a single value.
 pub(crate) fn last_value<'a>(args: &'a [Arg], name: &str) -> Option<&'a str> {
-    args.iter()
-        .rev()
-        .find(|arg| arg.name == name)
-        .map(|arg| arg.value.as_str())
+    let given = args.iter().rev().find(|arg| is_flag(arg, name));
+    given.map(|arg| arg.value.as_str())
+}
+
+/// Whether an argument is this flag. Kubernetes' components take `_` for `-`.
+pub(crate) fn is_flag(arg: &Arg, name: &str) -> bool {
+    arg.name.replace('_', "-") == name
 }
 
 /// The component's `secure-port`; `None` for 0, which disables it. A value that
@@ -116,7 +119,7 @@ impl<'a> ListenUrl<'a> {
 }
 
 /// The ports of all URLs of an argument, each once.
-fn url_ports(args: &[Arg], name: &str, default: u16) -> Vec<u16> {
+pub(crate) fn url_ports(args: &[Arg], name: &str, default: u16) -> Vec<u16> {
     let given = last_value(args, name).unwrap_or_default();
     let mut found: Vec<u16> = given
         .split(',')

@@ -15,6 +15,7 @@ use super::tokens::{Token, TokenSecret};
 use super::versions::Features;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Endpoint, Host};
+use crate::layout::programs::Programs;
 use crate::layout::{names, paths, ports};
 
 /// What rendering a node's files reads.
@@ -143,7 +144,7 @@ impl NodeContext<'_> {
             "facts": self.facts,
             "images": images_view(&images(self.cluster)),
             "features": features_view(self.cluster),
-            "layout": layout_view(),
+            "layout": layout_view(Programs::of(self.facts.uses_opt)),
         }))
     }
 
@@ -166,7 +167,7 @@ impl ClusterContext<'_> {
             "cluster": cluster_view(self.cluster, self.endpoints),
             "images": images_view(&images(self.cluster)),
             "features": features_view(self.cluster),
-            "layout": layout_view(),
+            "layout": layout_view(Programs::of(false)),
         })
     }
 }
@@ -216,7 +217,7 @@ fn features_view(cluster: &Cluster) -> Value {
 
 /// Paths, ports and names that templates and the rest of the program have to
 /// agree on.
-fn layout_view() -> Value {
+fn layout_view(programs: Programs) -> Value {
     json!({
         "manifestsDir": paths::MANIFESTS_DIR,
         "adminConf": paths::ADMIN_CONF,
@@ -226,7 +227,8 @@ fn layout_view() -> Value {
         "schedulerConf": paths::SCHEDULER_CONF,
         "kubeletConfig": paths::KUBELET_CONFIG,
         "kubeletFlags": paths::KUBELET_FLAGS,
-        "binDir": paths::BIN_DIR,
+        "binDir": programs.directory,
+        "usesOpt": programs != Programs::of(false),
         "containerdDropIns": paths::CONTAINERD_DROP_INS,
         "cniConfigDir": paths::CNI_CONFIG_DIR,
         "kubeletHealthzPort": ports::KUBELET_HEALTHZ,

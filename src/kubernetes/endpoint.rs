@@ -7,22 +7,10 @@ use super::error::KubernetesError;
 use crate::host::Facts;
 use crate::inventory::{Cluster, Endpoint, Host};
 
-/// The address that a host's API server, etcd and kubelet advertise: what the
-/// operator says; else the address that SSH connects to, if it is one that the
-/// host really has (it has not behind address translation); else the address of
-/// its default route.
+/// The address that a host's API server, etcd and kubelet advertise ([`Facts::advertised`]).
 pub fn advertise_address(host: &Host, facts: &Facts) -> Result<IpAddr, KubernetesError> {
-    if let Some(address) = host.advertise_address {
-        return Ok(address);
-    }
-    let connected: Option<IpAddr> = host.address.parse().ok();
-    let own = |address: &IpAddr| {
-        let known = facts.addresses.iter().any(|own| own.address == *address);
-        !address.is_loopback() && (known || facts.addresses.is_empty())
-    };
-    connected
-        .filter(own)
-        .or(facts.default_ip)
+    facts
+        .advertised(host)
         .ok_or_else(|| KubernetesError::NoAdvertiseAddress {
             host: host.name.clone(),
         })

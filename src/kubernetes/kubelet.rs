@@ -26,6 +26,10 @@ pub(crate) fn node_config(ctx: &NodeContext<'_>) -> Result<Value, KubernetesErro
     if ctx.facts.systemd_resolved && config.get("resolvConf").is_none() {
         tree::set_field(&mut config, "resolvConf", paths::RESOLVED_CONF);
     }
+    // Its default is below /usr, and it makes the directory.
+    if ctx.facts.uses_opt && config.get("volumePluginDir").is_none() {
+        tree::set_field(&mut config, "volumePluginDir", paths::FLEX_VOLUME_DIR_OPT);
+    }
     ctx.patches.apply("kubeletconfiguration", &mut config)?;
     if Features::for_cluster(ctx.cluster).instance_config {
         tree::set_field(
@@ -74,14 +78,14 @@ pub(crate) fn kubelet_flags(ctx: &NodeContext<'_>) -> Result<Vec<Arg>, Kubernete
     }
     // kubeadm leaves the choice to the kubelet, which takes the default route's
     // address. On hosts with several networks that may be one that no other
-    // node reaches; the operator told us the right one.
+    // node reaches, and without a default route there is no choice; the operator
+    // told us the right one. Of two families it chooses one, unless it is told both.
     let address = ctx.advertise_address()?;
-    if ctx
-        .facts
-        .default_ip
-        .is_some_and(|default| default != address)
-    {
-        flag("node-ip", address.to_string());
+    let both = ctx.cluster.networking.has_both_families();
+    let addresses = ctx.facts.node_addresses(ctx.host, both);
+    if ctx.facts.default_ip != Some(address) || addresses.len() > 1 {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        flag("node-ip", addresses.join(","));
     }
     // Control planes are tainted through the API, where taints can change.
     if !ctx.host.is_control_plane() && !ctx.host.taints.is_empty() {

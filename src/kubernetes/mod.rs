@@ -32,6 +32,7 @@ mod objects;
 mod origin;
 mod patches;
 mod resources;
+mod runtime_proxy;
 pub mod static_pods;
 mod strategic;
 mod templates;

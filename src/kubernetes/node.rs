@@ -9,9 +9,10 @@ use super::group::ResourceGroup;
 use super::kubeconfig::{self, Credentials, Kubeconfig};
 use super::network::pod_network;
 use super::resources::{directory, secret_file};
-use super::{containerd, kubelet, load_balancer, static_pods, yaml};
+use super::{containerd, kubelet, load_balancer, runtime_proxy, static_pods, yaml};
 use crate::host::{Absent, Directory, FileResource, Resource, SeedLink, Unit};
 use crate::inventory::Etcd;
+use crate::layout::programs::Programs;
 use crate::layout::{components, names, paths};
 
 /// What a node needs, in the order of its groups. PKI files, packages,
@@ -31,6 +32,10 @@ pub fn node_resources(
     add(
         ResourceGroup::ContainerRuntime,
         containerd::runtime_resources(ctx)?,
+    );
+    add(
+        ResourceGroup::ContainerRuntime,
+        runtime_proxy::runtime_proxy(ctx),
     );
     add(ResourceGroup::KubeletUnit, kubelet_unit(ctx)?);
     if let Some(control_plane) = &ctx.control_plane {
@@ -204,10 +209,11 @@ fn static_pod(
 
 fn kubelet_unit(ctx: &NodeContext<'_>) -> Result<Vec<Resource>, KubernetesError> {
     let (unit, drop_in) = kubelet::render_units(ctx)?;
+    let places = Programs::of(ctx.facts.uses_opt);
     Ok(vec![
-        directory(paths::KUBELET_DROP_IN_DIR, 0o755),
-        kubelet_file(paths::KUBELET_UNIT_FILE, unit),
-        kubelet_file(paths::KUBELET_DROP_IN, drop_in),
+        directory(places.kubelet_drop_ins, 0o755),
+        kubelet_file(places.kubelet_unit, unit),
+        kubelet_file(places.kubelet_drop_in, drop_in),
         // Before it has a configuration, it only fails; so it does once its certificate has ended.
         Resource::Unit(Unit {
             name: names::KUBELET_UNIT.into(),

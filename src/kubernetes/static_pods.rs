@@ -75,7 +75,10 @@ fn template_values(
     set(
         "flexVolumeDir",
         last_value(extras.args, "flex-volume-plugin-dir")
-            .unwrap_or(paths::FLEX_VOLUME_DIR)
+            .unwrap_or(match ctx.facts.uses_opt {
+                true => paths::FLEX_VOLUME_DIR_OPT,
+                false => paths::FLEX_VOLUME_DIR,
+            })
             .into(),
     );
     let directories = paths::CA_DIRECTORIES

@@ -13,3 +13,4 @@ pub mod names;
 pub mod paths;
 pub mod places;
 pub mod ports;
+pub mod programs;

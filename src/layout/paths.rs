@@ -76,6 +76,9 @@ pub const CRICTL_CONFIG: &str = "/etc/crictl.yaml";
 pub const CONTAINERD_DROP_INS: &str = "/etc/containerd/conf.d/*.toml";
 /// What containerd keeps of containers that run.
 pub const CONTAINERD_STATE_DIR: &str = "/run/containerd";
+/// Proxies for containerd. Ours.
+pub const CONTAINERD_PROXY: &str =
+    "/etc/systemd/system/containerd.service.d/50-clusterctl-proxy.conf";
 /// containerd's images and containers.
 pub const CONTAINERD_DIR: &str = "/var/lib/containerd";
 
@@ -89,6 +92,8 @@ pub const STATE_DIR: &str = "/var/lib/clusterctl";
 pub const LIBEXEC_DIR: &str = "/usr/libexec/kubernetes";
 /// The directory that controller managers before 1.36 mount for volume plugins.
 pub const FLEX_VOLUME_DIR: &str = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec";
+/// The same where /usr can't be written: kubeadm's documentation names it.
+pub const FLEX_VOLUME_DIR_OPT: &str = "/opt/libexec/kubernetes/kubelet-plugins/volume/exec";
 /// systemd-resolved's list of the real name servers. /etc/resolv.conf then
 /// names a loopback address, which is of no use in a pod.
 pub const RESOLVED_CONF: &str = "/run/systemd/resolve/resolv.conf";

@@ -17,3 +17,4 @@ pub(crate) mod objects;
 pub mod preflight;
 pub(crate) mod removals;
 mod stages;
+mod way_out;

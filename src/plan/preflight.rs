@@ -6,18 +6,25 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::containerd::check_containerd;
 use super::kubelet_certificates::check_kubelet_certificates;
+use super::way_out::check_way_out;
 use crate::cluster::endpoint;
 use crate::cluster::identity::{KnownCluster, Stranger};
 use crate::cluster::survey::{Aside, Surveyed, survey_hosts};
 use crate::host;
 use crate::host::Owner;
 use crate::host::preflight::{
-    Connection, Finding, Severity, Subject, check_reachability, check_virtual_address,
-    required_connections, virtual_address,
+    Connection, Finding, Severity, Subject, check_forwarding, check_reachability,
+    check_virtual_address, group_findings, required_connections, virtual_address,
+};
+use crate::inventory::{Cluster, Etcd};
+use crate::kubernetes::Component;
+use crate::kubernetes::health::{
+    api_server_endpoint, component_endpoint, etcd_client_address, kubelet_endpoint,
 };
 use crate::run::Run;
 use crate::run::error::Error;
 use crate::run::phase::Phase;
+use crate::run::remote::Remote;
 
 /// Checks all hosts; fails if there are errors.
 ///
@@ -33,8 +40,10 @@ pub(crate) async fn run_preflight(
         return Ok::<_, Error>(Vec::new());
     }
     let findings = collect_findings(run, owner, ca, surveyed).await?;
-    for warning in group_warnings(&findings) {
-        run.events().warn(warning);
+    let warnings = findings.iter();
+    let warnings = warnings.filter(|finding| finding.severity == Severity::Warning);
+    for warning in group_findings(warnings) {
+        run.events().warn(warning.to_string());
     }
     let errors = findings
         .iter()
@@ -46,33 +55,8 @@ pub(crate) async fn run_preflight(
     Ok(findings)
 }
 
-/// Reports warnings, one line for all hosts that share one.
-fn group_warnings(findings: &[Finding]) -> Vec<String> {
-    let mut shared: Vec<(&Finding, Vec<&str>)> = Vec::new();
-    for finding in findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Warning)
-    {
-        let same = |other: &Finding| {
-            (&other.check, &other.message, &other.remedy)
-                == (&finding.check, &finding.message, &finding.remedy)
-        };
-        match shared.iter_mut().find(|(other, _)| same(other)) {
-            Some((_, hosts)) => hosts.push(&finding.host),
-            None => shared.push((finding, vec![&finding.host])),
-        }
-    }
-    shared
-        .into_iter()
-        .map(|(finding, hosts)| {
-            Finding {
-                host: hosts.join(", "),
-                ..finding.clone()
-            }
-            .to_string()
-        })
-        .collect()
-}
+/// The name of what is found where nothing could be checked.
+pub const UNCHECKED: &str = "Connection";
 
 /// The result of `preflight`.
 #[derive(Debug)]
@@ -88,12 +72,17 @@ pub struct Report {
 /// Connects, gathers facts and checks. Findings are not errors here.
 ///
 /// # Errors
-/// A control plane that is unreachable.
+/// Files of the state directory that can't be used.
 pub async fn report_findings(run: &Run) -> Result<Report, Error> {
     let (surveyed, aside) = survey_hosts(run).await;
+    let mut findings: Vec<Finding> = aside.iter().map(unchecked).collect();
+    let known = KnownCluster::read(run)?;
+    // Without an address certificates can't be planned; then that is what there is to tell.
+    let known_addresses = |one: &&Surveyed| one.gathered.facts.advertised(&one.host).is_some();
     let control_planes: Vec<&Surveyed> = surveyed
         .iter()
         .filter(|one| one.host.is_control_plane())
+        .filter(known_addresses)
         .collect();
     let pki = super::certificates::plan_certificates(
         run,
@@ -102,9 +91,8 @@ pub async fn report_findings(run: &Run) -> Result<Report, Error> {
             &crate::desired::target::facts_of(&control_planes),
         )?,
     )?;
-    let known = KnownCluster::read(run)?;
     let owner = known.owner(&run.cluster, pki.ca_cert(), &surveyed);
-    let mut findings = collect_findings(run, &owner, pki.ca_cert(), &surveyed).await?;
+    findings.extend(collect_findings(run, &owner, pki.ca_cert(), &surveyed).await?);
     findings.extend(
         known
             .find_strangers(run, &surveyed)
@@ -117,6 +105,17 @@ pub async fn report_findings(run: &Run) -> Result<Report, Error> {
         aside,
         findings,
     })
+}
+
+/// Why a host could not be checked at all.
+fn unchecked(one: &Aside) -> Finding {
+    Finding {
+        host: one.host.clone(),
+        check: UNCHECKED.into(),
+        severity: Severity::Error,
+        message: one.error.to_string(),
+        remedy: one.error.hint(),
+    }
 }
 
 /// What every other verb would refuse: no setting demotes it.
@@ -157,12 +156,14 @@ async fn collect_findings(
     let containerd = surveyed.iter();
     findings.extend(containerd.flat_map(|one| check_containerd(&run.cluster, one)));
     findings.extend(probe_reachability(run, &subjects, surveyed).await?);
-    let control_planes = subjects
+    findings.extend(check_way_out(run, &subjects, surveyed).await?);
+    let control_planes: Vec<(&Subject<'_>, &Remote)> = subjects
         .iter()
         .zip(surveyed)
         .filter(|(subject, _)| subject.host.is_control_plane())
         .map(|(subject, one)| (subject, &one.session))
         .collect();
+    findings.extend(ask_forwarding(run, &control_planes).await);
     findings
         .extend(crate::cluster::external_etcd::check_external_etcds(run, control_planes).await?);
     let of_cluster = subjects
@@ -174,6 +175,42 @@ async fn collect_findings(
         findings.extend(endpoint::check_endpoint(&run.cluster, ca, name, &one.session).await);
     }
     Ok(findings)
+}
+
+/// Asks the sshd of each control plane whether it lets through what a run connects to: API
+/// server, etcd, and what tells of health. Where a cluster runs, the API server alone: whoever
+/// listens logs each connection that says nothing.
+async fn ask_forwarding(run: &Run, control_planes: &[(&Subject<'_>, &Remote)]) -> Vec<Finding> {
+    let asked = control_planes.iter().map(|(subject, remote)| async move {
+        let targets = forwarded(&run.cluster, subject);
+        let forbidden = remote.find_forbidden(&targets).await;
+        check_forwarding(subject, targets.len(), &forbidden)
+    });
+    let findings: Vec<Vec<Finding>> = futures::stream::iter(asked)
+        .buffered(run.options.parallel)
+        .collect()
+        .await;
+    findings.into_iter().flatten().collect()
+}
+
+/// Addresses and ports on a control plane that are reached through its session.
+fn forwarded(cluster: &Cluster, subject: &Subject<'_>) -> Vec<(String, u16)> {
+    let (host, facts) = (subject.host, &subject.gathered.facts);
+    let api = api_server_endpoint(cluster, host, Some(facts));
+    let mut targets = vec![(api.address, api.port)];
+    if !subject.owned {
+        if matches!(cluster.etcd, Etcd::Local(_)) {
+            targets.push(etcd_client_address(cluster, host));
+        }
+        let components = Component::all(cluster).iter();
+        let health = components
+            .filter_map(|one| component_endpoint(*one, cluster, host, Some(facts)))
+            .chain(kubelet_endpoint(host));
+        targets.extend(health.map(|at| (at.address, at.port)));
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    targets
 }
 
 /// Checks that new hosts can connect to the hosts they need and vice versa, and that

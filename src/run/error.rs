@@ -13,7 +13,7 @@ use text::terminal::sanitize;
 use super::selection::SelectionError;
 use super::state::StateError;
 use crate::artifacts::ArtifactsError;
-use crate::host::preflight::{Finding, Severity};
+use crate::host::preflight::{Finding, Severity, group_findings};
 use crate::host::{HostError, RunOwner};
 use crate::inventory::edit::FileEditError;
 use crate::inventory::{InventoryError, Place};
@@ -472,9 +472,8 @@ fn lines(all: &[String]) -> String {
 
 /// The findings that are errors, one line each.
 fn list(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .filter(|finding| finding.severity == Severity::Error)
-        .map(|finding| format!("\n  {finding}"))
-        .collect()
+    let errors = findings.iter();
+    let errors = errors.filter(|finding| finding.severity == Severity::Error);
+    let lines = group_findings(errors).into_iter();
+    lines.map(|finding| format!("\n  {finding}")).collect()
 }

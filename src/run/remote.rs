@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::error::Error;
 use super::events::Events;
-use crate::host::preflight::{Connection, Probe};
+use crate::host::preflight::{Connection, Probe, Registry, Way};
 use crate::host::{
     Cleaned, Crashes, Fetched, FoundTurn, Gathered, HostPlan, Observed, Receipt, Reset, Resource,
     Turn, Vitals,
@@ -49,12 +49,14 @@ pub struct Ownership {
 }
 
 /// How far a host is with its changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Converging {
     /// The change at this position of the plan began.
     Change(usize),
     /// So many bytes of the stream have been sent, of so many.
     Sent(u64, u64),
+    /// Something is wrong, and stops nothing.
+    Warned(String),
 }
 
 /// An open stream to a server, and the certificate (DER) that it showed.
@@ -69,6 +71,20 @@ pub trait RemoteHost: Debug + Send + Sync {
 
     /// Gathers its facts. One command, changes nothing.
     fn gather<'a>(&'a self, cluster: &'a Cluster, host: &'a Host) -> Answer<'a, Gathered>;
+
+    /// Those of `targets` to which the host's sshd lets no connection through. Opens channels
+    /// of the session, and runs no command. That nothing listens somewhere is no refusal.
+    fn find_forbidden<'a>(
+        &'a self,
+        targets: &'a [(String, u16)],
+    ) -> BoxFuture<'a, Vec<(String, u16)>>;
+
+    /// Tries to reach registries as containerd would, by their names. One command, changes
+    /// nothing.
+    fn try_registries<'a>(
+        &'a self,
+        registries: &'a [Registry],
+    ) -> Answer<'a, BTreeMap<String, Way>>;
 
     /// Reads the state of `resources`. One command, changes nothing.
     fn observe<'a>(&'a self, resources: &'a [Resource]) -> Answer<'a, Observed>;

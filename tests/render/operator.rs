@@ -546,6 +546,8 @@ fn addresses_come_from_the_operator_then_ssh_then_the_default_route() {
     assert_eq!(advertised(&fixture), "198.51.100.7");
     fixture.host("cp1").advertise_address = None;
     fixture.facts("cp1").default_ip = None;
+    assert_eq!(advertised(&fixture), "192.0.2.11", "it has no other");
+    fixture.facts("cp1").addresses.clear();
     insta::assert_snapshot!(fixture.resources("cp1").unwrap_err(), @"host `cp1` has no address to advertise: its `address` is a name, and it has no default route");
 }
 

@@ -110,7 +110,10 @@ pub fn gather(cluster: &Cluster, host: &Host) -> Result<Script, HostError> {
     }
     Ok(Script {
         name: "gather facts".into(),
-        text: text + include_str!("../scripts/safe.sh") + include_str!("../scripts/gather.sh"),
+        text: text
+            + include_str!("../scripts/safe.sh")
+            + include_str!("../scripts/package_state.sh")
+            + include_str!("../scripts/gather.sh"),
         input: Vec::new(),
     })
 }

@@ -1,6 +1,6 @@
 //! Facts, out of what the probe brought.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::answer::Answer;
@@ -8,6 +8,8 @@ use super::ask::CNI_DIRECTORIES;
 use super::beside::read_client_end;
 use super::containerd::read_containerd;
 use super::model::{Address, Facts};
+use super::proxies::{proxies, runtime_proxies};
+use super::routes::uses_opt;
 use super::small_files::Files;
 use crate::host::packages::detect_package_manager;
 use crate::host::proc::swap_devices;
@@ -52,6 +54,9 @@ pub(super) fn derive_facts(answer: &Answer<'_>) -> Facts {
         systemd_resolved,
         ca_directories: ca_directories(&answer.present),
         proxy_env: proxies(files),
+        runtime_proxies: runtime_proxies(files),
+        mtus: files.mtus(),
+        uses_opt: uses_opt(&answer.sections.text("places")),
         kubelet_version: version_of("kubelet"),
         kubeadm_version: version_of("kubeadm"),
         containerd_version: version_of("containerd").map(|version| upstream_version(&version)),
@@ -136,28 +141,6 @@ fn os_release(files: &Files, key: &str) -> String {
             Some(value.trim().trim_matches(['"', '\'']).to_owned())
         })
         .unwrap_or_default()
-}
-
-/// `*_proxy` variables of /etc/environment and of root's environment, which
-/// wins.
-fn proxies(files: &Files) -> Vec<(String, String)> {
-    let mut found = BTreeMap::new();
-    for source in ["/etc/environment", "env"] {
-        for line in files.lines(source) {
-            let line = line.trim().trim_start_matches("export ").trim_start();
-            let Some((name, value)) = line.split_once('=') else {
-                continue;
-            };
-            let name = name.trim();
-            if name.to_lowercase().ends_with("_proxy")
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-            {
-                let value = value.trim().trim_matches(['"', '\'']);
-                found.insert(name.to_owned(), value.to_owned());
-            }
-        }
-    }
-    found.into_iter().collect()
 }
 
 /// `v1.36.2` out of the words of a `--version`.

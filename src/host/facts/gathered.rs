@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::model::Facts;
+use super::model::{Facts, Route};
 use super::running::Running;
 use crate::host::owner::Owner;
 use crate::host::systemd::UnitState;
@@ -45,6 +45,14 @@ pub struct Gathered {
     /// What the control-plane endpoint's name resolves to; `None` if it was
     /// not asked, or `getent` is missing.
     pub endpoint_addresses: Option<Vec<IpAddr>>,
+    /// Routes of the main table, default routes included; empty if the host has no `ip`.
+    pub routes: Vec<Route>,
+    /// Whether the package manager was interrupted at work.
+    pub packages_interrupted: bool,
+    /// Whether /usr can't be written.
+    pub read_only_usr: bool,
+    /// Proxies that files which are not ours give to containerd: path, name, value.
+    pub runtime_proxy_files: Vec<(String, String, String)>,
     /// The container runtime.
     pub runtime: Runtime,
     /// Whether SELinux enforces.

@@ -9,6 +9,8 @@ mod derive;
 mod gathered;
 mod model;
 mod parse;
+mod proxies;
+mod routes;
 mod running;
 mod small_files;
 #[cfg(test)]
@@ -17,7 +19,7 @@ mod tests;
 pub use ask::gather;
 pub use containerd::{ContainerdFiles, WrittenConfig};
 pub use gathered::{Beside, Gathered, Listener, ManifestFile, Runtime};
-pub use model::{Address, Facts};
+pub use model::{Address, Facts, Route};
 pub use parse::parse_gathered;
 pub use running::{IMAGE, Running};
 

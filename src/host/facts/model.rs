@@ -1,11 +1,14 @@
 //! What a host told about itself.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::containerd::ContainerdFiles;
+use crate::inventory::Host;
 
 /// Facts that rendering and preflight need, gathered by one exec per host, or
 /// read from the file that `render --facts` names. A field that a host didn't
@@ -64,6 +67,17 @@ pub struct Facts {
     pub nameservers: Vec<IpAddr>,
     /// MTU of the default route's interface.
     pub mtu: u32,
+    /// MTU of each interface.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub mtus: BTreeMap<String, u32>,
+    /// Whether programs go to /opt/bin and units to /etc/systemd/system: /usr can't be written,
+    /// or could not when they were put there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub uses_opt: bool,
+    /// `http_proxy`-like variables that containerd should have: those of root, and those that
+    /// systemd gives to all units. Empty if it has others from files that are not ours.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runtime_proxies: Vec<(String, String)>,
     /// Whether a working kubelet.conf says that this host has joined.
     pub joined: bool,
     /// `--initial-cluster` of the etcd manifest on the host.
@@ -86,11 +100,72 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// The address that a host's API server, etcd and kubelet advertise: what the inventory
+    /// says; else the address that SSH connects to, if it is one that the host really has (it
+    /// has not behind address translation); else the address of its default route, or the only
+    /// one that it has.
+    pub fn advertised(&self, host: &Host) -> Option<IpAddr> {
+        if host.advertise_address.is_some() {
+            return host.advertise_address;
+        }
+        let connected: Option<IpAddr> = host.address.parse().ok();
+        let own = |address: &IpAddr| {
+            let known = self.addresses.iter().any(|own| own.address == *address);
+            !address.is_loopback() && (known || self.addresses.is_empty())
+        };
+        let only = match self.addresses.as_slice() {
+            [only] => Some(only.address),
+            _ => None,
+        };
+        connected.filter(own).or(self.default_ip).or(only)
+    }
+
+    /// The addresses that its node has: the advertised one, and in a cluster of both families
+    /// one of the other family, on the same interface if there is one, else on that of the
+    /// default route.
+    pub fn node_addresses(&self, host: &Host, both_families: bool) -> Vec<IpAddr> {
+        let Some(first) = self.advertised(host) else {
+            return Vec::new();
+        };
+        let other = |interface: &str| {
+            let mut own = self.addresses.iter();
+            let fits = own
+                .find(|own| own.interface == interface && own.address.is_ipv4() != first.is_ipv4());
+            fits.map(|own| own.address)
+        };
+        let carrier = self.addresses.iter().find(|own| own.address == first);
+        let carrier = carrier.and_then(|own| other(&own.interface));
+        let second = carrier.or_else(|| other(&self.default_interface));
+        [first]
+            .into_iter()
+            .chain(second.filter(|_| both_families))
+            .collect()
+    }
+
+    /// The MTU of the interface that carries `address`, else that of the default route's;
+    /// 0 if neither is known.
+    pub fn mtu_of(&self, address: IpAddr) -> u32 {
+        let carrier = self.addresses.iter().find(|own| own.address == address);
+        let own = carrier.and_then(|own| self.mtus.get(&own.interface));
+        own.copied().unwrap_or(self.mtu)
+    }
+
     /// Whether the kubelet has a client certificate, and it has ended: it can't get the next
     /// one with it.
     pub fn kubelet_has_ended(&self, now: Timestamp) -> bool {
         self.kubelet_certificate_end.is_some_and(|end| end <= now)
     }
+}
+
+/// A route of a host's main table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads.
+    pub to: IpNet,
+    /// The gateway; `None` for what is on the link.
+    pub via: Option<IpAddr>,
+    /// The interface.
+    pub device: String,
 }
 
 /// An address of a host.

@@ -8,6 +8,8 @@ use super::ask::DISKS;
 use super::beside::{read_beside, read_certificates};
 use super::derive::derive_facts;
 use super::gathered::{Gathered, Listener, Runtime};
+use super::proxies::runtime_proxy_files;
+use super::routes::{is_usr_read_only, routes};
 use super::running::Running;
 use super::small_files::Files;
 use crate::host::error::HostError;
@@ -42,6 +44,10 @@ pub fn parse_gathered(raw: &[u8]) -> Result<Gathered, HostError> {
         resolv_conf: files.nameservers("/etc/resolv.conf"),
         hostname_addresses: resolved("hostname"),
         endpoint_addresses: resolved("endpoint"),
+        routes: routes(&answer.sections.text("networks")),
+        packages_interrupted: !answer.sections.text("packages").is_empty(),
+        read_only_usr: is_usr_read_only(&answer.sections.text("places")),
+        runtime_proxy_files: runtime_proxy_files(files),
         runtime: runtime(&answer),
         selinux_enforcing: files.first("/sys/fs/selinux/enforce") == Some("1"),
         kubelet_ca: certificate_authority(answer.sections.raw("joined")),

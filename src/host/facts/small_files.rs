@@ -48,6 +48,22 @@ impl Files {
             .collect()
     }
 
+    /// MTU of each interface.
+    pub(super) fn mtus(&self) -> BTreeMap<String, u32> {
+        let mtu = |(path, value): &(String, String)| {
+            let interface = path.strip_prefix("/sys/class/net/")?.strip_suffix("/mtu")?;
+            Some((interface.to_owned(), value.trim().parse().ok()?))
+        };
+        self.0.iter().filter_map(mtu).collect()
+    }
+
+    /// Every line, with its file.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(path, line)| (path.as_str(), line.as_str()))
+    }
+
     pub(super) fn sysctls(&self) -> BTreeMap<String, String> {
         self.0
             .iter()

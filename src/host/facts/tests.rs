@@ -184,6 +184,19 @@ fn a_host_is_read_by_every_shell() {
                 "fe80::1"
               ],
               "mtu": 1450,
+              "mtus": {
+                "eth0": 1450
+              },
+              "runtimeProxies": [
+                [
+                  "HTTPS_PROXY",
+                  "http://p:1"
+                ],
+                [
+                  "no_proxy",
+                  "localhost"
+                ]
+              ],
               "joined": true,
               "etcdInitialCluster": "cp1=https://192.0.2.7:2380,cp2=https://192.0.2.8:2380",
               "etcdInitialClusterState": "existing",

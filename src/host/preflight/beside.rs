@@ -6,6 +6,7 @@ use crate::host::facts::ManifestFile;
 use crate::inventory::{Cluster, CniType, Etcd, LoadBalancer};
 use crate::layout::components::{ETCD, HAPROXY, KUBE_VIP, STATIC_PODS};
 use crate::layout::paths;
+use crate::layout::programs::Programs;
 
 const MANIFEST: &str = "StrayManifest";
 const NETWORK: &str = "OtherCNIConfiguration";
@@ -85,12 +86,20 @@ fn check_networks(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<
 
 /// What changes the kubelet beside the inventory. The operator's own `files` are in it.
 fn check_kubelet(subject: &Subject<'_>, report: &mut Report<'_>) {
-    let ours = [paths::KUBELET_UNIT_FILE, paths::KUBELET_DROP_IN];
+    let places = Programs::of(subject.gathered.facts.uses_opt);
+    let ours = [places.kubelet_unit, places.kubelet_drop_in];
+    // What a package brought below /usr counts for nothing behind a file of that name in /etc.
+    let hidden = |path: &str| {
+        let below = path.strip_prefix(Programs::of(false).units);
+        places.units != Programs::of(false).units
+            && below.is_some_and(|rest| ours.contains(&format!("{}{rest}", places.units).as_str()))
+    };
     let files = &subject.host.files;
     let known =
         |path: &str| ours.contains(&path) || files.iter().any(|file| file.destination == path);
     let beside = &subject.gathered.beside;
-    for path in beside.units.iter().filter(|path| !known(path)) {
+    let units = beside.units.iter();
+    for path in units.filter(|path| !known(path) && !hidden(path)) {
         report.warn(
             UNIT,
             format!("{path} changes how the kubelet is started, and is not ours"),

@@ -2,6 +2,7 @@
 
 use super::report::{FleetCheck, Report};
 use super::subject::Subject;
+use crate::inventory::Cluster;
 
 /// A clock that is further off than this is worth a look, in nanoseconds (5 s).
 const SKEW_WARNING: i128 = 5_000_000_000;
@@ -18,7 +19,7 @@ pub(super) const CHECK: FleetCheck = FleetCheck {
 
 /// Every clock against the median, and against the workstation's, by which
 /// certificates are made.
-fn check_clocks(subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
+fn check_clocks(_: &Cluster, subjects: &[Subject<'_>], reports: &mut [Report<'_>]) {
     let mut offsets: Vec<i128> = subjects
         .iter()
         .filter_map(|subject| subject.gathered.clock_offset)

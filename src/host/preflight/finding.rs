@@ -1,5 +1,7 @@
 //! What checks find.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 /// What a check found.
@@ -29,8 +31,36 @@ impl std::fmt::Display for Finding {
     }
 }
 
+/// Findings that say the same of several hosts as one, which names them all: in the order of
+/// the first of each.
+pub fn group_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<Finding> {
+    let mut places: HashMap<(&str, Severity, &str, Option<&str>), usize> = HashMap::new();
+    let mut groups: Vec<(&Finding, Vec<&str>)> = Vec::new();
+    for finding in findings {
+        let remedy = finding.remedy.as_deref();
+        let key = (
+            finding.check.as_str(),
+            finding.severity,
+            finding.message.as_str(),
+            remedy,
+        );
+        match places.get(&key) {
+            Some(at) => groups[*at].1.push(&finding.host),
+            None => {
+                places.insert(key, groups.len());
+                groups.push((finding, vec![&finding.host]));
+            }
+        }
+    }
+    let together = |(finding, hosts): (&Finding, Vec<&str>)| Finding {
+        host: hosts.join(", "),
+        ..finding.clone()
+    };
+    groups.into_iter().map(together).collect()
+}
+
 /// How bad a finding is, from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// All is well.

@@ -1,22 +1,25 @@
 //! Every check.
 //!
 //! To add one: its file, with a `CHECK`, and a line in one of these lists. What needs a
-//! conversation with other machines (`reach`, `external_etcd`, the address of
+//! conversation (`forwarding`, `reach`, `external_etcd`, the address of
 //! `virtual_address`) is asked by the caller and judged there.
 
 use super::finding::Finding;
 use super::report::{FleetCheck, HostCheck, Report};
 use super::subject::Subject;
 use super::{
-    beside, clocks, commands, disk_space, duplicates, kernel_settings, machine, mtu, names, ports,
-    proxies, proxy_credentials, remains, runtime, swap, system_verification, virtual_address,
+    addresses, beside, clocks, commands, disk_space, duplicates, kernel_settings, machine, mtu,
+    names, networks, one_network, package_state, places, ports, proxies, proxy_credentials,
+    remains, runtime, swap, system_verification, virtual_address,
 };
 use crate::inventory::Cluster;
 
 /// Checks of each host by itself, in the order of their findings.
-const HOST_CHECKS: [HostCheck; 14] = [
+const HOST_CHECKS: [HostCheck; 18] = [
     machine::CHECK,
     commands::CHECK,
+    package_state::CHECK,
+    places::CHECK,
     system_verification::CHECK,
     kernel_settings::CHECK,
     swap::CHECK,
@@ -26,13 +29,21 @@ const HOST_CHECKS: [HostCheck; 14] = [
     beside::CHECK,
     runtime::CHECK,
     names::CHECK,
+    addresses::CHECK,
+    networks::CHECK,
     proxies::CHECK,
     proxy_credentials::CHECK,
     virtual_address::CHECK,
 ];
 
 /// Checks of hosts against each other; their findings come last.
-const FLEET_CHECKS: [FleetCheck; 3] = [clocks::CHECK, duplicates::CHECK, mtu::CHECK];
+const FLEET_CHECKS: [FleetCheck; 5] = [
+    clocks::CHECK,
+    duplicates::CHECK,
+    addresses::SAME,
+    one_network::CHECK,
+    mtu::CHECK,
+];
 
 /// Runs every check on every host. The order is that of the hosts, then that of
 /// the checks.
@@ -45,7 +56,7 @@ pub fn check_hosts(cluster: &Cluster, subjects: &[Subject<'_>]) -> Vec<Finding> 
         }
     }
     for check in &FLEET_CHECKS {
-        (check.run)(subjects, &mut reports);
+        (check.run)(cluster, subjects, &mut reports);
     }
     debug_assert_eq!(unlisted_names(&reports), Vec::<&str>::new());
     reports.into_iter().flat_map(Report::finish).collect()

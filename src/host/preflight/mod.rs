@@ -5,6 +5,7 @@
 //! `apply` brings or sets by itself is no fault of a host: such a check says
 //! what will be done, as [`Severity::Info`].
 
+mod addresses;
 mod beside;
 mod clocks;
 mod commands;
@@ -12,11 +13,16 @@ mod disk_space;
 mod duplicates;
 mod external_etcd;
 mod finding;
+mod forwarding;
 mod kernel_settings;
 mod list;
 mod machine;
 mod mtu;
 mod names;
+mod networks;
+mod one_network;
+mod package_state;
+mod places;
 mod ports;
 mod proxies;
 mod proxy;
@@ -31,13 +37,18 @@ mod system_verification;
 #[cfg(test)]
 mod tests;
 mod virtual_address;
+mod way_out;
 
 pub use clocks::{MAX_CLOCK_OFFSET, describe_clock};
 pub use external_etcd::check_external_etcd;
-pub use finding::{Finding, Severity};
+pub use finding::{Finding, Severity, group_findings};
+pub use forwarding::check_forwarding;
 pub use list::check_hosts;
 pub use reach::{
     Connection, Probe, check_reachability, parse_reachability, reachability, required_connections,
 };
 pub use subject::{Subject, belongs_to_cluster};
 pub use virtual_address::{check_virtual_address, virtual_address};
+pub use way_out::{
+    Registry, Way, ask_registries, check_registries, mirrors_of, parse_registries, registries,
+};

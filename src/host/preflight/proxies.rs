@@ -5,16 +5,67 @@ use super::report::{HostCheck, Report};
 use super::subject::Subject;
 use crate::inventory::Cluster;
 
+/// What containerd is told.
+const RUNTIME: &str = "RuntimeProxy";
+
 pub(super) const CHECK: HostCheck = HostCheck {
-    names: &["HTTPProxy", "HTTPProxyCIDR"],
+    names: &["HTTPProxy", "HTTPProxyCIDR", RUNTIME],
     run: check_proxies,
 };
 
+/// Whether files of others give containerd a proxy, for what it must not be.
+fn check_runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+    let gathered = subject.gathered;
+    let theirs: Vec<(String, String)> = gathered
+        .runtime_proxy_files
+        .iter()
+        .map(|(_, name, value)| (name.clone(), value.clone()))
+        .collect();
+    let networking = &cluster.networking;
+    let networks = networking
+        .pod_subnets
+        .iter()
+        .chain(&networking.service_subnets);
+    let networks =
+        networks.map(|net| (net.hosts().next().unwrap_or(net.network()), net.to_string()));
+    let address = subject
+        .advertised()
+        .map(|address| (address, address.to_string()));
+    let proxied: Vec<String> = networks
+        .chain(address)
+        .filter(|(address, _)| proxy_for(&theirs, *address).is_some())
+        .map(|(_, name)| name)
+        .collect();
+    if let (false, Some((path, ..))) = (proxied.is_empty(), gathered.runtime_proxy_files.first()) {
+        report.warn(
+            RUNTIME,
+            format!(
+                "{path} gives containerd a proxy, also for {}",
+                proxied.join(", ")
+            ),
+            &format!(
+                "add them, .svc and .{} to NO_PROXY there, then run `systemctl daemon-reload` and \
+                 `systemctl restart containerd`",
+                networking.dns_domain
+            ),
+        );
+    } else if cluster.manages_containerd(subject.host) && !gathered.facts.runtime_proxies.is_empty()
+    {
+        report.info(
+            RUNTIME,
+            "containerd gets the host's proxies, but not for the cluster's networks",
+        );
+    } else {
+        report.pass(RUNTIME);
+    }
+}
+
 fn check_proxies(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'_>) {
+    check_runtime(cluster, subject, report);
     let facts = &subject.gathered.facts;
     let endpoint = cluster.control_plane_endpoint.as_ref();
     let address = if subject.host.is_control_plane() {
-        subject.host.advertise_address.or(facts.default_ip)
+        subject.advertised()
     } else {
         let resolved = subject.gathered.endpoint_addresses.as_ref();
         endpoint

@@ -44,8 +44,7 @@ pub fn required_connections(cluster: &Cluster, subjects: &[Subject<'_>]) -> Vec<
     let mut connections = Vec::new();
     for from in subjects {
         for to in subjects {
-            let address = to.host.advertise_address.or(to.gathered.facts.default_ip);
-            let Some(address) = address.filter(|_| from.host.name != to.host.name) else {
+            let Some(address) = to.advertised().filter(|_| from.host.name != to.host.name) else {
                 continue;
             };
             let needed = |component| match component {

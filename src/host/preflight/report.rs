@@ -17,7 +17,7 @@ pub(super) struct FleetCheck {
     /// The names that its findings may have; `*` stands for anything.
     pub(super) names: &'static [&'static str],
     /// Looks at all hosts; the reports are in their order.
-    pub(super) run: fn(&[Subject<'_>], &mut [Report<'_>]),
+    pub(super) run: fn(&Cluster, &[Subject<'_>], &mut [Report<'_>]),
 }
 
 /// Findings on one host.

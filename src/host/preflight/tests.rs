@@ -1,3 +1,5 @@
+mod networks;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -379,15 +381,15 @@ fn hosts_are_compared_with_each_other() {
         })
         .join("\n"),
         @r#"
-        cp1 Warning DuplicateMachineID: the machine-id is also that of w1
-        cp1 Warning DuplicateProductUUID: the product_uuid is also that of w1
-        cp1 Warning DuplicateHostname: the host name `cp1` is also that of w1
-        w1 Error ClockSkew: the clock is 600.0 s behind the workstation's, 600.0 s from the middle of all hosts
-        w1 Warning DuplicateMachineID: the machine-id is also that of cp1
-        w1 Warning DuplicateProductUUID: the product_uuid is also that of cp1
-        w1 Warning DuplicateHostname: the host name `cp1` is also that of cp1
-        w1 Warning MTU: MTU 1400 on eth0, other hosts have 1500
-        "#
+    cp1 Warning DuplicateMachineID: cp1 and w1 have the same machine-id
+    cp1 Warning DuplicateProductUUID: cp1 and w1 have the same product_uuid
+    cp1 Warning DuplicateHostname: cp1 and w1 have the same host name, `cp1`
+    w1 Error ClockSkew: the clock is 600.0 s behind the workstation's, 600.0 s from the middle of all hosts
+    w1 Warning DuplicateMachineID: cp1 and w1 have the same machine-id
+    w1 Warning DuplicateProductUUID: cp1 and w1 have the same product_uuid
+    w1 Warning DuplicateHostname: cp1 and w1 have the same host name, `cp1`
+    w1 Warning MTU: MTU 1400 on eth0, other hosts have 1500
+    "#
     );
     let twice = found(|_, cp, worker| {
         cp.facts.default_ip = Some([192, 0, 2, 1].into());
@@ -528,6 +530,7 @@ fn the_address_of_kube_vip_needs_an_interface() {
                 address: [192, 0, 2, 11].into(),
                 prefix: 24,
             };
+            cp.facts.default_ip = Some([192, 0, 2, 11].into());
             cp.facts.addresses = addresses.iter().map(of).collect();
         })
     };

@@ -14,6 +14,7 @@ use crate::host::observed::PathState;
 use crate::host::receipt::ReceiptAttributes;
 use crate::host::wire::{quote, relative, word};
 use crate::layout::paths;
+use crate::layout::programs::Programs;
 
 /// A directory that exists.
 #[derive(Debug, Clone)]
@@ -27,12 +28,13 @@ pub struct Directory {
 }
 
 /// Directories whose mode and owner are set, beside etcd's.
-const DIRECTORIES: [&str; 5] = [
+const DIRECTORIES: [&str; 6] = [
     paths::MANIFESTS_DIR,
     paths::HAPROXY_DIR,
     paths::CNI_CONFIG_DIR,
     paths::ETCD_DATA_DIR,
-    paths::SCRIPT_DIR,
+    Programs::ALL[0].scripts,
+    Programs::ALL[1].scripts,
 ];
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {

@@ -23,9 +23,9 @@ pub struct Package {
 }
 
 pub(in crate::host) const KIND: ResourceKind = ResourceKind {
-    shell: concat!(include_str!("package.sh"), include_str!("../packages.sh")),
+    shell: include_str!("package.sh"),
     variables: &["commands"],
-    sections: &["commands"],
+    sections: &["commands", "package_state"],
     compare: compare_packages,
     converge: install_packages,
     ..ResourceKind::NOTHING
@@ -37,6 +37,12 @@ struct Install {
 }
 
 impl Step for Install {}
+
+/// `dpkg --configure -a`, after one that was interrupted.
+#[derive(Debug)]
+struct Repair;
+
+impl Step for Repair {}
 
 impl Piece for Package {
     fn ask(&self, question: &mut Question) -> Result<(), HostError> {
@@ -57,6 +63,12 @@ fn compare_packages(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
         .filter(|package| !commands.contains(&package.provides))
         .map(|package| &package.name)
         .collect();
+    let interrupted = !found.observed.answer("package_state").is_empty();
+    if interrupted && !missing.is_empty() {
+        let text = "it was interrupted: dpkg --configure -a".into();
+        let (action, kind) = (Action::Repair, Kind::PackageManager);
+        found.push(action, kind, "dpkg", Detail::Text { text }, Repair);
+    }
     for name in missing {
         found.receipt.packages.insert(name.clone());
         let step = Install { name: name.clone() };
@@ -66,11 +78,25 @@ fn compare_packages(wanted: &Wanted<'_>, found: &mut Comparison<'_>) {
 
 /// All packages by one call: each would wait for the same lock.
 fn install_packages(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
-    let mut numbers = Vec::new();
-    let mut names = Vec::new();
+    let (mut numbers, mut names) = (Vec::new(), Vec::new());
     for (number, step) in work.all::<Install>() {
         numbers.push(number);
         names.push(word("package", &step.name)?);
+    }
+    let repairs: Vec<usize> = work.all::<Repair>().map(|(number, _)| number).collect();
+    let Some(first) = repairs.first().or(numbers.first()) else {
+        return Ok(());
+    };
+    const END: &str = "END-OF-PROGRAM";
+    bundle.line(&format!("start {first}"));
+    bundle.line(&format!(
+        "package_program 3<<'{END}'\n{}\n{}\nwork \"$@\"\n{END}",
+        package_managers_line(),
+        include_str!("../packages.sh"),
+    ));
+    for number in &repairs {
+        bundle.line("package_job \"can't repair dpkg's state\" repair");
+        bundle.line(&format!("finish {number}"));
     }
     if names.is_empty() {
         return Ok(());
@@ -78,8 +104,10 @@ fn install_packages(work: &Work, bundle: &mut Bundle) -> Result<(), HostError> {
     for number in &numbers {
         bundle.line(&format!("start {number}"));
     }
-    bundle.line(&package_managers_line());
-    bundle.line(&format!("packages {}", names.join(" ")));
+    let names = names.join(" ");
+    bundle.line(&format!(
+        "package_job \"can't install {names}\" install {names}"
+    ));
     for number in &numbers {
         bundle.line(&format!("finish {number}"));
     }

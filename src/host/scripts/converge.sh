@@ -8,7 +8,7 @@
 # the temporary files go.
 
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 umask 077
 # A temporary file is always a new one, never a symbolic link that is there.
 set -C
@@ -31,6 +31,9 @@ fail() {
 	if [ -n "${2-}" ]; then printf '%s\n' "$2" >&2; fi
 	exit 1
 }
+
+# warn WHAT: it does not stop anything.
+warn() { printf '@@step warned %s %s\n' "$current" "$1"; }
 
 cleanup() {
 	status=$?

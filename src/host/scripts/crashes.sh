@@ -5,7 +5,7 @@
 
 : "${since=}" "${components=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 # On some distributions, others may write to /var/log: their logs would be anything.
 if [ ! -O ./var/log/pods ]; then components=; fi
 

@@ -1,7 +1,7 @@
 # Tells what files hold, keys among them. Changes nothing. What follows this text says which.
 
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 
 # fetch PATH: nothing, if there is no such file.
 fetch() {

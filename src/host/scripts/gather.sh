@@ -9,7 +9,7 @@
 : "${certificates=}" "${package_managers=}" "${components=}" "${running_files=}"
 : "${running_flags=}" "${running_fields=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 nl='
 '
 
@@ -44,6 +44,12 @@ grep -aHs '' ./etc/os-release ./usr/lib/os-release ./etc/machine-id \
 grep -aHs '^MemTotal:' ./proc/meminfo
 grep -aHsi '_proxy *=' ./etc/environment
 env | sed -n '/^[A-Za-z]*_[Pp][Rr][Oo][Xx][Yy]=/s/^/env:/p'
+systemctl show-environment 2>/dev/null | sed -n '/^[A-Za-z]*_[Pp][Rr][Oo][Xx][Yy]=/s/^/systemd:/p'
+grep -aHsi '^[^#]*_proxy=' ./etc/systemd/system/containerd.service \
+	./etc/systemd/system/containerd.service.d/*.conf ./run/systemd/system/containerd.service.d/*.conf \
+	./usr/local/lib/systemd/system/containerd.service.d/*.conf \
+	./usr/lib/systemd/system/containerd.service.d/*.conf ./etc/default/containerd \
+	./etc/sysconfig/containerd | head -c 20000
 
 echo '@@section commands'
 for name in $package_managers ip ss iptables nft conntrack losetup mount cp \
@@ -69,7 +75,8 @@ done
 echo '@@section filled'
 for path in $directories; do
 	for entry in "$path"/* "$path"/.[!.]*; do
-		if [ -e "$entry" ]; then
+		# What mkfs leaves at the top of a file system holds no data.
+		if [ "${entry##*/}" != lost+found ] && [ -e "$entry" ]; then
 			printf '%s\n' "$path"
 			break
 		fi
@@ -118,6 +125,29 @@ if command -v ip >/dev/null 2>&1; then
 	ip -4 route show default 2>/dev/null
 	ip -6 route show default 2>/dev/null
 fi | head -c 400000
+if command -v ip >/dev/null 2>&1; then
+	echo '@@section networks'
+	{ ip -4 route show && ip -6 route show; } 2>/dev/null | head -c 200000
+fi
+
+# Where nothing can be written, be it root who writes; and what is ours in either place.
+echo '@@section places'
+for path in ./usr/bin ./usr/lib/systemd/system ./usr/local/lib ./opt; do
+	if [ ! -d "$path" ]; then continue; fi
+	options=
+	if command -v findmnt >/dev/null 2>&1; then
+		options=$(findmnt -nro OPTIONS -T "$path" 2>/dev/null | tail -n 1)
+	fi
+	case $options in
+	ro | ro,*) ;;
+	*) if [ -w "$path" ]; then continue; fi ;;
+	esac
+	printf 'read-only %s\n' "$path"
+done
+sed -n 's/^    "\(\/.*bin\/kubelet\)": {$/ours .\1/p' ./var/lib/clusterctl/receipt.json 2>/dev/null
+
+echo '@@section packages'
+package_state
 
 echo '@@section joined'
 sed -n -e 's/^ *certificate-authority-data: */ca /p' -e 's/^ *server: */server /p' \

@@ -6,7 +6,7 @@
 
 : "${paths=0}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 state=./var/lib/clusterctl
 
 # take BYTES: not one more of standard input (busybox's head reads ahead).

@@ -7,7 +7,7 @@
 # next run can take it up.
 
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 umask 077
 state=./var/lib/clusterctl
 clean=yes

@@ -1,6 +1,6 @@
 # Refuses runs with smaller numbers on this machine from now on, if any has ever changed it.
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 umask 077
 state=./var/lib/clusterctl
 

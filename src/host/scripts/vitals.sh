@@ -5,7 +5,7 @@
 
 : "${cri_socket=}" "${certificates_dir=}" "${virtual_address=}"
 cd "${CLUSTERCTL_ROOT:-/}" || exit 1
-PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/bin
 
 echo '@@clusterctl vitals 1'
 echo '@@section units'

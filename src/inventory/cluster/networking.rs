@@ -33,6 +33,12 @@ impl Networking {
         join(&self.service_subnets)
     }
 
+    /// Whether pods or services have addresses of both families.
+    pub fn has_both_families(&self) -> bool {
+        let all = || self.pod_subnets.iter().chain(&self.service_subnets);
+        all().any(|net| net.addr().is_ipv4()) && all().any(|net| net.addr().is_ipv6())
+    }
+
     /// Address `index` of the first service network: 1 is the `kubernetes`
     /// Service, 10 is cluster DNS.
     pub fn service_ip(&self, index: u32) -> IpAddr {

@@ -4,12 +4,13 @@ use super::control_planes::check_control_planes;
 use std::path::PathBuf;
 
 use super::fault::Fault;
+use super::listen_args::ListenContext;
 use super::resolver::Resolver;
 use super::syntax;
 use super::{
     artifacts, bootstrap_tokens, certificates, components, containerd, endpoint, etcd,
-    feature_gates, files, host_networks, hosts, known_flags, load_balancer, network, rollout,
-    timeouts, values, version,
+    feature_gates, files, host_networks, hosts, known_flags, listen_args, load_balancer, network,
+    rollout, timeouts, values, version,
 };
 use crate::inventory::cluster::{Cluster, Host, Version};
 use crate::inventory::spec::{ClusterSpec, Directory, Inventory, defaults};
@@ -71,6 +72,14 @@ pub(crate) fn resolve_cluster(inventory: Inventory, resolver: &mut Resolver<'_>)
         &at,
         resolver,
     );
+    let cluster = ListenContext {
+        spec: &spec,
+        hosts: &hosts,
+        etcd: &etcd,
+        load_balancer: &load_balancer,
+        bind_port,
+    };
+    listen_args::check_listen_args(&cluster, &at, resolver);
     let hosts: Vec<Host> = hosts.into_iter().map(|one| one.host).collect();
 
     let kubelet_config = spec.kubelet.config.clone();

@@ -23,6 +23,7 @@ mod host_networks;
 mod hosts;
 mod known_flags;
 mod layer;
+mod listen_args;
 mod load_balancer;
 mod network;
 mod pod_subnet;

@@ -13,12 +13,13 @@ use super::super::{endpoint, tree};
 use super::pod_network::PodNetwork;
 use crate::host::{FileResource, Resource, SelfCheck, Unit, WithdrawnUnit};
 use crate::layout::names::POD_NETWORK_UNIT as UNIT;
-use crate::layout::paths::{CNI_CONFIG_DIR, CNI_CONFLIST, SCRIPT_DIR};
+use crate::layout::paths::{CNI_CONFIG_DIR, CNI_CONFLIST};
+use crate::layout::programs::Programs;
 
 /// Where its file is.
 const UNIT_FILE: &str = "/etc/systemd/system/clusterctl-pod-network.service";
-/// The script that it runs. Ours.
-const SCRIPT: &str = "/usr/local/lib/clusterctl/pod-network.sh";
+/// The script that it runs, in the directory of scripts. Ours.
+const SCRIPT: &str = "pod-network.sh";
 /// The network's name in that configuration, and so in what CNI plugins keep.
 pub(super) const CNI_NAME: &str = "clusterctl";
 
@@ -36,12 +37,14 @@ impl PodNetwork for Bridge {
             ctx.templates.render(UNIT_TEMPLATE, &view)?,
             ctx.templates.render(SCRIPT_TEMPLATE, &view)?,
         );
+        let scripts = Programs::of(ctx.facts.uses_opt).scripts;
+        let path = script_path(ctx.facts.uses_opt);
         let mut resources = vec![
-            directory(SCRIPT_DIR, 0o755),
-            Resource::File(FileResource::text(SCRIPT, script).notify(UNIT)),
+            directory(scripts, 0o755),
+            Resource::File(FileResource::text(path.as_str(), script).notify(UNIT)),
             Resource::File(FileResource::text(UNIT_FILE, unit).notify(UNIT)),
             Resource::SelfCheck(SelfCheck {
-                script: SCRIPT.into(),
+                script: path,
                 unit: UNIT.into(),
             }),
             Resource::Unit(Unit {
@@ -83,7 +86,8 @@ fn conflist(ctx: &NodeContext<'_>) -> Result<Option<String>, KubernetesError> {
         })
         .collect();
     tree::set_field(&mut view, "defaultRoutes", json!(routes));
-    tree::set_field(&mut view, "mtu", ctx.facts.mtu);
+    let mtu = ctx.facts.mtu_of(ctx.advertise_address()?);
+    tree::set_field(&mut view, "mtu", mtu);
     let text = ctx.templates.render(CONFLIST_TEMPLATE, &view)?;
     serde_json::from_str::<Value>(&text).map_err(|error| {
         ctx.templates
@@ -94,7 +98,11 @@ fn conflist(ctx: &NodeContext<'_>) -> Result<Option<String>, KubernetesError> {
 
 /// Its files on a node.
 pub(super) fn files() -> Vec<String> {
-    vec![conflist_path(), UNIT_FILE.to_owned(), SCRIPT.to_owned()]
+    let scripts = [false, true].map(script_path);
+    [conflist_path(), UNIT_FILE.to_owned()]
+        .into_iter()
+        .chain(scripts)
+        .collect()
 }
 
 /// Its unit, for hosts where it has to stop. That takes routes and rules away, too.
@@ -103,6 +111,10 @@ pub(super) fn withdrawn_unit() -> Resource {
         name: UNIT.into(),
         file: UNIT_FILE.into(),
     })
+}
+
+fn script_path(uses_opt: bool) -> String {
+    format!("{}/{SCRIPT}", Programs::of(uses_opt).scripts)
 }
 
 fn conflist_path() -> String {
@@ -127,7 +139,7 @@ fn unit_view(ctx: &NodeContext<'_>) -> Result<Value, KubernetesError> {
     tree::set_field(&mut view, "address", address.to_string());
     let interface = endpoint::interface_of(ctx.host, ctx.facts, address)?;
     tree::set_field(&mut view, "interface", interface);
-    tree::set_field(&mut view, "script", SCRIPT);
+    tree::set_field(&mut view, "script", script_path(ctx.facts.uses_opt));
     tree::set_field(&mut view, "conflist", conflist_path());
     Ok(view)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use clusterctl::Error;
-use clusterctl::host::preflight::{Connection, Probe};
+use clusterctl::host::preflight::{Connection, Probe, Registry, Way};
 use clusterctl::host::{
     Action, Cleaned, Crashes, Facts, Fetched, FoundTurn, Gathered, HostError, HostPlan, Kind,
     Observed, Reset, Resource, Runtime, Turn, Vitals,
@@ -219,6 +219,38 @@ impl RemoteHost for RecordedHost {
                 running,
                 ..Gathered::default()
             })
+        }
+        .boxed()
+    }
+
+    fn find_forbidden<'a>(
+        &'a self,
+        targets: &'a [(String, u16)],
+    ) -> BoxFuture<'a, Vec<(String, u16)>> {
+        async move {
+            match self.shared.lock().host(&self.name).forwards_nothing {
+                true => targets.to_vec(),
+                false => Vec::new(),
+            }
+        }
+        .boxed()
+    }
+
+    fn try_registries<'a>(
+        &'a self,
+        registries: &'a [Registry],
+    ) -> Answer<'a, BTreeMap<String, Way>> {
+        async move {
+            self.begin("try registries")?;
+            let closed = self.shared.lock().host(&self.name).has_no_way_out;
+            let way = |one: &Registry| {
+                let way = match closed {
+                    true => Way::Closed("timed out".into()),
+                    false => Way::Open,
+                };
+                (one.name.clone(), way)
+            };
+            Ok(registries.iter().map(way).collect())
         }
         .boxed()
     }

@@ -319,7 +319,15 @@ impl Machine {
                 self.images.insert(name.to_owned());
             }
             // Packages are there, there is no swap, and what restarts is seen by the cluster.
-            (Kind::Package | Kind::Swap | Kind::Systemd | Kind::StaticPod | Kind::EtcdData, _) => {}
+            (
+                Kind::PackageManager
+                | Kind::Package
+                | Kind::Swap
+                | Kind::Systemd
+                | Kind::StaticPod
+                | Kind::EtcdData,
+                _,
+            ) => {}
         }
     }
 

@@ -79,6 +79,10 @@ pub struct Host {
     pub api_hangs: bool,
     /// Whether the certificate of its API server is another CA's.
     pub api_is_strange: bool,
+    /// Whether its sshd lets no connection through.
+    pub forwards_nothing: bool,
+    /// Whether it reaches no registry.
+    pub has_no_way_out: bool,
     /// Nanoseconds that its clock is ahead.
     pub clock_offset: i128,
     /// Whether its etcd has data.
@@ -111,6 +115,8 @@ impl Host {
             api_is_down: false,
             api_hangs: false,
             api_is_strange: false,
+            forwards_nothing: false,
+            has_no_way_out: false,
             clock_offset: 0,
             has_etcd_data: false,
             lost_etcd_data: false,
