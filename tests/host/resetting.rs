@@ -8,9 +8,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use clusterctl::host::{
-    Cleaned, Directory, FileResource, HostError, ImagePull, KernelModule, Observed, Owner, Receipt,
-    ReceiptUnit, Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, cleaned, look_for_receipt,
-    reset, reset_progress,
+    Cleaned, Directory, FileResource, HostError, ImagePull, KernelModule, Merged, Observed, Owner,
+    Receipt, ReceiptUnit, Reset, Resource, SeedLink, SwapOff, Sysctl, Unit, cleaned,
+    look_for_receipt, reset, reset_progress,
 };
 use ssh::{Output, Script};
 
@@ -552,4 +552,32 @@ fn answers_and_receipts_are_not_trusted() {
         turn: None,
     };
     assert!(matches!(reset(&wanted), Err(HostError::Name { .. })));
+}
+
+#[test]
+fn what_others_added_to_a_file_of_ours_is_not_lost_by_a_reset() {
+    for root in roots() {
+        let mut ours = file(&root, "/etc/containerd/config.toml", "ours\n");
+        ours.merged = Some(Merged {
+            ours: "{}".into(),
+            based_on: None,
+        });
+        root.converge(&[Resource::File(ours)]);
+        root.write("etc/containerd/config.toml", "ours\nand a GPU's\n");
+        let cleaned = run(&root, &script(&receipt(&root))).unwrap();
+        let kept = cleaned.left.join("\n");
+        assert!(
+            kept.contains("it was changed after apply wrote it"),
+            "{kept}"
+        );
+        assert_eq!(root.read("etc/containerd/config.toml"), "");
+        let copies = tree(&root).into_iter();
+        let copies: Vec<_> = copies
+            .filter(|(path, _)| path.contains("replaced/"))
+            .collect();
+        assert!(
+            copies.iter().any(|(path, _)| path.ends_with("config.toml")),
+            "{copies:?}"
+        );
+    }
 }

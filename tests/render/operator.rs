@@ -229,6 +229,8 @@ fn proxies_come_first_and_the_operators_variables_win() {
         variable("NO_PROXY", "10.0.0.0/8"),
         variable("PATH", "/bin"),
         variable("http_proxy", ""),
+        // Others can read what is in a pod's environment.
+        variable("all_proxy", "http://user:secret@proxy"),
     ];
     let env = EnvVar {
         name: "NO_PROXY".into(),

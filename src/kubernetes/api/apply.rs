@@ -452,6 +452,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_compared_without_the_api_keeps_what_it_has_filled_in() {
+        let live = json!({"spec": {"replicas": 2, "template": {"containers": [
+            {"name": "other", "image": "x"},
+            {"name": "a", "image": "a:1", "terminationMessagePath": "/dev"}]}}});
+        let ours = json!({"spec": {"template": {"volumes": [], "containers": [
+            {"name": "other"}, {"name": "a", "image": "a:1"}]}}});
+        assert_eq!(laid_over(&live, &ours), live, "nothing of ours differs");
+        let ours = json!({"spec": {"template": {"containers": [{"name": "a", "image": "a:2"}]}}});
+        let expected = json!({"spec": {"replicas": 2, "template": {"containers": [
+            {"name": "a", "image": "a:2", "terminationMessagePath": "/dev"}]}}});
+        assert_eq!(laid_over(&live, &ours), expected);
+        let args = |list: Value| json!({"args": list});
+        let (two, one) = (args(json!(["--a", "--b"])), args(json!(["--b"])));
+        assert_eq!(laid_over(&two, &one), one);
+    }
+
+    #[test]
     fn what_the_server_fills_in_makes_no_difference() {
         let live = json!({"metadata": {"name": "a", "uid": "1", "resourceVersion": "7",
             "managedFields": []}, "data": {"k": "v"}, "status": {}});

@@ -226,6 +226,29 @@ mod tests {
     struct Layer(&'static str, #[source] Option<io::Error>);
 
     #[test]
+    fn a_webhook_that_is_down_is_told_from_one_that_says_no() {
+        let error = |code: u16, message: &str| {
+            let status = serde_json::json!({"status": "Failure", "message": message,
+                "reason": "InternalError", "code": code});
+            let status = serde_json::from_value(status).expect("a status");
+            ApiError::request("compare x")(kube::Error::Api(status)).is_silent_webhook()
+        };
+        let down =
+            "Internal error occurred: failed calling webhook \"a.b\": failed to call webhook: x";
+        assert!(error(500, down));
+        assert!(error(
+            400,
+            "admission webhook \"a.b\" does not support dry run"
+        ));
+        assert!(!error(500, "etcdserver: request timed out"));
+        assert!(!error(
+            403,
+            "admission webhook \"a.b\" denied the request: no"
+        ));
+        assert!(!error(400, "invalid"));
+    }
+
+    #[test]
     fn layers_that_only_pass_an_error_on_are_left_out() {
         let service = |layer| root_cause(&kube::Error::Service(Box::new(layer)));
         let refused = || Some(io::Error::other("connection refused by 127.0.0.1"));
