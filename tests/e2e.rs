@@ -28,6 +28,8 @@ mod load;
 mod modes;
 #[path = "e2e/nodes.rs"]
 mod nodes;
+#[path = "e2e/odd_hosts.rs"]
+mod odd_hosts;
 #[path = "e2e/operator.rs"]
 mod operator;
 #[path = "e2e/plan.rs"]

@@ -15,7 +15,7 @@ use crate::run::error::{Error, ExitStatus};
 /// Check all hosts and show how to fix each finding; change nothing
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  clusterctl-rs preflight\n  clusterctl-rs preflight --hosts 'worker*'\n\nExit code: 5 if a finding is an error; `apply` would stop there."
+    after_help = "Examples:\n  clusterctl-rs preflight\n  clusterctl-rs preflight --hosts 'worker*'\n\nExit code: 5 if a finding is an error, 4 if workers could not be checked."
 )]
 pub(super) struct PreflightArgs {
     /// The inventory

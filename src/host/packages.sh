@@ -42,7 +42,7 @@ complain() {
 }
 
 # One function for each package manager that packages.rs lists. Lists of packages that can't be
-# brought up to date are no failure, be it that of a source that is nobody's concern here: what
+# brought up to date are no failure, be it that of a third party's source: what
 # counts is whether the packages can be had.
 
 install_by_apt() {

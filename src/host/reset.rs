@@ -13,13 +13,14 @@ use crate::layout::paths::{self, KUBELET_CONF};
 use ssh::{Output, Script};
 
 /// Places that Kubernetes uses: whatever is still there in the end is told.
-const PLACES: [&str; 6] = [
+const PLACES: [&str; 7] = [
     paths::KUBERNETES_DIR,
     paths::CNI_CONFIG_DIR,
     paths::CNI_BIN_DIR,
     paths::KUBELET_DIR,
     paths::CNI_STATE_DIR,
     paths::LIBEXEC_DIR,
+    paths::LIBEXEC_DIR_OPT,
 ];
 
 /// Adds one thing that a reset does to its script.

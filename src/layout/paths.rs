@@ -90,6 +90,8 @@ pub const STATE_DIR: &str = "/var/lib/clusterctl";
 
 /// What else Kubernetes may leave on a host: plugins of volumes.
 pub const LIBEXEC_DIR: &str = "/usr/libexec/kubernetes";
+/// The same where /usr can't be written.
+pub const LIBEXEC_DIR_OPT: &str = "/opt/libexec/kubernetes";
 /// The directory that controller managers before 1.36 mount for volume plugins.
 pub const FLEX_VOLUME_DIR: &str = "/usr/libexec/kubernetes/kubelet-plugins/volume/exec";
 /// The same where /usr can't be written: kubeadm's documentation names it.

@@ -41,6 +41,14 @@ fn check_commands(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<
                 format!("there is no `{command}`, and no supported package manager"),
                 &format!("install {package}"),
             );
+        } else if gathered.read_only_usr {
+            report.error(
+                &check,
+                format!(
+                    "there is no `{command}`, and /usr is read-only, so that it can't be installed"
+                ),
+                &format!("install {package} as this system does it, and boot into the result"),
+            );
         } else {
             report.info(&check, format!("{package} will be installed"));
         }

@@ -37,6 +37,12 @@ fn check_runtime(cluster: &Cluster, subject: &Subject<'_>, report: &mut Report<'
             ),
             "install containerd",
         ),
+        Some(_) if gathered.read_only_usr => report.error(
+            "CRI",
+            "there is no containerd, and /usr is read-only, so that it can't be installed",
+            "install containerd as this system does it (transactional-update, rpm-ostree, a system \
+             extension) and boot into the result",
+        ),
         Some(_) => report.info(
             "CRI",
             format!(

@@ -161,9 +161,9 @@ pub fn check_registries(
             report.error(
                 CHECK,
                 format!(
-                    "{} have to be pulled from {}, which can't be reached: {why}",
+                    "can't reach {}, from which {} would be pulled: {why}",
+                    one.name,
                     text::count(one.images.len(), "image"),
-                    one.name
                 ),
                 "let the host reach it; or name a proxy in /etc/environment, a mirror in \
                  /etc/containerd/certs.d (or `imageRepository`), or a directory that has the \

@@ -8,7 +8,7 @@ use super::step::{Bundle, Step, Work};
 use crate::host::change::{Action, Detail, Kind};
 use crate::host::error::HostError;
 use crate::host::wire::{quote, relative};
-use crate::layout::paths;
+use crate::layout::{names, paths};
 
 /// A path that must not exist (a file or an empty directory).
 #[derive(Debug, Clone)]
@@ -139,7 +139,12 @@ fn withdraw(found: &mut Comparison<'_>, path: &str) {
         },
         false => Detail::None,
     };
-    found.touch(path, &[]);
+    // Without it, containerd has the proxies of before until it starts the next time.
+    let readers: &[String] = match path == paths::CONTAINERD_PROXY {
+        true => &[names::CONTAINERD_UNIT.to_owned()],
+        false => &[],
+    };
+    found.touch(path, readers);
     found.written.insert(path.to_owned());
     // Listed until it is gone, whatever happens.
     found.withdrawn.insert(path.to_owned(), file);

@@ -307,9 +307,12 @@ kubelet_state() {
 		if there "$path"; then stuck "${path#.}"; fi
 	done
 	rm -rf ./etc/kubernetes/kubelet.conf ./etc/kubernetes/tmp
-	base=./usr/libexec/kubernetes
-	rmdir $base/kubelet-plugins/volume/exec $base/kubelet-plugins/volume \
-		$base/kubelet-plugins $base 2>/dev/null
+	# The second is where /usr can't be written.
+	for base in ./usr/libexec/kubernetes ./opt/libexec/kubernetes; do
+		rmdir $base/kubelet-plugins/volume/exec $base/kubelet-plugins/volume \
+			$base/kubelet-plugins $base 2>/dev/null
+	done
+	rmdir ./opt/libexec 2>/dev/null
 	# kube-proxy mounts it, and so it is made where the kernel has no use for it.
 	rmdir ./lib/modules 2>/dev/null
 }

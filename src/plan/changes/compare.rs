@@ -16,6 +16,9 @@ pub(super) enum Comparison {
     Domain,
     /// Addresses, joined by commas.
     Addresses,
+    /// The same, of a node: the first has to stay. One of the other family may come and go, as
+    /// it does for the kubelet.
+    NodeAddresses,
     /// Networks, joined by commas, the first family first.
     Networks,
     /// The same; each may grow around what it is now.
@@ -56,6 +59,7 @@ impl Comparison {
     pub(super) fn means(self, one: Option<&str>, other: Option<&str>) -> bool {
         let how = match self {
             Comparison::GrowingNetworks => Comparison::Networks,
+            Comparison::NodeAddresses => Comparison::Addresses,
             Comparison::Servers => Comparison::Urls,
             Comparison::Text
             | Comparison::Domain
@@ -80,6 +84,10 @@ impl Comparison {
                 plain(running) == plain(wanted)
             }
             Comparison::Addresses => same(addresses(running), addresses(wanted)),
+            Comparison::NodeAddresses => {
+                let first = |text| addresses(text)?.first().copied();
+                first(running).is_some() && first(running) == first(wanted)
+            }
             Comparison::Networks => same(networks(running), networks(wanted)),
             Comparison::GrowingNetworks => grows(running, wanted),
             Comparison::Path => path(running) == path(wanted),
@@ -200,6 +208,12 @@ mod tests {
             "10.96.0.0/12, fd00:0010:0096:0000::/112",
         );
         same(Comparison::Addresses, "fd00::1", "fd00:0:0:0::1");
+        let of_node =
+            |running, wanted| Comparison::NodeAddresses.allows(Some(running), Some(wanted));
+        assert!(of_node("192.0.2.7", "192.0.2.7,fd00::7"));
+        assert!(of_node("192.0.2.7,fd00::7", "192.0.2.7"));
+        assert!(!of_node("192.0.2.7", "fd00::7,192.0.2.7"));
+        assert!(!of_node("192.0.2.7", "x"));
         same(
             Comparison::Path,
             "unix:///var/run/containerd/containerd.sock",

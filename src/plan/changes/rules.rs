@@ -389,7 +389,7 @@ pub(super) const RULES: [Rule; 37] = [
     ),
     host(
         Source::NodeAddress,
-        Comparison::Addresses,
+        Comparison::NodeAddresses,
         None,
         &[
             LayeredArg(KUBELET_ARGS, "node-ip"),

@@ -261,3 +261,27 @@ fn sshd_has_to_let_connections_through() {
     insta::assert_snapshot!(judge(&targets[1..]), @"Error cp1: TCPForwarding: sshd does not allow forwarding to [::1]:2379; add `[::1]:2379` to `PermitOpen` in the host's sshd_config (or as `permitopen` of the key in authorized_keys) and reload sshd");
     assert_eq!(judge(&[]), "Passed cp1: TCPForwarding: ");
 }
+
+#[test]
+fn where_usr_is_read_only_nothing_can_be_installed() {
+    let read_only = |has_containerd: bool| {
+        found(|_, _, worker| {
+            worker.read_only_usr = true;
+            worker.facts.uses_opt = true;
+            worker.commands.remove("ip");
+            if !has_containerd {
+                worker.runtime = crate::host::facts::Runtime::Absent;
+                worker.commands.remove("containerd");
+            }
+        })
+    };
+    assert_eq!(
+        read_only(false),
+        [
+            "w1 Error FileExisting-ip: there is no `ip`, and /usr is read-only, so that it can't be installed",
+            "w1 Info ReadOnlyUsr: /usr is read-only: programs are put into /opt/bin, units into /etc/systemd/system",
+            "w1 Error CRI: there is no containerd, and /usr is read-only, so that it can't be installed",
+        ]
+    );
+    assert_eq!(read_only(true).len(), 2);
+}
