@@ -81,7 +81,7 @@ impl StatusArgs {
         };
         tokio::select! {
             () = watching => Ok(ExitStatus::Done),
-            _ = tokio::signal::ctrl_c() => Ok(ExitStatus::Done),
+            () = crate::run::interrupt::interrupted() => Ok(ExitStatus::Done),
         }
     }
 }
