@@ -3,6 +3,7 @@
 
 mod add_node;
 mod apply;
+mod artifacts;
 mod completions;
 mod hosts;
 mod init;
@@ -111,6 +112,7 @@ enum Verb {
     Reset(reset::ResetArgs),
     Status(status::StatusArgs),
     Lock(lock::LockArgs),
+    Artifacts(artifacts::ArtifactsArgs),
     State(state::StateArgs),
     Phases(phases::PhasesArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
@@ -136,6 +138,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
         Verb::RemoveNode(verb) => verb.run(&global).await,
         Verb::Reset(verb) => verb.run(&global).await,
         Verb::Status(verb) => verb.run(&global).await,
+        Verb::Artifacts(verb) => verb.run(&global).await,
         Verb::Lock(verb) => verb.run(&global).await,
         Verb::State(verb) => verb.run(&global).await,
         Verb::Phases(verb) => verb.run(&global),

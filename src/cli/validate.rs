@@ -7,6 +7,7 @@ use text::count;
 
 use super::Global;
 use super::load::load_inventory;
+use crate::desired;
 use crate::run::error::{Error, ExitStatus};
 
 /// Check the inventory, reporting all errors at once; connect to no host
@@ -21,6 +22,7 @@ impl ValidateArgs {
     pub(super) fn run(&self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(self.file.as_ref());
         let cluster = load_inventory(&path, global.printer())?;
+        desired::artifacts::check_sources(&cluster)?;
         let control_planes = cluster.control_planes().count();
         global.printer().out(&format!(
             "{} is valid: cluster {}, Kubernetes {}, {}, {}",

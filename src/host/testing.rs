@@ -72,6 +72,8 @@ pub(super) fn cluster() -> Cluster {
             source: ArtifactSource::Online,
             path: None,
             mirrors: Mirrors::default(),
+            checksums: Default::default(),
+            checksums_file: None,
         },
         containerd: Containerd {
             managed: true,

@@ -279,6 +279,8 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
             source: ArtifactSource::Online,
             path: None,
             mirrors: Mirrors::default(),
+            checksums: Default::default(),
+            checksums_file: None,
         },
         containerd: Containerd {
             managed: true,
