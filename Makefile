@@ -26,7 +26,7 @@ lint: ## formatting, clippy, shellcheck and the documentation's links
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 
 bench-bringup: ## apply compared with kubeadm init; needs real components in CLUSTERCTL_ARTIFACTS
-	@lab/artifacts.sh --real
+	@lab/artifacts.sh --kind --real
 	$(CARGO) build --locked --release --bin clusterctl-rs
 	@lab/bench-bringup.sh
 

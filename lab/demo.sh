@@ -30,13 +30,17 @@ case ${1:-up} in
   *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" >&2; exit 2 ;;
 esac
 
+# Which components there can be is found out with curl.
+command -v curl >/dev/null || lab/packages.sh
 components=$(lab/artifacts.sh --kind)
-read -r kind version artifacts <<<"$components"
+read -r kind version artifacts why <<<"$components"
+components="$kind $version $artifacts"
 if [[ $kind = real ]]; then
-  echo "demo: real Kubernetes $version, from $artifacts"
+  echo "demo: real Kubernetes $version, $why ($artifacts)"
 else
-  echo "demo: STAND-INS for Kubernetes $version: they speak its protocols and run no workload."
-  echo "demo: for real Kubernetes, set CLUSTERCTL_ARTIFACTS to a directory of its components."
+  echo "demo: STAND-INS for Kubernetes $version: $why"
+  echo "demo: they speak its protocols and run no workload. For real Kubernetes, set CLUSTERCTL_ARTIFACTS to a"
+  echo "demo: directory of its components, or name mirrors (README.md, \"Try it\")."
 fi
 # Half a cluster of each kind would be neither.
 [[ ! -s demo/components || $(<demo/components) = "$components" ]] ||
@@ -56,14 +60,20 @@ export LAB_IMAGE
 lab/lab.sh up 3
 lab/lab.sh list
 
-lab/artifacts.sh >/dev/null # makes the stand-ins, if they are what is used
+[[ $kind != real ]] || say "getting Kubernetes $version"
+lab/artifacts.sh >/dev/null # downloads, or makes the stand-ins
 mkdir -p demo
 echo "$components" >demo/components
 if [[ -s $inventory ]]; then
   say "using the existing inventory: $inventory"
 else
   say "writing the inventory: $inventory"
-  lab/lab.sh inventory --kubernetes-version "$version" --artifacts "$artifacts" >"$inventory.new"
+  pulled=()
+  # Without archives, hosts pull their images.
+  if [[ ${CLUSTERCTL_IMAGE_REPOSITORY:-} ]] && ! compgen -G "$artifacts/linux-*/images/*.tar" >/dev/null; then
+    pulled=(--image-repository "$CLUSTERCTL_IMAGE_REPOSITORY")
+  fi
+  lab/lab.sh inventory --kubernetes-version "$version" --artifacts "$artifacts" "${pulled[@]}" >"$inventory.new"
   mv "$inventory.new" "$inventory"
 fi
 

@@ -12,7 +12,7 @@
 #   lab.sh key                      path of the private key
 #   lab.sh known-hosts              known_hosts lines, read past the network
 #   lab.sh sweep                    remove everything that LAB_RUN started, in all its labs
-#   lab.sh inventory --kubernetes-version V --artifacts DIR
+#   lab.sh inventory --kubernetes-version V --artifacts DIR [--image-repository R]
 #                    [--control-planes N] [--user root|ops]
 #
 # Environment:
@@ -343,13 +343,23 @@ cmd_start() {
 
 # What a container needs that a machine does not. Only what is so on this
 # machine: an inventory that ignores too much would hide mistakes.
+# containerd speaks plain http only where it is told to.
+plain_http_registry() {
+  local server=${1#http://} file=$state/$prefix-registry.toml
+  server=${server%%/*}
+  printf '%s\n' "server = \"http://$server\"" "[host.\"http://$server\"]" \
+    '  capabilities = ["pull", "resolve"]' >"$file"
+  echo "  files: [{source: $file, destination: '/etc/containerd/certs.d/$server/hosts.toml'}]"
+}
+
 cmd_inventory() {
-  local version='' artifacts='' control_planes=1 user=root
+  local version='' artifacts='' control_planes=1 user=root repository=''
   while [[ $# -gt 0 ]]; do
     case $1 in
       --kubernetes-version) version=${2:?$1 needs a value} ;;
       --artifacts) artifacts=${2:?$1 needs a value} ;;
       --control-planes) control_planes=${2:?$1 needs a value} ;;
+      --image-repository) repository=${2:?$1 needs a value} ;;
       --user) user=${2:?$1 needs a value} ;;
       *) usage >&2; exit 2 ;;
     esac
@@ -386,7 +396,11 @@ metadata: {name: $prefix}
 spec:
   kubernetesVersion: $version
 YAML
-  [[ $control_planes = 1 ]] || echo "  loadBalancer: {type: local}"
+  if [[ $control_planes != 1 ]]; then
+    echo "  loadBalancer: {type: local${repository:+, image: ${repository#*://}/haproxy:3.2.19-alpine}}"
+  fi
+  [[ -z $repository ]] || echo "  imageRepository: ${repository#*://}"
+  [[ $repository != http://* ]] || plain_http_registry "$repository"
   cat <<YAML
   ssh:
     user: $user
@@ -400,6 +414,10 @@ YAML
     containerd:
       config:
         plugins:
+YAML
+  [[ $repository != http://* ]] ||
+    echo '          io.containerd.cri.v1.images: {registry: {config_path: /etc/containerd/certs.d}}'
+  cat <<YAML
           io.containerd.cri.v1.runtime:
             restrict_oom_score_adj: true  # lowering it is not allowed in here
 YAML

@@ -13,7 +13,7 @@ wanted='docker:docker.io mmdebstrap:mmdebstrap ssh:openssh-client cc:gcc cc:libc
   flock:util-linux curl:curl'
 case ${1:-} in
   '') ;;
-  --test) wanted+=' sshd:openssh-server openssl:openssl shellcheck:shellcheck sudo:sudo' ;;
+  --test) wanted+=' sshd:openssh-server openssl:openssl shellcheck:shellcheck sudo:sudo skopeo:skopeo' ;;
   *) die "usage: packages.sh [--test]" ;;
 esac
 

@@ -7,9 +7,11 @@ shopt -s inherit_errexit
 
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
+# Which components there can be is found out with curl.
+command -v curl >/dev/null || lab/packages.sh --test
 components=$(lab/artifacts.sh --kind)
-read -r kind version artifacts <<<"$components"
-echo "End-to-end tests run on: $kind Kubernetes components, $version, $artifacts"
+read -r kind version artifacts why <<<"$components"
+echo "End-to-end tests run on: $kind Kubernetes components, $version, $artifacts ($why)"
 
 lab/packages.sh --test
 rust=$(lab/rust.sh)
@@ -21,11 +23,12 @@ LAB_IMAGE=$(lab/image.sh)
 export LAB_IMAGE
 cargo test --locked --workspace
 
-# From here on stand-ins are a directory like any other.
-components=$(lab/artifacts.sh)
-read -r kind version artifacts <<<"$components"
+# From here on they are a directory like any other, stand-ins or downloads. Images are
+# downloaded once, not by each of hundreds of hosts.
+components=$(lab/artifacts.sh --images)
+read -r kind version artifacts why <<<"$components"
 export CLUSTERCTL_ARTIFACTS=$artifacts
-echo "End-to-end tests, on: $kind Kubernetes components, $version, $artifacts"
+echo "End-to-end tests, on: $kind Kubernetes components, $version, $artifacts ($why)"
 cargo test --locked --workspace --test e2e -- --test-threads="${E2E_THREADS:-2}" --skip ha:: --skip kube_vip::
 # They look how long clients wait: alone.
 cargo test --locked --workspace --test e2e -- --test-threads=1 ha:: kube_vip::

@@ -4,12 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use clusterctl::artifacts::{ArtifactsError, OnlineRequest, Progress, Set, fetch, open_directory};
+use clusterctl::artifacts::{
+    ArtifactsError, OnlineRequest, Progress, Set, Voucher, fetch, open_cached, open_directory,
+};
 use clusterctl::inventory::spec::Mirrors;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -285,6 +287,17 @@ impl Server {
         change(&mut self.0.lock().unwrap())
     }
 
+    /// SHA-256 of all files, as an inventory lists them.
+    fn checksums(&self) -> BTreeMap<String, String> {
+        self.site(|site| {
+            let files = site.files.iter();
+            files
+                .filter(|(path, _)| !path.ends_with(".sha256"))
+                .map(|(path, content)| (path.trim_start_matches('/').to_owned(), sha256(content)))
+                .collect()
+        })
+    }
+
     /// What was asked for since the last time.
     fn log(&self) -> Vec<String> {
         self.site(|site| std::mem::take(&mut site.log))
@@ -341,7 +354,8 @@ impl Server {
     }
 }
 
-fn request(url: &str, temp: &Path) -> OnlineRequest {
+/// The server does not speak TLS: the inventory has to list what it delivers now.
+fn request(server: &Server, url: &str, temp: &Path) -> OnlineRequest {
     OnlineRequest {
         version: "v1.36.2".parse().unwrap(),
         architectures: set_of(&["amd64"]),
@@ -350,10 +364,22 @@ fn request(url: &str, temp: &Path) -> OnlineRequest {
             cni_plugins: Some(url.into()),
             cri_tools: Some(url.into()),
         },
+        checksums: server.checksums(),
         cache: temp.join("cache"),
         hashes: temp.join("state/hashes.json"),
         retry_delay: Duration::from_millis(1),
     }
+}
+
+/// The only release in a cache.
+fn release(cache: &Path) -> PathBuf {
+    let mut found: Vec<PathBuf> = fs::read_dir(cache)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir() && !path.ends_with("partial"))
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
 }
 
 async fn get(request: &OnlineRequest) -> Result<Set, ArtifactsError> {
@@ -366,7 +392,7 @@ const KUBELET: &str = "/v1.36.2/bin/linux/amd64/kubelet";
 async fn the_cache_is_filled_once() {
     let temp = tempfile::tempdir().unwrap();
     let (server, url) = Server::start().await;
-    let request = request(&url, temp.path());
+    let request = request(&server, &url, temp.path());
     let seen = Mutex::new(Vec::new());
     let set = fetch(&request, &|progress| seen.lock().unwrap().push(progress))
         .await
@@ -384,7 +410,8 @@ async fn the_cache_is_filled_once() {
         done: 3_500,
         total: Some(3_500)
     }));
-    assert_eq!(server.log().len(), 10);
+    // No checksum was asked for: the server's own proves nothing.
+    assert_eq!(server.log().len(), 5);
 
     // The second time needs no network, and gives the same.
     assert_eq!(get(&request).await.unwrap(), set);
@@ -392,17 +419,17 @@ async fn the_cache_is_filled_once() {
     // sha256sum agrees.
     let status = std::process::Command::new("sha256sum")
         .args(["--check", "--strict", "--quiet", "SHA256SUMS"])
-        .current_dir(request.cache.join("v1.36.2"))
+        .current_dir(release(&request.cache))
         .status()
         .unwrap();
     assert!(status.success());
 
     // What was lost or spoilt is put right, and nothing else.
-    let dir = request.cache.join("v1.36.2/linux-amd64");
+    let dir = release(&request.cache).join("linux-amd64");
     fs::write(dir.join("kubelet"), "spoilt").unwrap();
     fs::remove_file(dir.join("cni-plugins/bridge")).unwrap();
     assert_eq!(get(&request).await.unwrap(), set);
-    assert_eq!(server.log(), [format!("{KUBELET}.sha256"), KUBELET.into()]);
+    assert_eq!(server.log(), [KUBELET]);
 }
 
 #[tokio::test]
@@ -410,7 +437,7 @@ async fn a_broken_download_goes_on_where_it_broke() {
     let temp = tempfile::tempdir().unwrap();
     let (server, url) = Server::start().await;
     server.site(|site| site.cut.insert(KUBELET.into(), 1_234));
-    let set = get(&request(&url, temp.path())).await.unwrap();
+    let set = get(&request(&server, &url, temp.path())).await.unwrap();
     assert_eq!(
         set.binary("amd64", "kubelet").unwrap().sha256,
         sha256("kubelet".repeat(500).as_bytes())
@@ -428,7 +455,7 @@ async fn a_broken_download_goes_on_where_it_broke() {
 async fn a_killed_download_goes_on_in_the_next_run() {
     let temp = tempfile::tempdir().unwrap();
     let (server, url) = Server::start().await;
-    let request = request(&url, temp.path());
+    let request = request(&server, &url, temp.path());
     let content = "kubelet".repeat(500).into_bytes();
     let partial = request.cache.join("partial");
     fs::create_dir_all(&partial).unwrap();
@@ -445,7 +472,7 @@ async fn a_server_without_ranges_starts_anew() {
         site.no_ranges = true;
         site.cut.insert(KUBELET.into(), 1_234)
     });
-    let set = get(&request(&url, temp.path())).await.unwrap();
+    let set = get(&request(&server, &url, temp.path())).await.unwrap();
     assert_eq!(set.binary("amd64", "kubelet").unwrap().size, 3_500);
 }
 
@@ -453,7 +480,7 @@ async fn a_server_without_ranges_starts_anew() {
 async fn leftovers_that_do_not_fit_are_thrown_away() {
     let temp = tempfile::tempdir().unwrap();
     let (server, url) = Server::start().await;
-    let request = request(&url, temp.path());
+    let request = request(&server, &url, temp.path());
     let name = sha256("kubelet".repeat(500).as_bytes());
     let partial = request.cache.join("partial");
     fs::create_dir_all(&partial).unwrap();
@@ -467,59 +494,193 @@ async fn leftovers_that_do_not_fit_are_thrown_away() {
 async fn a_wrong_checksum_is_an_error_and_leaves_nothing() {
     let temp = tempfile::tempdir().unwrap();
     let (server, url) = Server::start().await;
-    let request = request(&url, temp.path());
-    server.site(|site| site.files.insert(KUBELET.into(), b"evil".to_vec()));
-    let error = get(&request).await.unwrap_err();
-    assert!(matches!(error, ArtifactsError::Checksum { .. }), "{error}");
-    let kubelet = request.cache.join("v1.36.2/linux-amd64/kubelet");
-    assert!(!kubelet.exists());
+    let listed = request(&server, &url, temp.path());
+    // The checksum beside it is of no use: who replaces the one replaces the other.
+    server.put(KUBELET, b"evil");
+    let error = get(&listed).await.unwrap_err();
+    let wanted = &listed.checksums[KUBELET.trim_start_matches('/')];
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "rejected {url}{KUBELET}: it has the SHA-256\n  {}\nbut the inventory's checksum is\n  \
+             {wanted}",
+            sha256(b"evil")
+        )
+    );
+    assert!(!release(&listed.cache).join("linux-amd64/kubelet").exists());
     let asked = |log: Vec<String>| log.iter().filter(|path| *path == KUBELET).count();
     assert_eq!(asked(server.log()), 1);
 
-    server.put(KUBELET, b"good");
-    get(&request).await.unwrap();
-    assert_eq!(fs::read(kubelet).unwrap(), b"good");
+    server.put(KUBELET, &"kubelet".repeat(500).into_bytes());
+    get(&listed).await.unwrap();
+}
 
-    server.site(|site| {
-        let html = b"<html>login</html>".to_vec();
-        site.files.insert(format!("{KUBELET}.sha256"), html)
-    });
-    let fresh = tempfile::tempdir().unwrap();
-    let request = OnlineRequest {
-        cache: fresh.path().into(),
-        ..request
+/// A release that is known is its publisher's, whatever the mirror and the way to it are.
+#[tokio::test]
+async fn a_mirror_cannot_replace_a_known_release() {
+    let temp = tempfile::tempdir().unwrap();
+    let (server, url) = Server::start().await;
+    let trusting = OnlineRequest {
+        checksums: BTreeMap::new(),
+        ..request(&server, &url, temp.path())
     };
-    let error = get(&request).await.unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .ends_with("kubelet.sha256 contains no SHA-256")
+    let error = get(&trusting).await.unwrap_err();
+    let ArtifactsError::Checksum {
+        found,
+        wanted,
+        voucher,
+        ..
+    } = &error
+    else {
+        panic!("{error}");
+    };
+    assert_eq!(*voucher, Voucher::BuiltIn);
+    let text = error.to_string();
+    assert!(text.contains(found) && text.contains(wanted), "{text}");
+    assert!(error.hint().unwrap().contains("`artifacts.checksums`"));
+    assert!(!server.log().iter().any(|path| path.ends_with(".sha256")));
+}
+
+/// The table is built in, and the mirror is plain http.
+#[tokio::test]
+async fn an_unknown_release_is_not_taken_over_http() {
+    let temp = tempfile::tempdir().unwrap();
+    let (server, url) = Server::start().await;
+    let mut unknown = OnlineRequest {
+        version: "v1.36.77".parse().unwrap(),
+        ..request(&server, &url, temp.path())
+    };
+    unknown
+        .checksums
+        .insert("v1.36.77/bin/linux/amd64/kubectl".into(), "0".repeat(64));
+    let error = get(&unknown).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot verify downloads that are not https, because no SHA-256 is known of:\n  \
+             {url}/v1.36.77/bin/linux/amd64/kubelet\n  {url}/v1.36.77/bin/linux/amd64/kubeadm"
+        )
     );
+    assert_eq!(server.log(), [""; 0]);
+    assert!(!unknown.cache.exists());
+}
+
+/// What one inventory's mirror has filled is not there for an inventory without that mirror.
+#[tokio::test]
+async fn the_cache_knows_whose_word_it_took() {
+    let temp = tempfile::tempdir().unwrap();
+    let (server, url) = Server::start().await;
+    let own_builds = request(&server, &url, temp.path());
+    let set = get(&own_builds).await.unwrap();
+    assert_eq!(open_cached(&own_builds).await.unwrap(), set);
+    server.log();
+
+    let official = OnlineRequest {
+        mirrors: Mirrors::default(),
+        checksums: BTreeMap::new(),
+        ..own_builds.clone()
+    };
+    let error = open_cached(&official).await.unwrap_err();
+    assert!(matches!(error, ArtifactsError::NotCached { .. }), "{error}");
+
+    // Not even if the files lie where the official ones would.
+    let place = own_builds.cache.join("v1.36.2");
+    fs::remove_dir_all(&place).unwrap();
+    let filled = fs::read_dir(&own_builds.cache).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        (path.is_dir() && !path.ends_with("partial")).then_some(path)
+    });
+    fs::rename(filled.unwrap(), &place).unwrap();
+    let error = open_cached(&official).await.unwrap_err();
+    assert!(matches!(error, ArtifactsError::NotCached { .. }), "{error}");
+
+    // Nor for an inventory that lists other checksums.
+    server.put(KUBELET, b"another build");
+    let other = request(&server, &url, temp.path());
+    let set = get(&other).await.unwrap();
+    assert_eq!(
+        set.binary("amd64", "kubelet").unwrap().sha256,
+        sha256(b"another build")
+    );
+}
+
+#[tokio::test]
+async fn a_cache_that_others_could_fill_is_not_used() {
+    let temp = tempfile::tempdir().unwrap();
+    let (server, url) = Server::start().await;
+    let request = request(&server, &url, temp.path());
+    get(&request).await.unwrap();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let inner = release(&request.cache);
+    let sums = inner.join("SHA256SUMS");
+    for path in [&request.cache, &inner, &sums] {
+        mode(path, 0o777);
+        let error = get(&request).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot use the cache: {} is writable by others (mode 0777)",
+                path.display()
+            )
+        );
+        assert!(error.hint().unwrap().contains("chmod"));
+        mode(path, 0o700);
+    }
+    get(&request).await.unwrap();
+
+    // Only root can give a directory away.
+    if std::os::unix::fs::chown(&request.cache, Some(12_345), None).is_ok() {
+        let error = get(&request).await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("belongs to another user (uid 12345)"),
+            "{error}"
+        );
+    }
+}
+
+/// The memory of checksums is believed instead of the files, so it has to be ours.
+#[tokio::test]
+async fn a_memory_that_others_could_have_written_is_not_believed() {
+    let artifacts = Artifacts::new();
+    let past = SystemTime::now() - Duration::from_secs(60);
+    let kubelet = artifacts.dir().join("linux-amd64/kubelet");
+    let file = fs::File::options().write(true).open(&kubelet).unwrap();
+    file.set_modified(past).unwrap();
+    artifacts.open(&["amd64"]).await.unwrap();
+    let memory = artifacts.temp.path().join("state/hashes.json");
+    let text = fs::read_to_string(&memory).unwrap();
+    fs::write(&memory, text.replace(&sha256(b"amd64"), &sha256(b"other"))).unwrap();
+    fs::set_permissions(&memory, fs::Permissions::from_mode(0o666)).unwrap();
+    artifacts.open(&["amd64"]).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_asked_for_once_and_what_fails_again() {
     let temp = tempfile::tempdir().unwrap();
     let (server, url) = Server::start().await;
-    let request = request(&url, temp.path());
-    let sum = format!("{KUBELET}.sha256");
-    server.site(|site| {
-        site.files.remove(&sum);
+    let request = request(&server, &url, temp.path());
+    let content = server.site(|site| {
         site.fail
-            .insert("/v1.36.2/bin/linux/amd64/kubectl".into(), (503, 2))
+            .insert("/v1.36.2/bin/linux/amd64/kubectl".into(), (503, 2));
+        site.files.remove(KUBELET).unwrap()
     });
     let error = get(&request).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("cannot download {url}{sum}: the server responded 404 Not Found")
+        format!("cannot download {url}{KUBELET}: the server responded 404 Not Found")
     );
     assert!(error.hint().is_some());
-    assert_eq!(server.log().iter().filter(|path| **path == sum).count(), 1);
+    let asked = |log: Vec<String>| log.iter().filter(|path| *path == KUBELET).count();
+    assert_eq!(asked(server.log()), 1);
 
-    server.put(KUBELET, b"here it is");
+    server.put(KUBELET, &content);
     get(&request).await.unwrap();
 
-    let nobody = OnlineRequest {
+    let down = OnlineRequest {
         cache: temp.path().join("other"),
         mirrors: Mirrors {
             kubernetes: Some("http://127.0.0.1:1".into()),
@@ -527,6 +688,6 @@ async fn what_is_not_there_is_asked_for_once_and_what_fails_again() {
         },
         ..request
     };
-    let error = get(&nobody).await.unwrap_err();
+    let error = get(&down).await.unwrap_err();
     assert!(error.to_string().contains("onnection refused"), "{error}");
 }

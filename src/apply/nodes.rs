@@ -22,9 +22,20 @@ use crate::run::phase::Phase;
 /// # Errors
 /// A Node that does not register or become Ready in time, with evidence from its host.
 pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
+    match connect(execution, work).await? {
+        true => make_ready(execution, work).await,
+        false => Ok(()),
+    }
+}
+
+/// Gives a registered node its pod network. Whether there is a node to go on with.
+///
+/// # Errors
+/// A Node that does not register in time.
+pub(super) async fn connect(execution: &Execution<'_>, work: &Work) -> Result<bool, Error> {
     // While the API is down, a node that joined long ago looks like a new one.
     if work.is_new() && !work.waits_for_node {
-        return Ok(());
+        return Ok(false);
     }
     if work.registers_again {
         work.surveyed.session.restart_kubelet().await?;
@@ -32,6 +43,14 @@ pub(super) async fn finish(execution: &Execution<'_>, work: &Work) -> Result<(),
     if work.waits_for_node || work.joins_again() {
         network::set_up(execution, work).await?;
     }
+    Ok(true)
+}
+
+/// Labels and taints a node, and waits until it is Ready.
+///
+/// # Errors
+/// A Node that does not become Ready in time, with evidence from its host.
+pub(super) async fn make_ready(execution: &Execution<'_>, work: &Work) -> Result<(), Error> {
     if !execution.plan.affects(Phase::Nodes, work) {
         return Ok(());
     }

@@ -186,7 +186,7 @@ fn read(path: &Path, is_archive: bool) -> Result<Known, String> {
 }
 
 /// `linux-<arch>/images/<name>.tar`
-fn image_archive(file: &str) -> bool {
+pub(super) fn image_archive(file: &str) -> bool {
     let parts: Vec<&str> = file.split('/').collect();
     matches!(parts[..], [arch, "images", name]
         if arch.starts_with("linux-") && name.ends_with(".tar"))

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::error::ArtifactsError;
+use super::error::{ArtifactsError, Voucher};
 use super::hashes::hex;
 use super::sums;
 
@@ -25,6 +25,15 @@ const RETRIES: usize = 4;
 
 /// A published checksum is one line.
 const CHECKSUM_LIMIT: usize = 64 << 10;
+
+/// What a download must be.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// Lower hex.
+    pub(super) sha256: String,
+    /// Who says so.
+    pub(super) voucher: Voucher,
+}
 
 /// Downloads over HTTP, through the proxy that the environment names.
 pub(super) struct Client {
@@ -88,11 +97,11 @@ impl Client {
     pub(super) async fn file(
         &self,
         url: &str,
-        sha256: &str,
+        wanted: &Wanted,
         part: &Path,
         progress: impl Fn(u64, Option<u64>),
     ) -> Result<(), ArtifactsError> {
-        (|| self.attempt(url, sha256, part, &progress))
+        (|| self.attempt(url, wanted, part, &progress))
             .retry(self.patience())
             .when(ArtifactsError::is_transient)
             .await
@@ -102,7 +111,7 @@ impl Client {
     async fn attempt(
         &self,
         url: &str,
-        sha256: &str,
+        wanted: &Wanted,
         part: &Path,
         progress: &impl Fn(u64, Option<u64>),
     ) -> Result<(), ArtifactsError> {
@@ -111,7 +120,7 @@ impl Client {
             source,
         };
         let (mut digest, mut done) = begun(part).await.map_err(failed)?;
-        if hex(&digest.clone().finalize()) == sha256 {
+        if hex(&digest.clone().finalize()) == wanted.sha256 {
             return Ok(());
         }
         let mut response = self.get(url, done).await?;
@@ -158,7 +167,7 @@ impl Client {
         file.sync_all().await.map_err(failed)?;
 
         let found = hex(&digest.finalize());
-        if found == sha256 {
+        if found == wanted.sha256 {
             return Ok(());
         }
         fs::remove_file(part).await.map_err(failed)?;
@@ -171,7 +180,8 @@ impl Client {
         Err(ArtifactsError::Checksum {
             url: url.to_owned(),
             found,
-            wanted: sha256.to_owned(),
+            wanted: wanted.sha256.clone(),
+            voucher: wanted.voucher,
         })
     }
 
@@ -251,5 +261,47 @@ fn broken(url: &str, error: &reqwest::Error) -> ArtifactsError {
     ArtifactsError::Http {
         url: url.to_owned(),
         why,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The checksum that is read from this answer.
+    async fn published(status: &str, body: &str) -> Result<String, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/kubelet.sha256", listener.local_addr().unwrap());
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        let client = Client::new(Duration::from_millis(1)).unwrap();
+        let read = client.checksum(&url).await;
+        read.map_err(|error| error.to_string().replace(&url, "URL"))
+    }
+
+    #[tokio::test]
+    async fn a_published_checksum_is_one_line_with_or_without_a_name() {
+        let sum = "ab".repeat(32);
+        for body in [sum.clone(), format!("{}  kubelet\n", sum.to_uppercase())] {
+            assert_eq!(published("200 OK", &body).await, Ok(sum.clone()));
+        }
+        let html = published("200 OK", "<html>login</html>").await;
+        assert_eq!(html.unwrap_err(), "URL contains no SHA-256");
+        assert_eq!(
+            published("404 Not Found", "").await.unwrap_err(),
+            "cannot download URL: the server responded 404 Not Found"
+        );
     }
 }

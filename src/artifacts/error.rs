@@ -1,7 +1,32 @@
 //! Errors of artifacts.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
+
+use crate::inventory::spec::defaults;
+use files::Flaw;
+
+/// Who says what a download must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voucher {
+    /// `artifacts.checksums` or `artifacts.checksumsFile`.
+    Inventory,
+    /// The table of known releases in this program.
+    BuiltIn,
+    /// The checksum beside the file, on a server that proves who it is.
+    Publisher,
+}
+
+impl fmt::Display for Voucher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Voucher::Inventory => "the inventory's checksum",
+            Voucher::BuiltIn => "the publisher's checksum, which is built in,",
+            Voucher::Publisher => "the checksum published beside it",
+        })
+    }
+}
 
 /// Errors of artifacts.
 #[derive(Debug, thiserror::Error)]
@@ -67,15 +92,44 @@ pub enum ArtifactsError {
         /// Why, with its causes.
         why: String,
     },
-    /// A download does not match its published checksum.
-    #[error("{url} has the SHA-256 {found}, but {wanted} was published")]
+    /// A download does not match its checksum. It was not used.
+    #[error("rejected {url}: it has the SHA-256\n  {found}\nbut {voucher} is\n  {wanted}")]
     Checksum {
         /// What was asked for.
         url: String,
         /// The checksum of the download.
         found: String,
-        /// The published checksum.
+        /// The checksum that it must have.
         wanted: String,
+        /// Who says so.
+        voucher: Voucher,
+    },
+    /// Nothing vouches for what servers without TLS would deliver.
+    #[error(
+        "cannot verify downloads that are not https, because no SHA-256 is known of:{}",
+        paths.iter().map(|(base, path)| format!("\n  {base}/{path}")).collect::<String>()
+    )]
+    Unverifiable {
+        /// The files: their mirrors, and paths below these.
+        paths: Vec<(String, String)>,
+    },
+    /// Others could have put something into the cache.
+    #[error("cannot use the cache: {} {}", path.display(), flaw)]
+    Planted {
+        /// The cache, or what is in it.
+        path: PathBuf,
+        /// What is wrong with it.
+        flaw: Flaw,
+        /// The cache.
+        cache: PathBuf,
+    },
+    /// A file would have to be downloaded, which this verb does not.
+    #[error("{url} has not been downloaded yet (to {})", dir.display())]
+    NotCached {
+        /// What would have to be downloaded.
+        url: String,
+        /// Where it would be.
+        dir: PathBuf,
     },
     /// A published checksum is invalid.
     #[error("{url} contains no SHA-256")]
@@ -128,8 +182,56 @@ impl ArtifactsError {
                  without internet, use `artifacts.source: directory`"
                     .into(),
             ),
+            ArtifactsError::Unverifiable { paths, .. } => {
+                let example = paths.first().map_or("FILE", |(_, path)| path.as_str());
+                Some(format!(
+                    "use an https URL in `artifacts.mirrors`, or write what the publisher has beside \
+                     each file (such as {}/{example}.sha256) into the inventory: \
+                     `artifacts: {{checksums: {{{example}: SHA256}}}}`",
+                    defaults::KUBERNETES_MIRROR
+                ))
+            }
+            ArtifactsError::Checksum { voucher, .. } => Some(match voucher {
+                Voucher::BuiltIn => {
+                    "ask who runs the mirror; if you know why the file differs (your \
+                     own build), write its SHA-256 into `artifacts.checksums`"
+                        .into()
+                }
+                Voucher::Inventory => {
+                    "ask who runs the mirror; correct `artifacts.checksums` only if you know why \
+                     the file changed"
+                        .into()
+                }
+                Voucher::Publisher => {
+                    "the file or its checksum is damaged: try again later, or use another mirror"
+                        .into()
+                }
+            }),
+            ArtifactsError::Planted { flaw, cache, .. } => Some(match flaw {
+                Flaw::Writable(_) => format!(
+                    "others could replace what becomes the kubelet: move {0} away, or, if you trust \
+                     what is in it, run `chmod -R go-w {0}`",
+                    cache.display()
+                ),
+                Flaw::Owner(_) => format!(
+                    "its files would be run as root on your hosts: set XDG_CACHE_HOME to a directory \
+                     of yours, or move {} away",
+                    cache.display()
+                ),
+            }),
+            ArtifactsError::NotCached { .. } => {
+                Some("run `clusterctl-rs artifacts fetch` or `clusterctl-rs plan`".into())
+            }
             _ => None,
         }
+    }
+
+    /// Whether it is the inventory that has to be changed.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            ArtifactsError::Unverifiable { .. } | ArtifactsError::BadSums { .. }
+        )
     }
 
     /// Whether trying again may help.

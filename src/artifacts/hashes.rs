@@ -54,10 +54,14 @@ pub(super) struct Hashes {
 }
 
 impl Hashes {
-    /// A missing or invalid file counts as empty.
+    /// A missing or invalid file counts as empty, and so does one that others could have
+    /// written: it is believed instead of the files themselves.
     pub(super) fn load(file: &Path) -> Self {
-        let known = fs::read(file)
-            .ok()
+        let is_ours = |path: &Path| matches!(files::find_flaw(path), Ok(None));
+        let known = file
+            .parent()
+            .filter(|dir| is_ours(dir) && is_ours(file))
+            .and_then(|_| fs::read(file).ok())
             .and_then(|json| serde_json::from_slice(&json).ok())
             .unwrap_or_default();
         Hashes {

@@ -1,7 +1,7 @@
 //! Fills the user's cache from the upstream sites. The cache has the layout of
 //! an artifacts directory, its SHA256SUMS included, and is read as one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -12,15 +12,16 @@ use flate2::read::GzDecoder;
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::Mutex;
 
-use super::catalogue::Release;
 use super::directory::{blocking, open_directory};
-use super::download::Client;
-use super::error::ArtifactsError;
+use super::download::{Client, Wanted};
+use super::error::{ArtifactsError, Voucher};
+use super::evidence::{self, Evidence};
 use super::hashes::{Hashes, hash};
+use super::items::{Item, Unpack, items};
 use super::set::Set;
 use super::sums::{self, Sums};
 use crate::inventory::Version;
-use crate::inventory::spec::{Mirrors, defaults};
+use crate::inventory::spec::Mirrors;
 
 /// Downloads at the same time.
 const PARALLEL: usize = 4;
@@ -37,12 +38,29 @@ pub struct OnlineRequest {
     pub architectures: BTreeSet<String>,
     /// Mirrors of the upstream sites.
     pub mirrors: Mirrors,
+    /// The inventory's own SHA-256 of files (lower hex), by path below the mirrors' URLs.
+    pub checksums: BTreeMap<String, String>,
     /// The cache of all versions, as [`default_cache_dir`] gives it.
     pub cache: PathBuf,
     /// A file that remembers checksums from run to run.
     pub hashes: PathBuf,
     /// Time before a failed download is tried again; it doubles each time.
     pub retry_delay: Duration,
+}
+
+impl OnlineRequest {
+    /// The directory of this release, as far as the same evidence vouches for it.
+    fn directory(&self) -> PathBuf {
+        let name = evidence::directory(self.version, &self.mirrors, &self.checksums);
+        self.cache.join(name)
+    }
+
+    fn items(&self) -> Vec<Item> {
+        self.architectures
+            .iter()
+            .flat_map(|arch| items(self.version, &self.mirrors, arch))
+            .collect()
+    }
 }
 
 /// How far a download is.
@@ -70,17 +88,18 @@ pub fn default_cache_dir() -> Option<PathBuf> {
 
 /// Downloads what the cache lacks, and reads the cache. Nothing that is there
 /// and intact is downloaded, so a second call needs no network.
+///
+/// # Errors
+/// Sources that nothing vouches for, before any of them is asked; a cache that others could
+/// have filled; files that differ from their checksums.
 pub async fn fetch(
     request: &OnlineRequest,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Set, ArtifactsError> {
+    let items = request.items();
+    evidence::refuse_unverifiable(&items, &request.checksums)?;
     let cache = Cache::open(request).await?;
     let client = Client::new(request.retry_delay)?;
-    let items: Vec<Item> = request
-        .architectures
-        .iter()
-        .flat_map(|arch| items(request, arch))
-        .collect();
     futures::stream::iter(&items)
         .map(|item| cache.provide(&client, item, progress))
         .buffer_unordered(PARALLEL)
@@ -89,79 +108,23 @@ pub async fn fetch(
     open_directory(&cache.dir, &request.architectures, &request.hashes).await
 }
 
-/// A download.
-struct Item {
-    url: String,
-    /// Where it goes, relative to the version's directory.
-    file: String,
-    /// What is to be unpacked from it.
-    unpack: Option<Unpack>,
-}
-
-/// What is to be unpacked from an archive.
-#[derive(Clone)]
-enum Unpack {
-    /// This binary, into its own file.
-    One { name: &'static str, file: String },
-    /// All executables, as all that is in this directory.
-    All { dir: String },
-}
-
-impl Unpack {
-    /// Whether `file` is what comes, or came, out of the archive.
-    fn covers(&self, file: &str) -> bool {
-        match self {
-            Unpack::One { file: own, .. } => file == own,
-            Unpack::All { dir } => file
-                .strip_prefix(dir.as_str())
-                .is_some_and(|rest| rest.starts_with('/')),
+/// Reads the cache, which has to be complete and intact; downloads nothing.
+///
+/// # Errors
+/// As [`fetch`], and the first file that would have to be downloaded.
+pub async fn open_cached(request: &OnlineRequest) -> Result<Set, ArtifactsError> {
+    let items = request.items();
+    evidence::refuse_unverifiable(&items, &request.checksums)?;
+    let cache = Cache::open(request).await?;
+    for item in &items {
+        if !cache.has(item).await? {
+            return Err(ArtifactsError::NotCached {
+                url: item.url(),
+                dir: cache.dir.clone(),
+            });
         }
     }
-}
-
-fn items(request: &OnlineRequest, arch: &str) -> Vec<Item> {
-    let release = Release::of(request.version);
-    let site = |mirror: &Option<String>, upstream: &str| {
-        let base = mirror.as_deref().unwrap_or(upstream);
-        base.trim_end_matches('/').to_owned()
-    };
-    let mirrors = &request.mirrors;
-    let kubernetes = site(&mirrors.kubernetes, defaults::KUBERNETES_MIRROR);
-    let mut items: Vec<Item> = ["kubelet", "kubectl", "kubeadm"]
-        .iter()
-        .map(|name| Item {
-            url: format!("{kubernetes}/{}/bin/linux/{arch}/{name}", request.version),
-            file: format!("linux-{arch}/{name}"),
-            unpack: None,
-        })
-        .collect();
-    let mut archive = |site: String, version: &str, name: String, unpack| {
-        items.push(Item {
-            url: format!("{site}/{version}/{name}"),
-            file: format!("linux-{arch}/archives/{name}"),
-            unpack: Some(unpack),
-        });
-    };
-    let version = release.cni_plugins;
-    archive(
-        site(&mirrors.cni_plugins, defaults::CNI_PLUGINS_MIRROR),
-        version,
-        format!("cni-plugins-linux-{arch}-{version}.tgz"),
-        Unpack::All {
-            dir: format!("linux-{arch}/cni-plugins"),
-        },
-    );
-    let version = release.crictl;
-    archive(
-        site(&mirrors.cri_tools, defaults::CRI_TOOLS_MIRROR),
-        version,
-        format!("crictl-{version}-linux-{arch}.tar.gz"),
-        Unpack::One {
-            name: "crictl",
-            file: format!("linux-{arch}/crictl"),
-        },
-    );
-    items
+    open_directory(&cache.dir, &request.architectures, &request.hashes).await
 }
 
 /// The cache of one version, while we have it to ourselves.
@@ -169,6 +132,8 @@ struct Cache {
     dir: PathBuf,
     /// Unfinished downloads, by the checksum that they will have.
     partial: PathBuf,
+    /// The inventory's.
+    checksums: BTreeMap<String, String>,
     sums: Mutex<Sums>,
     hashes: Hashes,
     /// Unlocked when it is dropped.
@@ -179,12 +144,16 @@ impl Cache {
     async fn open(request: &OnlineRequest) -> Result<Self, ArtifactsError> {
         let request = request.clone();
         blocking(move || {
-            let dir = request.cache.join(request.version.to_string());
+            let dir = request.directory();
             let partial = request.cache.join("partial");
             for dir in [&dir, &partial] {
                 files::create_private_dir(dir).map_err(writing(dir))?;
             }
-            let path = request.cache.join(format!("{}.lock", request.version));
+            let sums_file = dir.join(sums::FILE);
+            for path in [&request.cache, &dir, &partial, &sums_file] {
+                refuse_flawed(path, &request.cache)?;
+            }
+            let path = dir.with_added_extension("lock");
             let lock = fs::File::create(&path).map_err(writing(&path))?;
             lock.lock().map_err(writing(&path))?;
             let sums = match sums::read(&dir) {
@@ -194,12 +163,50 @@ impl Cache {
             Ok(Cache {
                 dir,
                 partial,
+                checksums: request.checksums,
                 sums: Mutex::new(sums),
                 hashes: Hashes::load(&request.hashes),
                 _lock: lock,
             })
         })
         .await
+    }
+
+    /// Whether all that an item brings is there, and what its evidence says.
+    async fn has(&self, item: &Item) -> Result<bool, ArtifactsError> {
+        if !self.is_vouched_for(item).await? {
+            return Ok(false);
+        }
+        match &item.unpack {
+            Some(unpack) => self.is_unpacked(unpack).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Whether a file is there and what its evidence says. Where that is the publisher's
+    /// checksum, it was checked when the file arrived, in a directory of this source alone.
+    async fn is_vouched_for(&self, item: &Item) -> Result<bool, ArtifactsError> {
+        let listed = self.sums.lock().await.get(&item.file).cloned();
+        let vouched = match (evidence::evidence(item, &self.checksums), &listed) {
+            (Some(Evidence::Sum(sum, _)), Some(listed)) => sum == *listed,
+            (Some(Evidence::Published), Some(_)) => true,
+            (None, _) | (_, None) => false,
+        };
+        Ok(vouched && self.is_intact(&item.file).await?)
+    }
+
+    /// The checksum that a download must have.
+    async fn wanted(&self, client: &Client, item: &Item) -> Result<Wanted, ArtifactsError> {
+        match evidence::evidence(item, &self.checksums) {
+            Some(Evidence::Sum(sha256, voucher)) => Ok(Wanted { sha256, voucher }),
+            Some(Evidence::Published) => Ok(Wanted {
+                sha256: client.checksum(&format!("{}.sha256", item.url())).await?,
+                voucher: Voucher::Publisher,
+            }),
+            None => Err(ArtifactsError::Unverifiable {
+                paths: vec![(item.base.clone(), item.path.clone())],
+            }),
+        }
     }
 
     async fn provide(
@@ -209,12 +216,12 @@ impl Cache {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), ArtifactsError> {
         let mut added = Sums::new();
-        let is_there = self.is_intact(&item.file).await?;
+        let is_there = self.is_vouched_for(item).await?;
         if !is_there {
-            let sha256 = client.checksum(&format!("{}.sha256", item.url)).await?;
-            let part = self.partial.join(&sha256);
+            let wanted = self.wanted(client, item).await?;
+            let part = self.partial.join(&wanted.sha256);
             client
-                .file(&item.url, &sha256, &part, |done, total| {
+                .file(&item.url(), &wanted, &part, |done, total| {
                     progress(Progress {
                         file: item.file.clone(),
                         done,
@@ -224,24 +231,12 @@ impl Cache {
                 .await?;
             let target = self.dir.join(&item.file);
             blocking(move || move_into_place(&part, &target)).await?;
-            added.insert(item.file.clone(), sha256);
+            added.insert(item.file.clone(), wanted.sha256);
         }
         if let Some(unpack) = &item.unpack
             && !(is_there && self.is_unpacked(unpack).await?)
         {
-            let (dir, partial) = (self.dir.clone(), self.partial.clone());
-            let (archive, unpack) = (dir.join(&item.file), unpack.clone());
-            added.extend(
-                blocking(move || {
-                    unpack_into(&archive, &unpack, &dir, &partial).map_err(|source| {
-                        ArtifactsError::Unpack {
-                            path: archive.clone(),
-                            source,
-                        }
-                    })
-                })
-                .await?,
-            );
+            added.extend(self.unpack(item, unpack).await?);
         }
         if added.is_empty() {
             return Ok(());
@@ -253,6 +248,17 @@ impl Cache {
         sums.extend(added);
         let (path, text) = (self.dir.join(sums::FILE), sums::format(&sums));
         blocking(move || files::write_private(&path, text.as_bytes()).map_err(writing(&path))).await
+    }
+
+    /// Unpacks an item's archive; returns the checksums of the files.
+    async fn unpack(&self, item: &Item, unpack: &Unpack) -> Result<Sums, ArtifactsError> {
+        let (dir, partial) = (self.dir.clone(), self.partial.clone());
+        let (path, unpack) = (dir.join(&item.file), unpack.clone());
+        blocking(move || {
+            unpack_into(&path, &unpack, &dir, &partial)
+                .map_err(|source| ArtifactsError::Unpack { path, source })
+        })
+        .await
     }
 
     /// Whether a file is there, with the listed checksum.
@@ -278,6 +284,24 @@ impl Cache {
             }
         }
         Ok(!files.is_empty())
+    }
+}
+
+/// Others that can write to the cache decide what becomes the kubelet: it is judged as the
+/// state directory is.
+fn refuse_flawed(path: &Path, cache: &Path) -> Result<(), ArtifactsError> {
+    match files::find_flaw(path) {
+        Ok(None) => Ok(()),
+        Ok(Some(flaw)) => Err(ArtifactsError::Planted {
+            path: path.to_owned(),
+            flaw,
+            cache: cache.to_owned(),
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(ArtifactsError::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 

@@ -51,6 +51,13 @@ pub struct Set {
 }
 
 impl Set {
+    /// The directory that it was read from.
+    pub fn directory(&self) -> Option<PathBuf> {
+        let found = self.architectures.values().next()?;
+        let kubelet = found.binaries.values().next()?;
+        Some(kubelet.path.parent()?.parent()?.to_owned())
+    }
+
     /// A binary, if there is one of this name.
     pub fn binary(&self, arch: &str, name: &str) -> Option<&File> {
         self.architectures.get(arch)?.binaries.get(name)

@@ -19,6 +19,18 @@ pub(super) type Sums = BTreeMap<String, String>;
 
 pub(super) fn read(dir: &Path) -> Result<Sums, ArtifactsError> {
     let path = dir.join(FILE);
+    if !path.exists() && dir.is_dir() {
+        return Err(ArtifactsError::NoSums(dir.to_owned()));
+    }
+    read_checksums(&path)
+}
+
+/// Reads a list of checksums, as `sha256sum` writes it: lower hex by path.
+///
+/// # Errors
+/// A list that can't be read, is too large, or has an invalid line.
+pub fn read_checksums(path: &Path) -> Result<BTreeMap<String, String>, ArtifactsError> {
+    let path = path.to_owned();
     let fail = |source: std::io::Error| ArtifactsError::Read {
         path: path.clone(),
         source,
@@ -26,9 +38,6 @@ pub(super) fn read(dir: &Path) -> Result<Sums, ArtifactsError> {
     match fs::metadata(&path) {
         Ok(meta) if meta.len() > LIMIT => return Err(fail(ErrorKind::FileTooLarge.into())),
         Ok(_) => {}
-        Err(e) if e.kind() == ErrorKind::NotFound && dir.is_dir() => {
-            return Err(ArtifactsError::NoSums(dir.to_owned()));
-        }
         Err(e) => return Err(fail(e)),
     }
     let text = fs::read_to_string(&path).map_err(fail)?;
@@ -36,7 +45,7 @@ pub(super) fn read(dir: &Path) -> Result<Sums, ArtifactsError> {
 }
 
 /// The error is the line, counted from 1, and what is wrong with it.
-fn parse(text: &str) -> Result<Sums, (usize, &'static str)> {
+pub(super) fn parse(text: &str) -> Result<Sums, (usize, &'static str)> {
     let mut sums = Sums::new();
     for (index, line) in text.lines().enumerate() {
         let wrong = |why| Err((index + 1, why));

@@ -8,12 +8,13 @@ use text::count;
 use super::Global;
 use super::apply::conclude;
 use super::load::load_inventory;
-use super::open_run::{AccessMode, OpenRun, PartArgs, no_host};
+use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::prompt::confirm;
+use super::select::{name_hosts, no_host};
 use crate::apply::certs::make_certificates;
 use crate::apply::references::update_references;
 use crate::inventory::edit::{EditError, HostEntry};
-use crate::inventory::{Cluster, Host, Role, edit};
+use crate::inventory::{Host, Role, edit};
 use crate::plan::draft::Draft;
 use crate::run::error::{Error, ExitStatus};
 use crate::run::phase::Phase;
@@ -31,7 +32,7 @@ add back a host that `remove-node` removed, its name is enough.
 Does the same as `apply --hosts NAME`, but needs a running cluster. To resume an interrupted
 run, run the same command again.")]
 pub(super) struct AddNodeArgs {
-    /// Names of the hosts
+    /// Hosts: names, ranges (`w[1:9]`) or groups
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
     /// IP address or DNS name for SSH; adds the host to the inventory
@@ -60,8 +61,12 @@ enum RoleName {
 }
 
 impl AddNodeArgs {
-    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+    pub(super) async fn run(mut self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(None);
+        if self.address.is_none() {
+            let cluster = load_inventory(&path, global.printer())?;
+            self.names = name_hosts(&self.names, &cluster).map_err(or_new)?;
+        }
         let edit = self.plan_edit(&path, global)?;
         let cluster = edit::preview_edit(&path, |text| edit.apply_to(text))?;
         // The admin kubeconfig holds the first control plane's certificate and does not
@@ -147,10 +152,15 @@ impl AddNodeArgs {
             false => true,
         };
         printer.out(&opened.summary.render());
-        Ok(match (conclude(printer, &aside), references_updated) {
-            (ExitStatus::Done, false) => ExitStatus::SetAside,
-            (status, _) => status,
-        })
+        Ok(
+            match (
+                conclude(printer, &opened.summary, &aside),
+                references_updated,
+            ) {
+                (ExitStatus::Done, false) => ExitStatus::SetAside,
+                (status, _) => status,
+            },
+        )
     }
 
     /// Which edit the inventory needs first.
@@ -175,7 +185,7 @@ impl AddNodeArgs {
             let known = |name: &&String| all.hosts.iter().any(|host| host.name == **name);
             return match self.names.iter().find(|name| !known(name)) {
                 None => Ok(edit),
-                Some(name) => Err(unknown_host(name, &all)),
+                Some(name) => Err(or_new(no_host(name, &all))),
             };
         };
         let [name] = self.names.as_slice() else {
@@ -291,8 +301,9 @@ fn check_same(known: &Host, flags: &HostEntry, path: &Path) -> Result<(), Error>
     })
 }
 
-fn unknown_host(name: &str, cluster: &Cluster) -> Error {
-    match no_host(name, cluster) {
+/// Adds to an error of an unknown host what to do if it is new.
+fn or_new(error: Error) -> Error {
+    match error {
         Error::Usage { message, hint } => Error::Usage {
             message,
             hint: Some(format!(

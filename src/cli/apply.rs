@@ -7,6 +7,7 @@ use text::count;
 use zeroize::Zeroizing;
 
 use super::Global;
+use super::next::is_new;
 use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::prompt::confirm;
 use crate::apply::certs::make_certificates;
@@ -14,6 +15,7 @@ use crate::cluster::survey::Aside;
 use crate::kubernetes::upload_certs::CertificateKey;
 use crate::plan::document::PlanDocument;
 use crate::plan::draft::Draft;
+use crate::report;
 use crate::report::Printer;
 use crate::run::error::{Error, ExitStatus};
 
@@ -118,6 +120,7 @@ impl ApplyArgs {
     ) -> Result<ExitStatus, Error> {
         let run = &opened.run;
         let printer = global.printer();
+        let is_first = is_new(&run.state);
         let mut draft = Draft::new(run).await?;
         if let Some(kept) = kept {
             draft.refuse_stale(run, kept).await?;
@@ -154,13 +157,33 @@ impl ApplyArgs {
             let joinable = plan.control_planes_join_by_hand();
             printer.out(&describe_certificate_key(key, joinable));
         }
-        Ok(conclude(printer, &aside))
+        let status = conclude(printer, &opened.summary, &aside);
+        self.say_what_is_next(global, is_first && !is_new(&run.state), &aside);
+        Ok(status)
+    }
+
+    fn say_what_is_next(&self, global: &Global, created: bool, aside: &[Aside]) {
+        // A saved plan names its inventory itself.
+        let is_plan = |file: &&PathBuf| !crate::plan::file::is_plan(file);
+        let file = self.file.as_ref().filter(is_plan);
+        if !aside.is_empty() {
+            let names: Vec<&str> = aside.iter().map(|one| one.host.as_str()).collect();
+            let again = global.command("apply", file);
+            global.say_next(&format!("fix {}, then run {again} again", names.join(", ")));
+        } else if created {
+            global.say_next(&format!(
+                "run {}, then `kubectl get nodes` and {}",
+                global.command("kubeconfig --merge", file),
+                global.command("status", file)
+            ));
+        }
     }
 }
 
-/// Prints why hosts were set aside; returns the exit status.
-pub(super) fn conclude(printer: Printer, aside: &[Aside]) -> ExitStatus {
-    for one in aside {
+/// Prints why hosts were set aside, where that was not told when it happened; returns the exit
+/// status.
+pub(super) fn conclude(printer: Printer, summary: &report::Summary, aside: &[Aside]) -> ExitStatus {
+    for one in aside.iter().filter(|one| !summary.has_told(&one.host)) {
         // Some errors already name their host.
         let text = one.error.to_string();
         let named = text.starts_with(&format!("{}:", one.host));

@@ -9,6 +9,7 @@ use files::write_private;
 
 use super::Global;
 use super::load::load_inventory;
+use super::next::quote;
 use crate::kubernetes;
 use crate::run::error::{Error, ExitStatus};
 use crate::run::state::State;
@@ -50,7 +51,10 @@ impl KubeconfigArgs {
             printer.data(ours.trim_end());
             return Ok(ExitStatus::Done);
         }
-        let target = self.into.map_or_else(default_target, Ok)?;
+        // kubectl does not look there by itself.
+        let is_elsewhere = self.into.is_some();
+        let target = self.into.clone().map_or_else(default_target, Ok)?;
+        let target = follow_links(target)?;
         let existing = match std::fs::read_to_string(&target) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -80,8 +84,37 @@ impl KubeconfigArgs {
             source,
         })?;
         printer.err(&format!("merged into {}", target.display()));
+        let kubectl = match is_elsewhere {
+            true => format!("`kubectl --kubeconfig {} get nodes`", quote(&target)),
+            false => "`kubectl get nodes`".to_owned(),
+        };
+        let status = global.command("status", self.file.as_ref());
+        global.say_next(&format!("run {kubectl} and {status}"));
         Ok(ExitStatus::Done)
     }
+}
+
+/// What a link leads to, so that it stays a link: configurations of many people are links into
+/// a repository or another disk. The last file need not exist.
+fn follow_links(path: PathBuf) -> Result<PathBuf, Error> {
+    /// As many as Linux follows.
+    const LINKS: usize = 40;
+    let mut target = path.clone();
+    for _ in 0..LINKS {
+        match std::fs::read_link(&target) {
+            Ok(next) => {
+                let dir = target.parent().map(PathBuf::from).unwrap_or_default();
+                target = dir.join(next);
+            }
+            // Not a link, or nothing at all.
+            Err(_) => return Ok(target),
+        }
+    }
+    Err(Error::File {
+        what: "follow",
+        path,
+        source: io::Error::other("too many levels of symbolic links"),
+    })
 }
 
 /// Where kubectl would look: `$KUBECONFIG`'s first file, or `~/.kube/config`.

@@ -3,12 +3,14 @@
 
 mod add_node;
 mod apply;
+mod artifacts;
 mod completions;
 mod hosts;
 mod init;
 mod kubeconfig;
 mod load;
 mod lock;
+mod next;
 mod open_run;
 mod phases;
 mod plan;
@@ -18,6 +20,7 @@ mod remove_node;
 mod render;
 mod reset;
 mod schema;
+mod select;
 mod state;
 mod status;
 mod validate;
@@ -111,6 +114,7 @@ enum Verb {
     Reset(reset::ResetArgs),
     Status(status::StatusArgs),
     Lock(lock::LockArgs),
+    Artifacts(artifacts::ArtifactsArgs),
     State(state::StateArgs),
     Phases(phases::PhasesArgs),
     Kubeconfig(kubeconfig::KubeconfigArgs),
@@ -136,6 +140,7 @@ pub async fn run(cli: Cli) -> Result<ExitStatus, Error> {
         Verb::RemoveNode(verb) => verb.run(&global).await,
         Verb::Reset(verb) => verb.run(&global).await,
         Verb::Status(verb) => verb.run(&global).await,
+        Verb::Artifacts(verb) => verb.run(&global).await,
         Verb::Lock(verb) => verb.run(&global).await,
         Verb::State(verb) => verb.run(&global).await,
         Verb::Phases(verb) => verb.run(&global),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use ssh::{Connector, Finished, Observer};
-use text::glob::matches;
 
 use super::Global;
 use super::load::load_inventory;
 use super::prompt::Terminal;
+use super::select::select_hosts;
 use crate::cluster::ssh_connect::SshHosts;
 use crate::plan::document::PlanOptions;
 use crate::report::Summary;
@@ -33,8 +33,8 @@ pub(super) struct PartArgs {
     /// All phases except these, comma-separated
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     skip_phases: Vec<String>,
-    /// Only hosts whose names match these patterns (`*`, `?`), comma-separated
-    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    /// Only these hosts: names, patterns (`*`, `?`), ranges (`w[1:9]`) or groups, comma-separated
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
     hosts: Vec<String>,
 }
 
@@ -117,7 +117,7 @@ impl OpenRun {
             .collect();
         let options = Options {
             selection: Selection::new(&part.phases, &skip)?,
-            hosts: part.hosts.clone(),
+            hosts: select_hosts(&part.hosts, &cluster)?,
             // Naming the phase explicitly requests it.
             upload_certs: part
                 .phases
@@ -125,7 +125,6 @@ impl OpenRun {
                 .any(|name| name == Phase::UploadCerts.name()),
             ..Options::default()
         };
-        check_patterns(&part.hosts, &cluster)?;
 
         let summary = Arc::new(Summary::new());
         let mut sinks: Vec<Arc<dyn Sink>> = vec![
@@ -170,53 +169,6 @@ impl OpenRun {
             summary,
             _lock: lock,
         })
-    }
-}
-
-/// Rejects patterns that match no host: they are most likely typos.
-pub(super) fn check_patterns(
-    patterns: &[String],
-    cluster: &inventory::Cluster,
-) -> Result<(), Error> {
-    for pattern in patterns {
-        if !cluster
-            .hosts
-            .iter()
-            .any(|host| matches(pattern, &host.name))
-        {
-            return Err(no_host(pattern, cluster));
-        }
-    }
-    Ok(())
-}
-
-/// The error for a name that no host has.
-pub(super) fn no_host(pattern: &str, cluster: &inventory::Cluster) -> Error {
-    let removed = cluster
-        .removed_hosts
-        .iter()
-        .any(|name| matches(pattern, name));
-    Error::Usage {
-        message: format!("no host matches `{pattern}`"),
-        hint: Some(match removed {
-            true => "it has been removed (spec.removedHosts in the inventory); add it back with \
-                     `clusterctl-rs add-node`"
-                .into(),
-            false => format!("the hosts are {}", list_host_names(cluster)),
-        }),
-    }
-}
-
-fn list_host_names(cluster: &inventory::Cluster) -> String {
-    const SHOWN: usize = 12;
-    let names: Vec<_> = cluster
-        .hosts
-        .iter()
-        .map(|host| host.name.as_str())
-        .collect();
-    match names.len() {
-        n if n > SHOWN => format!("{}, … ({n} in total)", names[..SHOWN].join(", ")),
-        _ => names.join(", "),
     }
 }
 

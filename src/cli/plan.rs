@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::next::is_new;
 use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::{Global, OutputFormat};
 use crate::plan::draft::Draft;
@@ -64,6 +65,10 @@ impl PlanArgs {
                 "wrote the plan to {0}; apply it with `clusterctl-rs apply {0}`",
                 path.display()
             ));
+        }
+        if self.out.is_none() && !plan.is_empty() && is_new(&opened.run.state) {
+            let apply = global.command("apply", self.file.as_ref());
+            global.say_next(&format!("run {apply}"));
         }
         Ok(match (plan.is_empty(), draft.aside.is_empty()) {
             (false, _) if self.exit_code => ExitStatus::Changes,

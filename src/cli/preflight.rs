@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::next::is_new;
 use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::{Global, OutputFormat};
 use crate::host::preflight::{Finding, Severity, group_findings};
@@ -20,8 +21,8 @@ use crate::run::error::{Error, ExitStatus};
 pub(super) struct PreflightArgs {
     /// The inventory
     file: Option<PathBuf>,
-    /// Only hosts whose names match these patterns (`*`, `?`), comma-separated
-    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    /// Only these hosts: names, patterns (`*`, `?`), ranges (`w[1:9]`) or groups, comma-separated
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
     hosts: Vec<String>,
 }
 
@@ -56,6 +57,13 @@ impl PreflightArgs {
                 && (finding.check != UNCHECKED || is_control_plane(&finding.host))
         };
         let errors = report.findings.iter().filter(stops).count();
+        let verb = |verb| global.command(verb, self.file.as_ref());
+        if errors > 0 || !report.aside.is_empty() {
+            let again = verb("preflight");
+            global.say_next(&format!("fix what is listed above, then run {again} again"));
+        } else if is_new(&opened.run.state) {
+            global.say_next(&format!("run {}", verb("plan")));
+        }
         Ok(match (errors, report.aside.is_empty()) {
             (0, true) => ExitStatus::Done,
             (0, false) => ExitStatus::SetAside,

@@ -9,8 +9,9 @@ use text::count;
 use super::load::load_inventory;
 use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::prompt::confirm;
+use super::select::name_hosts;
 use super::{Global, OutputFormat};
-use crate::inventory::{Cluster, edit};
+use crate::inventory::edit;
 use crate::remove::node::{Removal, RemoveOptions};
 use crate::run::error::{Error, ExitStatus};
 
@@ -29,7 +30,7 @@ included, unless etcd would lose its quorum. Removed hosts are listed in the inv
 To resume an interrupted run, or to clean a host that was unreachable and is back, run the same
 command again.")]
 pub(super) struct RemoveNodeArgs {
-    /// Names of the hosts
+    /// Hosts: names, ranges (`w[1:9]`) or groups
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
     /// How long draining a node may take, such as 90s or 20m
@@ -54,10 +55,10 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 impl RemoveNodeArgs {
-    pub(super) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
+    pub(super) async fn run(mut self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(None);
         let cluster = load_inventory(&path, global.printer())?;
-        check_names(&self.names, &cluster)?;
+        self.names = name_hosts(&self.names, &cluster)?;
         // Hosts that are already marked as removed are handled again: an earlier run may
         // have been interrupted, or a host may be back.
         let marks = drop_names(&cluster.removed_hosts, &self.names);
@@ -136,17 +137,6 @@ impl RemoveNodeArgs {
         let error = removal.failed.as_ref().map(ToString::to_string);
         json!({"removed": hosts, "inventoryEdited": edited, "error": error}).to_string()
     }
-}
-
-/// Checks that every name is a host's exact name: patterns are not allowed.
-fn check_names(names: &[String], cluster: &Cluster) -> Result<(), Error> {
-    for name in names {
-        let known = cluster.hosts.iter().any(|host| host.name == *name);
-        if !known && !cluster.removed_hosts.contains(name) {
-            return Err(super::open_run::no_host(name, cluster));
-        }
-    }
-    Ok(())
 }
 
 fn drop_names(list: &[String], names: &[String]) -> Vec<String> {

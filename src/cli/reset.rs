@@ -34,7 +34,7 @@ hosts' etcd members and Nodes are removed from the cluster.
 that directory to get new ones."
 )]
 pub(super) struct ResetArgs {
-    /// Names or patterns (`*`, `?`) of hosts
+    /// Hosts: names, patterns (`*`, `?`), ranges (`w[1:9]`) or groups
     #[arg(
         value_name = "NAME",
         required_unless_present = "all",

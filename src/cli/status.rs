@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use console::Term;
 
+use super::next::is_new;
 use super::open_run::{AccessMode, OpenRun, PartArgs};
 use super::{Global, OutputFormat};
 use crate::report;
@@ -66,6 +67,17 @@ impl StatusArgs {
         let Some(seconds) = self.watch else {
             let status = watch.query_cluster().await;
             screen.show(&status);
+            if is_new(&opened.run.state) {
+                global.say_next(&format!(
+                    "run {}",
+                    global.command("apply", self.file.as_ref())
+                ));
+            } else if status.drifted == Some(true) {
+                global.say_next(&format!(
+                    "run {}",
+                    global.command("plan", self.file.as_ref())
+                ));
+            }
             let well = status.healthy && status.drifted == Some(false);
             return Ok(match self.exit_code && !well {
                 true => ExitStatus::Changes,
@@ -81,7 +93,7 @@ impl StatusArgs {
         };
         tokio::select! {
             () = watching => Ok(ExitStatus::Done),
-            _ = tokio::signal::ctrl_c() => Ok(ExitStatus::Done),
+            () = crate::run::interrupt::interrupted() => Ok(ExitStatus::Done),
         }
     }
 }

@@ -7,7 +7,10 @@ use text::count;
 
 use super::Global;
 use super::load::load_inventory;
+use super::next::is_new;
+use crate::desired;
 use crate::run::error::{Error, ExitStatus};
+use crate::run::state::State;
 
 /// Check the inventory, reporting all errors at once; connect to no host
 #[derive(Debug, Args)]
@@ -21,6 +24,7 @@ impl ValidateArgs {
     pub(super) fn run(&self, global: &Global) -> Result<ExitStatus, Error> {
         let path = global.inventory(self.file.as_ref());
         let cluster = load_inventory(&path, global.printer())?;
+        desired::artifacts::check_sources(&cluster)?;
         let control_planes = cluster.control_planes().count();
         global.printer().out(&format!(
             "{} is valid: cluster {}, Kubernetes {}, {}, {}",
@@ -30,6 +34,20 @@ impl ValidateArgs {
             count(control_planes, "control plane"),
             count(cluster.hosts.len() - control_planes, "worker"),
         ));
+        let state = State::peek(cluster.state_dir())?;
+        if is_new(&state) {
+            let knows_hosts = state.known_hosts().exists()
+                || cluster
+                    .hosts
+                    .iter()
+                    .all(|host| !host.ssh.known_hosts.is_empty());
+            let verb = if knows_hosts {
+                "preflight"
+            } else {
+                "hosts trust"
+            };
+            global.say_next(&format!("run {}", global.command(verb, self.file.as_ref())));
+        }
         Ok(ExitStatus::Done)
     }
 }

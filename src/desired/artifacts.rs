@@ -1,6 +1,6 @@
 //! Binaries and images: where they come from, and which host gets which.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::layout::programs::Programs;
 use crate::layout::{components, names, paths};
 use crate::run::Run;
 use crate::run::error::Error;
-use crate::run::events::Event;
+use crate::run::events::{Event, Events};
 use crate::{artifacts, host, kubernetes};
 
 /// Binaries, and whether they are required; others are installed if the artifacts contain
@@ -39,19 +39,69 @@ pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<S
         Some(dir) => dir.clone(),
         None => cache()?,
     };
-    let hashes = cache.join(HASHES);
     if let (ArtifactSource::Directory, Some(path)) = (wanted.source, &wanted.path) {
+        let hashes = cache.join(HASHES);
         return Ok(artifacts::open_directory(path, &architectures, &hashes).await?);
     }
-    let request = OnlineRequest {
-        version: run.cluster.version,
-        architectures,
-        mirrors: wanted.mirrors.clone(),
-        cache,
-        hashes,
-        retry_delay: Duration::from_secs(1),
+    let request = request(&run.cluster, cache, architectures)?;
+    if !run.options.downloads {
+        return Ok(artifacts::open_cached(&request).await?);
+    }
+    download(&request, run.events()).await
+}
+
+/// Downloads to the user's cache what is missing there, whatever `artifacts.source` is.
+///
+/// # Errors
+/// As [`artifacts::fetch`].
+pub(crate) async fn fetch(
+    cluster: &Cluster,
+    architectures: BTreeSet<String>,
+    events: &Events,
+) -> Result<Set, Error> {
+    download(&request(cluster, cache()?, architectures)?, events).await
+}
+
+/// Refuses mirrors that could not be verified, without asking them anything.
+///
+/// # Errors
+/// A list of checksums that can't be read, files that nothing vouches for.
+pub(crate) fn check_sources(cluster: &Cluster) -> Result<(), Error> {
+    if cluster.artifacts.source == ArtifactSource::Online {
+        let checksums = checksums(cluster)?;
+        artifacts::check_sources(cluster.version, &cluster.artifacts.mirrors, &checksums)?;
+    }
+    Ok(())
+}
+
+/// The inventory's own checksums.
+fn checksums(cluster: &Cluster) -> Result<BTreeMap<String, String>, Error> {
+    let wanted = &cluster.artifacts;
+    let mut checksums = match &wanted.checksums_file {
+        Some(file) => artifacts::read_checksums(file)?,
+        None => BTreeMap::new(),
     };
-    let events = run.events();
+    checksums.extend(wanted.checksums.clone());
+    Ok(checksums)
+}
+
+fn request(
+    cluster: &Cluster,
+    cache: PathBuf,
+    architectures: BTreeSet<String>,
+) -> Result<OnlineRequest, Error> {
+    Ok(OnlineRequest {
+        version: cluster.version,
+        architectures,
+        mirrors: cluster.artifacts.mirrors.clone(),
+        checksums: checksums(cluster)?,
+        hashes: cache.join(HASHES),
+        cache,
+        retry_delay: Duration::from_secs(1),
+    })
+}
+
+async fn download(request: &OnlineRequest, events: &Events) -> Result<Set, Error> {
     // Chunks arrive by the thousand; a bar needs at most ten updates a second.
     let shown: Mutex<HashMap<String, Instant>> = Mutex::default();
     let progress = |progress: artifacts::Progress| {
@@ -68,7 +118,7 @@ pub(crate) async fn open(run: &Run, architectures: BTreeSet<String>) -> Result<S
             events.note(format!("downloaded {}", progress.file));
         }
     };
-    Ok(artifacts::fetch(&request, &progress).await?)
+    Ok(artifacts::fetch(request, &progress).await?)
 }
 
 /// Whether enough time has passed since `file` was last shown. If so, records that it is

@@ -72,6 +72,8 @@ pub(super) fn cluster() -> Cluster {
             source: ArtifactSource::Online,
             path: None,
             mirrors: Mirrors::default(),
+            checksums: Default::default(),
+            checksums_file: None,
         },
         containerd: Containerd {
             managed: true,
@@ -104,6 +106,7 @@ fn host(name: &str, address: &str, role: Role) -> Host {
         image_pull_policy: ImagePullPolicy::default(),
         kubelet_extra_args: Vec::new(),
         kubelet_config: Tree::new(),
+        groups: Vec::new(),
         preflight_ignore: Vec::new(),
         sysctls: BTreeMap::new(),
         files: Vec::new(),

@@ -24,6 +24,7 @@ pub use find_place::{Place, find_place};
 pub use listen::ListeningPort;
 pub use load::{load, parse};
 pub use place::{check_state_dir, real_path};
+pub(crate) use resolve::expand_range;
 pub use resolve::parse_duration;
 pub use spec::{
     ApiServer, Arg, ArtifactSource, BootstrapToken, CniType, ControlPlaneComponent,
@@ -32,4 +33,5 @@ pub use spec::{
 pub use spec::{field_reference, schema};
 pub use starter::starter;
 pub(crate) use written::{Setting, Spot, WrittenInventory};
+pub(crate) use yaml::find_closest;
 pub use yaml::{Diagnostic, Diagnostics};

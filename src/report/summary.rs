@@ -43,6 +43,12 @@ impl Summary {
         seen.host_changes + seen.other_changes
     }
 
+    /// Whether it was told that, and why, this host was set aside.
+    pub fn has_told(&self, host: &str) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.failed.iter().any(|(name, _)| name == host)
+    }
+
     /// The summary's text.
     pub fn render(&self) -> String {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

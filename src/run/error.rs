@@ -406,6 +406,7 @@ impl Error {
             | Error::Selection(_)
             | Error::NotAlone { .. } => ExitStatus::Usage,
             Error::Preflight { .. } => ExitStatus::Preflight,
+            Error::Artifacts(error) if error.is_usage() => ExitStatus::Usage,
             Error::State(StateError::Locked { .. })
             | Error::Held { .. }
             | Error::LockLost { .. }

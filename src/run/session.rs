@@ -36,6 +36,8 @@ pub struct Options {
     pub parallel: usize,
     /// Where downloads and checksums are kept; `None` for the user's own cache.
     pub cache: Option<PathBuf>,
+    /// Whether to download what the cache lacks. Without, that is an error.
+    pub downloads: bool,
 }
 
 impl Default for Options {
@@ -48,6 +50,7 @@ impl Default for Options {
             prunes: true,
             parallel: 64,
             cache: None,
+            downloads: true,
         }
     }
 }

@@ -31,7 +31,7 @@ pub enum StateError {
         holder: String,
     },
     /// Others could have put something there.
-    #[error("cannot use the state directory: {} {}", path.display(), in_words(*.flaw))]
+    #[error("cannot use the state directory: {} {}", path.display(), flaw)]
     Planted {
         /// The directory, or what is in it.
         path: PathBuf,
@@ -70,13 +70,6 @@ impl StateError {
             }),
             StateError::Io { .. } => None,
         }
-    }
-}
-
-fn in_words(flaw: Flaw) -> String {
-    match flaw {
-        Flaw::Owner(uid) => format!("belongs to another user (uid {uid})"),
-        Flaw::Writable(mode) => format!("is writable by others (mode {mode:04o})"),
     }
 }
 

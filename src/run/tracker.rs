@@ -47,6 +47,31 @@ impl Tracker {
             .left += parts;
     }
 
+    /// Keeps `phase` from ending before the returned value is dropped: what is said of a host
+    /// that fails in it comes before its end.
+    pub(crate) fn hold(&self, phase: Phase) -> Held {
+        self.expect(phase, 1);
+        Held {
+            tracker: self.clone(),
+            phase,
+        }
+    }
+
+    /// Gives up a part that was expected: its host failed before.
+    pub(crate) fn give_up(&self, phase: Phase) {
+        self.end(phase);
+    }
+
+    /// Reports that `host` failed in `phase`.
+    pub(crate) fn failed(&self, phase: Phase, host: &str, error: &crate::run::error::Error) {
+        self.events.emit(Event::HostFailed {
+            host: host.to_owned(),
+            phase: phase.name(),
+            error: error.to_string(),
+            hint: error.hint(),
+        });
+    }
+
     /// Begins a part of `phase`. It ends when the returned value is dropped.
     pub fn part(&self, phase: Phase) -> Part {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,6 +110,26 @@ impl Tracker {
                 elapsed,
             });
         }
+    }
+}
+
+/// A phase that does not end yet.
+#[derive(Debug)]
+pub(crate) struct Held {
+    tracker: Tracker,
+    phase: Phase,
+}
+
+impl Held {
+    /// Which phase.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.tracker.end(self.phase);
     }
 }
 

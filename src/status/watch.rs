@@ -14,8 +14,7 @@ use super::host::Told;
 use super::merge::Answers;
 use super::model::{ClusterStatus, ComponentStatus, Health};
 use super::{certs, drift, etcd, host, merge};
-use crate::artifacts;
-use crate::inventory::{ArtifactSource, Cluster, Etcd, Host};
+use crate::inventory::{Cluster, Etcd, Host};
 use crate::run::Run;
 use crate::run::connections::Kept;
 use crate::run::error::Error;
@@ -46,10 +45,12 @@ impl Watch {
         let mut options = run.options.clone();
         // What preflight has to say of a running cluster is another verb's.
         options.selection = options.selection.without(Phase::Preflight);
+        // `status` must not download 500 MB.
+        options.downloads = false;
         let events = Events::new(vec![Arc::new(Once::of(run.events().clone()))]);
         Watch {
             run: Run {
-                cluster: Arc::new(without_downloads(&run.cluster)),
+                cluster: Arc::new(with_short_times(&run.cluster)),
                 inventory: run.inventory.clone(),
                 state: run.state.clone(),
                 connector: run.connector.clone(),
@@ -178,19 +179,12 @@ impl Watch {
     }
 }
 
-/// The same cluster with short times, and artifacts from the cache alone:
-/// `status` must not download 500 MB.
-fn without_downloads(cluster: &Cluster) -> Cluster {
+/// The same cluster with short times.
+fn with_short_times(cluster: &Cluster) -> Cluster {
     let mut cluster = cluster.clone();
     for host in &mut cluster.hosts {
         let given = host.ssh.connect_timeout.unwrap_or(CONNECT);
         host.ssh.connect_timeout = Some(given.min(CONNECT));
-    }
-    if cluster.artifacts.source == ArtifactSource::Online
-        && let Some(cache) = artifacts::default_cache_dir()
-    {
-        cluster.artifacts.source = ArtifactSource::Directory;
-        cluster.artifacts.path = Some(cache.join(cluster.version.to_string()));
     }
     cluster
 }

@@ -135,3 +135,93 @@ fn a_pod_network_of_the_operators_is_among_the_objects() {
     };
     assert!(found.iter().any(has), "{shown}");
 }
+
+/// A kubeconfig is often a link into a repository of dotfiles: the link stays, and what it
+/// leads to is replaced.
+#[test]
+fn kubeconfigs_are_merged_through_links() {
+    use std::os::unix::fs::symlink;
+    let typist = Typist::with_inventory();
+    let kubeconfig = "apiVersion: v1
+kind: Config
+clusters: [{name: demo, cluster: {server: \"https://192.0.2.11:6443\"}}]
+users: [{name: kubernetes-admin, user: {token: x}}]
+contexts: [{name: kubernetes-admin@demo, context: {cluster: demo, user: kubernetes-admin}}]
+current-context: kubernetes-admin@demo
+";
+    for dir in [".clusterctl/demo", "dotfiles", ".kube"] {
+        std::fs::create_dir_all(typist.path(dir)).unwrap();
+    }
+    typist.write(".clusterctl/demo/kubeconfig", kubeconfig);
+    let (link, hop) = (typist.path(".kube/config"), typist.path("dotfiles/current"));
+    symlink("../dotfiles/current", &link).unwrap();
+    symlink("config", &hop).unwrap();
+    // At first, it leads nowhere.
+    for _ in 0..2 {
+        let shown = typist.run(&["kubeconfig", "--merge"]);
+        assert!(
+            shown.contains("merged into DIR/.kube/../dotfiles/config"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("next: run `kubectl get nodes` and `clusterctl-rs status`"),
+            "{shown}"
+        );
+        assert!(link.is_symlink() && hop.is_symlink());
+        let file = typist.path("dotfiles/config");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("192.0.2.11"), "{text}");
+        // Another cluster's file, which is kept.
+        let other = text
+            .replace("demo", "other")
+            .replace("kubernetes-admin", "other-admin");
+        std::fs::write(&file, other).unwrap();
+    }
+    let shown = typist.run(&["kubeconfig", "--merge"]);
+    let text = std::fs::read_to_string(typist.path("dotfiles/config")).unwrap();
+    assert!(
+        text.contains("other-admin") && text.contains("kubernetes-admin@demo"),
+        "{shown}"
+    );
+
+    std::fs::remove_file(&link).unwrap();
+    symlink("config", &link).unwrap();
+    let shown = typist.run(&["kubeconfig", "--merge"]);
+    assert!(
+        shown.contains("too many levels of symbolic links"),
+        "{shown}"
+    );
+}
+
+/// What a newcomer reads at each step that needs no host.
+#[test]
+fn each_step_says_what_comes_next() {
+    let typist = Typist::new();
+    let last = |args: &[&str]| {
+        let shown = typist.run(args);
+        let lines: Vec<&str> = shown.lines().collect();
+        lines[lines.len() - 2].to_owned()
+    };
+    assert_eq!(
+        last(&["init"]),
+        "wrote inventory.yaml; add your hosts to it, then run `clusterctl-rs validate inventory.yaml`"
+    );
+    assert_eq!(last(&["validate"]), "next: run `clusterctl-rs hosts trust`");
+    std::fs::rename(typist.path("inventory.yaml"), typist.path("my prod.yaml")).unwrap();
+    assert_eq!(
+        last(&["validate", "my prod.yaml"]),
+        "next: run `clusterctl-rs hosts trust -i 'my prod.yaml'`"
+    );
+    std::fs::create_dir_all(typist.path(".clusterctl/demo")).unwrap();
+    typist.write(".clusterctl/demo/known_hosts", "");
+    assert_eq!(
+        last(&["validate", "my prod.yaml"]),
+        "next: run `clusterctl-rs preflight -i 'my prod.yaml'`"
+    );
+    // Programs are not told, and a cluster that is there has no next step.
+    let shown = typist.run(&["validate", "my prod.yaml", "--output", "json"]);
+    assert!(!shown.contains("next:"), "{shown}");
+    typist.write(".clusterctl/demo/kubeconfig", "");
+    let shown = typist.run(&["validate", "my prod.yaml"]);
+    assert!(!shown.contains("next:"), "{shown}");
+}

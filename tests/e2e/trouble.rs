@@ -206,7 +206,7 @@ impl Story {
         self.operator
             .run(&["apply", "--yes", "--hosts", "nobody*"])
             .exits(2)
-            .says(&["no host matches `nobody*`"]);
+            .says(&["no host or group matches `nobody*`"]);
         for host in &self.hosts {
             self.lab
                 .sh(host, "! ls -d /etc/kubernetes /var/lib/clusterctl");

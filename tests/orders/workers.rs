@@ -182,3 +182,39 @@ async fn a_run_that_was_cut_off_is_carried_on_by_the_next() {
     assert_eq!(cluster.apply().await.unwrap(), []);
     assert_eq!(cluster.lines(), [""; 0]);
 }
+
+/// A worker is set aside in the phase in which it failed, once, and the phases that it will not
+/// take part in end with those that do.
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_told_once_in_its_phase() {
+    const PHASES: [&str; 4] = ["hosts", "join", "network", "nodes"];
+    let cluster = Cluster::bare(1, 3);
+    for worker in ["w1", "w2"] {
+        cluster.shared.lock().host(worker).fails.insert("converge");
+    }
+    cluster.apply().await.unwrap();
+    let told = cluster.told_of(&PHASES);
+    let count = |line: &str| told.iter().filter(|one| *one == line).count();
+    for phase in PHASES {
+        assert_eq!(count(&format!("[{phase}] begins")), 1, "{phase}: {told:#?}");
+        assert_eq!(count(&format!("[{phase}] ends")), 1, "{phase}: {told:#?}");
+    }
+    for worker in ["w1", "w2"] {
+        let failed = told
+            .iter()
+            .position(|line| *line == format!("[hosts] {worker} failed"));
+        let ended = told.iter().position(|line| line == "[hosts] ends");
+        assert!(failed.unwrap() < ended.unwrap(), "{told:#?}");
+        let all = told
+            .iter()
+            .filter(|line| line.contains(&format!("{worker} failed")));
+        assert_eq!(all.count(), 1, "{told:#?}");
+    }
+
+    // Without any worker left, nothing is said of what none of them does.
+    let cluster = Cluster::bare(1, 1);
+    cluster.shared.lock().host("w1").fails.insert("converge");
+    cluster.apply().await.unwrap();
+    let told = cluster.told_of(&["join"]);
+    assert_eq!(told, [""; 0]);
+}

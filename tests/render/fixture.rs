@@ -279,6 +279,8 @@ fn cluster(minor: u32, hosts: Vec<Host>) -> Cluster {
             source: ArtifactSource::Online,
             path: None,
             mirrors: Mirrors::default(),
+            checksums: Default::default(),
+            checksums_file: None,
         },
         containerd: Containerd {
             managed: true,
@@ -311,6 +313,7 @@ fn host(name: &str, address: &str, role: Role) -> Host {
         image_pull_policy: ImagePullPolicy::IfNotPresent,
         kubelet_extra_args: Vec::new(),
         kubelet_config: Default::default(),
+        groups: Vec::new(),
         preflight_ignore: Vec::new(),
         sysctls: BTreeMap::new(),
         files: Vec::new(),

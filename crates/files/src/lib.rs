@@ -1,6 +1,7 @@
 //! Files that only their owner may read, written whole or not at all; and whether others could
 //! have written to one.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -62,6 +63,16 @@ pub enum Flaw {
     Owner(u32),
     /// Its group or everyone may write to it; with its permission bits.
     Writable(u32),
+}
+
+impl fmt::Display for Flaw {
+    /// Worded to follow the path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Flaw::Owner(uid) => write!(f, "belongs to another user (uid {uid})"),
+            Flaw::Writable(mode) => write!(f, "is writable by others (mode {mode:04o})"),
+        }
+    }
 }
 
 /// Judges a file or directory as ssh judges `~/.ssh`: it has to belong to whoever runs this, or

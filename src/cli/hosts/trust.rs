@@ -10,8 +10,9 @@ use text::glob::matches;
 
 use crate::cli::Global;
 use crate::cli::load::load_inventory;
-use crate::cli::open_run::check_patterns;
+use crate::cli::next::is_new;
 use crate::cli::prompt::{Terminal, confirm};
+use crate::cli::select::select_hosts;
 use crate::cluster::ssh_connect::{OncePerRun, ssh_target};
 use crate::inventory::Host;
 use crate::report::table;
@@ -28,7 +29,7 @@ Compare the fingerprints with the output of `ssh-keygen -lf /etc/ssh/ssh_host_ed
 each host. A changed key is never replaced: find out why it changed, then remove the old one with
 `ssh-keygen -R`.")]
 pub(in crate::cli) struct TrustArgs {
-    /// Names or patterns (`*`, `?`) of hosts [default: all]
+    /// Hosts: names, patterns (`*`, `?`), ranges (`w[1:9]`) or groups [default: all]
     #[arg(value_name = "NAME")]
     hosts: Vec<String>,
     /// Trust new keys without asking
@@ -69,13 +70,11 @@ impl TrustArgs {
     pub(in crate::cli) async fn run(self, global: &Global) -> Result<ExitStatus, Error> {
         let printer = global.printer();
         let cluster = load_inventory(&global.inventory(None), printer)?;
-        check_patterns(&self.hosts, &cluster)?;
+        let selected = select_hosts(&self.hosts, &cluster)?;
         let wanted: Vec<&Host> = cluster
             .hosts
             .iter()
-            .filter(|host| {
-                self.hosts.is_empty() || self.hosts.iter().any(|p| matches(p, &host.name))
-            })
+            .filter(|host| selected.is_empty() || selected.iter().any(|p| matches(p, &host.name)))
             .collect();
         let state = State::open(cluster.state_dir())?;
         let warn = |warning: &str| printer.err(&format!("warning: {warning}"));
@@ -120,10 +119,19 @@ impl TrustArgs {
                 file.display()
             ));
         }
-        Ok(if failed == 0 {
-            ExitStatus::Done
-        } else {
-            ExitStatus::Failed
-        })
+        Ok(conclude(global, &state, failed))
     }
+}
+
+/// Says what to do next; returns the exit status.
+fn conclude(global: &Global, state: &State, failed: usize) -> ExitStatus {
+    if failed > 0 {
+        let again = global.command("hosts trust", None);
+        global.say_next(&format!("fix what is listed above, then run {again} again"));
+        return ExitStatus::Failed;
+    }
+    if is_new(state) {
+        global.say_next(&format!("run {}", global.command("preflight", None)));
+    }
+    ExitStatus::Done
 }

@@ -18,6 +18,8 @@ pub struct Host {
     pub node_name: String,
     /// What SSH connects to (before `~/.ssh/config` maps it).
     pub address: String,
+    /// The groups that it is in.
+    pub groups: Vec<String>,
     /// What it is for, sorted, without duplicates.
     pub roles: Vec<Role>,
     /// Node labels, groups merged.

@@ -1,5 +1,6 @@
 //! The cluster's smaller settings.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ pub struct Artifacts {
     pub path: Option<PathBuf>,
     /// With [`ArtifactSource::Online`]: what replaces the upstream sites.
     pub mirrors: Mirrors,
+    /// SHA-256 of files (lower hex), by path below the mirrors' URLs.
+    pub checksums: BTreeMap<String, String>,
+    /// A file of more of them, absolute.
+    pub checksums_file: Option<PathBuf>,
 }
 
 /// containerd.

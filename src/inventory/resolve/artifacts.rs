@@ -1,8 +1,11 @@
 //! Where Kubernetes comes from.
 
+use std::collections::BTreeMap;
+
 use super::fault::Fault;
 use super::resolver::Resolver;
 use super::syntax;
+use super::syntax::Problem;
 use crate::inventory::cluster::Artifacts;
 use crate::inventory::spec::{ArtifactSource, ArtifactsSpec};
 use crate::inventory::yaml::FieldPath;
@@ -46,9 +49,50 @@ pub(super) fn resolve_artifacts(
             resolver.check(&at, syntax::check_url(url, &["https", "http"]));
         }
     }
+    let checksums_file = given
+        .checksums_file
+        .as_ref()
+        .map(|file| resolver.require_file(&at.key("checksumsFile"), file));
     Artifacts {
         source: given.source,
         path,
         mirrors: given.mirrors.clone(),
+        checksums: resolve_checksums(&given.checksums, &at.key("checksums"), resolver),
+        checksums_file,
     }
+}
+
+fn resolve_checksums(
+    given: &BTreeMap<String, String>,
+    at: &FieldPath,
+    resolver: &mut Resolver<'_>,
+) -> BTreeMap<String, String> {
+    let mut checksums = BTreeMap::new();
+    for (path, sum) in given {
+        let at = at.key(path);
+        resolver.check_key(&at, path, check_path(path));
+        resolver.check(&at, check_sum(sum));
+        checksums.insert(path.clone(), sum.to_ascii_lowercase());
+    }
+    checksums
+}
+
+/// A path below a mirror's URL.
+fn check_path(path: &str) -> Result<(), Problem> {
+    let is_plain =
+        !path.contains("://") && path.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    if is_plain {
+        return Ok(());
+    }
+    Err(
+        "must be a path below the mirror's URL, such as `v1.36.2/bin/linux/amd64/kubelet`"
+            .to_owned(),
+    )
+}
+
+fn check_sum(sum: &str) -> Result<(), Problem> {
+    if sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(());
+    }
+    Err("must be a SHA-256: 64 hexadecimal digits".to_owned())
 }

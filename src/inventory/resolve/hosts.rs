@@ -65,6 +65,7 @@ pub(super) fn resolve_hosts(
             let node_name = node_name.clone().unwrap_or_else(|| name.clone());
             let host = Host {
                 advertise_address,
+                groups: host.groups.clone(),
                 ..new_host(name, node_name, address, &roles, &layer)
             };
             expanded.push(ExpandedHost { host, entry });
@@ -96,6 +97,7 @@ fn new_host(
         image_pull_policy: layer.image_pull_policy(),
         kubelet_extra_args: layer.kubelet_extra_args(),
         kubelet_config: layer.kubelet_config.clone(),
+        groups: Vec::new(),
         preflight_ignore: layer.preflight_ignore.clone(),
         sysctls: layer.sysctls.clone(),
         files: layer.files.clone(),

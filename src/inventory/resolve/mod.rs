@@ -40,5 +40,6 @@ mod version;
 
 pub(super) use cluster::resolve_cluster;
 pub(super) use range::expand_name;
+pub(crate) use range::expand_range;
 pub(super) use resolver::Resolver;
 pub use syntax::parse_duration;

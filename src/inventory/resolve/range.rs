@@ -62,6 +62,16 @@ impl RangePattern {
     }
 }
 
+/// What a text with ranges expands to; the text alone without one.
+///
+/// # Errors
+/// What is wrong with a range.
+pub(crate) fn expand_range(text: &str) -> Result<Vec<String>, Problem> {
+    let pattern = RangePattern::parse(text)?;
+    let all = 0..pattern.count.unwrap_or(1);
+    Ok(all.map(|index| pattern.expand_at(index)).collect())
+}
+
 /// The names that an entry of `hosts` stands for; none if it is not a valid range.
 pub(in crate::inventory) fn expand_name(name: &str) -> impl Iterator<Item = String> {
     let pattern = RangePattern::parse(name).ok();

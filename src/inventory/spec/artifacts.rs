@@ -1,5 +1,7 @@
 //! Where Kubernetes itself comes from.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,14 @@ pub struct ArtifactsSpec {
     /// With `source: online`: mirrors of the upstream sites.
     #[serde(default)]
     pub mirrors: Mirrors,
+    /// With `source: online`: SHA-256 of files by their path below the mirror's URL, such as
+    /// `v1.36.2/bin/linux/amd64/kubelet`. Needed for releases that this program does not know,
+    /// from mirrors that are not https, and for builds of your own.
+    #[serde(default)]
+    pub checksums: BTreeMap<String, String>,
+    /// With `source: online`: a file of such checksums as `sha256sum` writes it, relative to the
+    /// inventory. Those in `checksums` take precedence.
+    pub checksums_file: Option<String>,
 }
 
 /// Kinds of source for Kubernetes' components.
@@ -32,7 +42,8 @@ pub enum ArtifactSource {
     Directory,
 }
 
-/// Base URLs that replace those of the upstream sites.
+/// Base URLs that replace those of the upstream sites. Known releases have to be those of their
+/// publisher, whatever mirror they come from.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-change" = Change::Live))]

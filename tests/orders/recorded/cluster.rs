@@ -39,6 +39,7 @@ pub struct Cluster {
     workers: usize,
     directory: TempDir,
     warnings: Arc<Warnings>,
+    phases: Arc<Phases>,
 }
 
 /// The certificates of three control planes.
@@ -84,6 +85,22 @@ impl Sink for Warnings {
     }
 }
 
+/// Keeps what is told of phases.
+#[derive(Default)]
+struct Phases(std::sync::Mutex<Vec<String>>);
+
+impl Sink for Phases {
+    fn take(&self, event: &Event) {
+        let line = match event {
+            Event::PhaseStarted { phase, .. } => format!("[{phase}] begins"),
+            Event::PhaseFinished { phase, .. } => format!("[{phase}] ends"),
+            Event::HostFailed { host, phase, .. } => format!("[{phase}] {host} failed"),
+            _ => return,
+        };
+        self.0.lock().expect("a lock").push(line);
+    }
+}
+
 impl Cluster {
     /// Bare machines, whose certificates are there already: making them takes longer than all
     /// the rest.
@@ -118,6 +135,7 @@ impl Cluster {
             workers: 0,
             directory,
             warnings: Arc::default(),
+            phases: Arc::default(),
         };
         cluster.add(control_planes, workers);
         cluster
@@ -217,7 +235,8 @@ impl Cluster {
             state,
             connector: Arc::new(RecordedHosts(self.shared.clone())),
             tracker: Tracker::new(Events::new(vec![
-                Arc::clone(&self.warnings) as Arc<dyn Sink>
+                Arc::clone(&self.warnings) as Arc<dyn Sink>,
+                Arc::clone(&self.phases) as Arc<dyn Sink>,
             ])),
             journal: None,
             options: Options {
@@ -336,6 +355,16 @@ impl Cluster {
     /// Warnings so far.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.0.lock().expect("a lock").clone()
+    }
+
+    /// What was told of these phases, in order: when they began and ended, and who failed.
+    pub fn told_of(&self, phases: &[&str]) -> Vec<String> {
+        let told = self.phases.0.lock().expect("a lock");
+        let is_wanted = |line: &&String| {
+            let mut all = phases.iter();
+            all.any(|phase| line.starts_with(&format!("[{phase}] ")))
+        };
+        told.iter().filter(is_wanted).cloned().collect()
     }
 
     pub fn lines(&self) -> Vec<String> {
