@@ -33,7 +33,7 @@ ctr run -d --rootfs /srv/rootfs web /bin/sleep 100000
 #[test]
 fn a_containerd_of_the_hosts_own_keeps_its_settings_and_its_container() {
     let components = Components::find();
-    let lab = Lab::up('o', 2);
+    let lab = Lab::up('w', 2);
     let operator = Operator::new(&components);
     let mut inventory = lab.inventory(&components);
     operator.write_inventory(&inventory);
@@ -121,6 +121,29 @@ fn a_containerd_of_the_hosts_own_keeps_its_settings_and_its_container() {
     assert!(plan.contains("restart static pod kube-apiserver"), "{plan}");
     operator.run(&["apply", "--yes"]).exits(0);
     operator.run(&["apply", "--assert-noop"]).exits(0);
+
+    scenario(
+        "settings",
+        "a Corefile that was edited in the cluster stays",
+    );
+    let cluster = inventory["metadata"]["name"].as_str().unwrap().to_owned();
+    let edited = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "coredns", "namespace": "kube-system"},
+        "data": {"Corefile": ".:53 {\n    whoami\n}\n"}});
+    let file = operator.write_private("corefile.json", &edited.to_string());
+    let file = file.to_str().unwrap();
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", file];
+    operator.kubectl(&cluster, &apply);
+    operator
+        .run(&["apply", "--assert-noop"])
+        .exits(0)
+        .says(&["Corefile"]);
+    inventory["spec"]["apiServer"]["extraArgs"][0]["value"] = json!("/etc/audit/./policy.yaml");
+    operator.write_inventory(&inventory);
+    operator.run(&["apply", "--yes"]).exits(0);
+    let path = "/api/v1/namespaces/kube-system/configmaps/coredns";
+    let found = operator.get_json(&cluster, path);
+    assert_eq!(found["data"], edited["data"], "{found}");
 
     scenario("settings", "a reset gives the host its own file back");
     operator.run(&["reset", &second, "--yes"]).exits(0);
