@@ -1,5 +1,7 @@
 //! What others have set on hosts and in the cluster stays.
 
+use std::process::Command;
+
 use serde_json::json;
 
 use crate::components::Components;
@@ -30,6 +32,9 @@ systemctl restart containerd
 ctr run -d --rootfs /srv/rootfs web /bin/sleep 100000
 "#;
 
+/// A way out for programs of root's; systemd's services don't see it.
+const PROXY: &str = "echo https_proxy=http://me:hush@127.0.0.1:3128 >>/etc/environment";
+
 #[test]
 fn a_containerd_of_the_hosts_own_keeps_its_settings_and_its_container() {
     let components = Components::find();
@@ -43,8 +48,10 @@ fn a_containerd_of_the_hosts_own_keeps_its_settings_and_its_container() {
 
     scenario("settings", "a host whose containerd has work of its own");
     lab.sh(&second, OWN);
+    lab.sh(&second, PROXY);
     let before = container();
     let plan = operator.run(&["plan"]).exits(0).stdout;
+    assert!(!plan.contains("hush"), "{plan}");
     assert!(plan.contains("root = \"/data/containerd\" # a disk of its own"));
     assert!(!plan.contains("-root"), "{plan}");
     operator.run(&["apply", "--yes"]).exits(0);
@@ -59,6 +66,23 @@ fn a_containerd_of_the_hosts_own_keeps_its_settings_and_its_container() {
     }
     assert_eq!(container(), before, "it keeps running");
     operator.run(&["apply", "--assert-noop"]).exits(0);
+
+    scenario(
+        "settings",
+        "a proxy with a password reaches containerd alone",
+    );
+    let drop_in = "/etc/systemd/system/containerd.service.d/50-clusterctl-proxy.conf";
+    lab.sh(
+        &second,
+        &format!("test \"$(stat -c %a {drop_in})\" = 600 && grep -q 10.96.0.0/12 {drop_in}"),
+    );
+    let environment = "tr '\\0' '\\n' </proc/$(pidof containerd)/environ";
+    let environment = lab.sh(&second, environment);
+    assert!(environment.contains("me:hush@"), "{environment}");
+    let cluster = inventory["metadata"]["name"].as_str().unwrap().to_owned();
+    let kept = operator.state(&cluster, "runs");
+    let found = Command::new("grep").args(["-r", "hush"]).arg(kept).output();
+    assert_eq!(String::from_utf8_lossy(&found.unwrap().stdout), "");
 
     scenario(
         "settings",
@@ -126,7 +150,6 @@ fn a_containerd_of_the_hosts_own_keeps_its_settings_and_its_container() {
         "settings",
         "a Corefile that was edited in the cluster stays",
     );
-    let cluster = inventory["metadata"]["name"].as_str().unwrap().to_owned();
     let edited = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "coredns", "namespace": "kube-system"},
         "data": {"Corefile": ".:53 {\n    whoami\n}\n"}});
