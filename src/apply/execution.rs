@@ -36,7 +36,7 @@ impl<'a> Execution<'a> {
             api: ClusterApi::new(run, &plan.context.pki, plan.first())?,
             slots: Semaphore::new(run.options.parallel),
             open_changes: OpenChanges::new(),
-            rollout: Rollout::over(run, plan),
+            rollout: Rollout::over(plan),
         })
     }
 

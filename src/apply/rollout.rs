@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::plan::model::{Plan, Work};
-use crate::run::Run;
 use crate::run::error::Error;
 
 /// Turns that workers take.
@@ -21,11 +20,9 @@ pub(super) struct Rollout {
 }
 
 impl Rollout {
-    /// Allows `rollout.maxUnavailable` concurrent turns, of all workers.
-    pub(super) fn over(run: &Run, plan: &Plan) -> Self {
-        let workers = run.cluster.hosts.iter();
-        let workers = workers.filter(|host| !host.is_control_plane()).count();
-        let turns = run.cluster.rollout.max_unavailable.scaled_to(workers);
+    /// Allows as many concurrent turns as the plan says.
+    pub(super) fn over(plan: &Plan) -> Self {
+        let turns = plan.turns_of_workers();
         let disturbed = plan.work.iter().filter(|work| work.disturbs()).count();
         let workers = plan.work.iter().filter(|work| !work.is_control_plane());
         let down = workers.filter(|work| work.mends()).count();

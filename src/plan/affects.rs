@@ -38,6 +38,19 @@ impl Plan {
             .filter(move |work| self.affects(phase, work))
     }
 
+    /// The workers in use whose kubelet, or something that it needs, is restarted.
+    pub(crate) fn disturbed_workers(&self) -> impl Iterator<Item = &Work> {
+        let workers = self.work.iter().filter(|work| !work.is_control_plane());
+        workers.filter(|work| work.disturbs() && !work.mends())
+    }
+
+    /// How many of them may be down at once: `rollout.maxUnavailable` of all workers.
+    pub(crate) fn turns_of_workers(&self) -> usize {
+        let cluster = &self.context.cluster;
+        let workers = cluster.hosts.iter().filter(|host| !host.is_control_plane());
+        cluster.rollout.max_unavailable.scaled_to(workers.count())
+    }
+
     /// How many API objects `phase` applies: those that would change, or all as long as no
     /// API can say which.
     pub(crate) fn objects_of(&self, phase: Phase) -> usize {

@@ -4,7 +4,7 @@
 use text::count;
 
 use super::document::Stage;
-use super::model::Plan;
+use super::model::{Plan, Work};
 use crate::run::phase::{PHASES, Phase};
 
 /// The stages that have something to do, in the order of `apply`.
@@ -49,11 +49,31 @@ fn describe_stage(plan: &Plan, phase: Phase) -> Option<Stage> {
         Phase::Nodes => "in parallel, each once its node has registered, until it is Ready",
         _ => "in parallel, changes in the order shown",
     };
+    let turns = match phase {
+        Phase::Hosts => describe_turns(plan),
+        _ => String::new(),
+    };
     Some(Stage {
         phase: phase.name().to_owned(),
         hosts,
-        how: how.to_owned(),
+        how: format!("{how}{turns}"),
     })
+}
+
+/// Says which hosts of a running cluster wait for each other.
+fn describe_turns(plan: &Plan) -> String {
+    let mut turns = String::new();
+    let mut affected = plan.affected_by(Phase::Hosts);
+    if plan.live && affected.any(Work::is_control_plane) {
+        turns += "; control planes one at a time";
+    }
+    if plan.disturbed_workers().next().is_some() {
+        turns += &format!(
+            "; workers with restarts {} at a time",
+            plan.turns_of_workers()
+        );
+    }
+    turns
 }
 
 /// Describes a phase that affects only this machine or the API.

@@ -141,6 +141,9 @@ async fn no_more_workers_are_disturbed_at_once_than_max_unavailable() {
         let mut cluster = Cluster::running(1, 5).await;
         cluster.spec += spec;
         cluster.spec += CHANGE;
+        let order = cluster.plan().await.order;
+        let turns = format!("workers with restarts {most} at a time");
+        assert!(order[0].how.ends_with(&turns), "{order:?}");
         cluster.apply().await.unwrap();
         let (mut now, mut seen) = (0, 0);
         for line in cluster.lines().iter().filter(|line| line.starts_with('w')) {
