@@ -28,8 +28,10 @@ impl Hanging {
             ),
         );
         let program = env!("CARGO_BIN_EXE_clusterctl-rs");
-        let child = Command::new("sh")
-            .args(["-c", &format!("{prefix} exec {program} apply --yes")])
+        // Whoever runs the tests may ignore SIGHUP: `nohup` does, and so do some CI runners.
+        let child = Command::new("env")
+            .args(["--default-signal=HUP", "sh", "-c"])
+            .arg(format!("{prefix} exec {program} apply --yes"))
             .current_dir(typist.path(""))
             .env("HOME", typist.path(""))
             .stdin(Stdio::null())
