@@ -164,7 +164,7 @@ impl Story {
             &self.second,
             "echo 'maxPods: 42' >>/var/lib/kubelet/config.yaml",
         );
-        self.write_corefile("mine\n");
+        self.write_object("mine\n");
         let plan = self.plan("drift.plan", |since| {
             let mut traces = self.disks(&ALIVE, since);
             traces.extend(traces::of_api(&self.operator, &self.cluster));
@@ -172,7 +172,7 @@ impl Story {
         });
         let lines = planned(&plan);
         let expected = [
-            "cluster update ConfigMap coredns".to_owned(),
+            "cluster update ConfigMap kube-proxy".to_owned(),
             format!("{} update file /etc/kubernetes/admin.conf", self.first),
             format!(
                 "{} update file /etc/kubernetes/manifests/kube-scheduler.yaml",
@@ -199,11 +199,11 @@ impl Story {
 
     fn it_is_refused_once_an_object_has_moved(&self) {
         self.says("refused: somebody else was at an object");
-        self.write_corefile("theirs\n");
+        self.write_object("theirs\n");
         self.operator
             .run(&["apply", "drift.plan", "--yes"])
             .exits(1)
-            .says(&["cluster: ConfigMap kube-system/coredns has changed since"]);
+            .says(&["cluster: ConfigMap kube-system/kube-proxy has changed since"]);
         self.lab
             .sh(&self.second, "grep -q maxPods /var/lib/kubelet/config.yaml");
     }
@@ -227,11 +227,12 @@ impl Story {
     }
 
     /// Puts something else into CoreDNS' ConfigMap, as somebody with kubectl.
-    fn write_corefile(&self, text: &str) {
+    /// As another field manager: an object that belongs to the inventory.
+    fn write_object(&self, text: &str) {
         let object = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"namespace": "kube-system", "name": "coredns"},
-            "data": {"Corefile": text},
+            "metadata": {"namespace": "kube-system", "name": "kube-proxy"},
+            "data": {"config.conf": text},
         });
         fs::write(self.operator.dir.join("object.json"), object.to_string()).unwrap();
         let apply = ["apply", "--server-side", "--force-conflicts"];
