@@ -195,8 +195,11 @@ save_images() {
     [[ ! -s $file ]] || continue
     from=$image
     if [[ ${CLUSTERCTL_IMAGE_REPOSITORY:-} ]]; then
-      # As kubeadm has it: only the last part of the name, below the repository.
+      # As kubeadm has it: only the last part of the name, below the repository. A mirror
+      # may have upstream's names instead.
       from=${registry#*://}/$(basename "$image")
+      skopeo inspect --raw --tls-verify="$tls" "docker://$from" >/dev/null 2>&1 ||
+        from=${registry#*://}/${image#*/}
     fi
     printf 'artifacts: saving %s\n' "$from" >&2
     if ! skopeo copy --quiet --override-arch "$arch" --override-os linux --src-tls-verify="$tls" \

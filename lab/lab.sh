@@ -352,6 +352,15 @@ plain_http_registry() {
   echo "  files: [{source: $file, destination: '/etc/containerd/certs.d/$server/hosts.toml'}]"
 }
 
+# A mirror of registry.k8s.io has CoreDNS in upstream's directory; with a repository of
+# one's own, kubeadm looks for it without.
+has_coredns_as_upstream() {
+  local scheme=https server=${1#*://} path=''
+  [[ $1 != http://* ]] || scheme=http
+  [[ $server != */* ]] || path=/${server#*/}
+  curl -fsS -m 5 -o /dev/null "$scheme://${server%%/*}/v2$path/coredns/coredns/tags/list" 2>/dev/null
+}
+
 cmd_inventory() {
   local version='' artifacts='' control_planes=1 user=root repository=''
   while [[ $# -gt 0 ]]; do
@@ -400,6 +409,9 @@ YAML
     echo "  loadBalancer: {type: local${repository:+, image: ${repository#*://}/haproxy:3.2.19-alpine}}"
   fi
   [[ -z $repository ]] || echo "  imageRepository: ${repository#*://}"
+  if [[ $repository ]] && has_coredns_as_upstream "$repository"; then
+    echo "  dns: {imageRepository: ${repository#*://}/coredns}"
+  fi
   [[ $repository != http://* ]] || plain_http_registry "$repository"
   cat <<YAML
   ssh:
