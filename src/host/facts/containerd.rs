@@ -17,7 +17,7 @@ const MAX_FILE: usize = 256 << 10;
 /// passwords of registries: `Debug` shows none of it.
 #[derive(Clone, Default, PartialEq)]
 pub struct ContainerdFiles {
-    /// The text of config.toml; `None` where there is none, or it can't be read.
+    /// The text of config.toml, if it exists and can be read.
     pub config: Option<String>,
     /// Why config.toml can't be read, if it exists and can't.
     pub unreadable: Option<String>,
